@@ -1,0 +1,1 @@
+//! Undoing everything that the agent made on a node, and nothing else.

@@ -1,0 +1,1 @@
+//! The configuration of the agent: what each key means, and how file, environment and flags combine.

@@ -1,0 +1,1 @@
+//! Writing the CNI network configuration list once the agent can serve it.

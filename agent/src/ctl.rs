@@ -1,0 +1,1 @@
+//! `sluicectl`: the command line that asks a running agent.

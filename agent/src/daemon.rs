@@ -1,0 +1,1 @@
+//! The daemon: wires the parts together and owns start and stop.

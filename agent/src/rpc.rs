@@ -1,0 +1,1 @@
+//! The unix socket that the CNI plugin and `sluicectl` speak to.

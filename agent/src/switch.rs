@@ -1,0 +1,1 @@
+//! The OVSDB side of the switch: bridge, ports, capabilities.
