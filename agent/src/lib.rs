@@ -3,7 +3,7 @@
 //!
 //! The parts, from the outside in:
 //!
-//! * [`config`] and [`cli`]: what the operator asked for; [`telemetry`], [`metrics`], [`http`]: what the operator sees.
+//! * [`config`] and [`cli`]: what the operator asked for; [`telemetry`], [`metrics`], [`readiness`], [`http`]: what the operator sees.
 //! * [`daemon`]: wires the parts together and owns start and stop.
 //! * [`source`] and [`index`]: the state of the cluster, as changes of the domain model.
 //! * [`switch`]: the bridge, its ports and what the running switch can do, over OVSDB.
@@ -28,6 +28,7 @@ pub mod index;
 pub mod ipam;
 pub mod metrics;
 pub mod mtu;
+pub mod readiness;
 pub mod reconciler;
 pub mod rpc;
 pub mod source;

@@ -1,2 +1,7 @@
-//! `sluicectl`.
-fn main() {}
+//! `sluicectl`: asks a running agent. Everything is in the library; see its `ctl` module.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sluice_agent::ctl::main()
+}
