@@ -1,0 +1,292 @@
+//! What a person gets to see: the nodes drawn, who reaches whom and how fast, and the flows that do it.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::cluster::Cluster;
+use crate::layout::{self, BRIDGE, Name};
+use crate::node::{Daemon, Node};
+use crate::options;
+use crate::ping::Report;
+use crate::pod::Pod;
+use crate::run::step;
+
+/// How many flows are shown.
+const FLOWS: usize = 10;
+/// Probes for each pair; the first pays for the switch's slow path and is not counted.
+const PROBES: u32 = 4;
+
+/// Attaches pods where there are none yet and shows all there is to see.
+///
+/// # Errors
+/// When a pod cannot be attached, or a pair of pods cannot talk.
+pub fn run(mut cluster: Cluster, pods: u8) -> Result<()> {
+    for node in cluster.nodes()? {
+        for index in 1..=pods {
+            let name = format!(
+                "{}-{}",
+                ["web", "api", "db", "job"][usize::from(index - 1) % 4],
+                node.number
+            );
+            let name = if index > 4 {
+                format!("{name}-{}", (index - 1) / 4)
+            } else {
+                name
+            };
+            if cluster.pod(&name).is_err() {
+                step(format!(
+                    "attaching pod {name} to {} by sluice-cni ADD",
+                    node.name()
+                ));
+                cluster.attach(node.number, &name)?;
+            }
+        }
+    }
+    println!("\n{}", drawing(&cluster));
+    let mut lost = false;
+    for ipv6 in [false, true] {
+        if ipv6 && !cluster.options().ipv6 {
+            continue;
+        }
+        step(format!(
+            "measuring every pair over IPv{}",
+            if ipv6 { 6 } else { 4 }
+        ));
+        let matrix = matrix(&cluster, ipv6)?;
+        lost |= matrix.iter().flatten().any(Option::is_none);
+        println!("\n{}", table(&cluster, &matrix, ipv6));
+    }
+    let first = cluster
+        .nodes()?
+        .into_iter()
+        .next()
+        .context("a testbed without nodes")?;
+    println!(
+        "Ten of the flows on {}, with what each is for (sluice-testbed exec {} sluicectl flows):\n",
+        first.name(),
+        first.name()
+    );
+    println!("{}", flows(&first)?);
+    ensure!(!lost, "some pods do not reach each other");
+    Ok(())
+}
+
+/// What to type next.
+pub fn hints(name: &Name) {
+    let flag = if name.as_str() == "demo" {
+        String::new()
+    } else {
+        format!("--name {} ", name.as_str())
+    };
+    println!("The testbed stays up. Try:");
+    for (command, what) in [
+        (
+            format!("exec n1 ovs-ofctl --names dump-flows {BRIDGE}"),
+            "the flows as Open vSwitch prints them",
+        ),
+        ("exec n1 sluicectl verify".into(), "wanted against actual"),
+        ("exec web-1 ping 10.244.2.2".into(), "a command in a pod"),
+        ("status".into(), "nodes, pods, daemons"),
+        ("down".into(), "remove everything"),
+    ] {
+        println!("  testbed/sluice-testbed {flag}{command:<52} # {what}");
+    }
+}
+
+/// A pod's addresses as text.
+pub fn addresses(pod: &Pod) -> String {
+    pod.addresses
+        .iter()
+        .map(IpAddr::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// The nodes, their pods, and what joins them.
+pub fn drawing(cluster: &Cluster) -> String {
+    let options = cluster.options();
+    let mut columns: Vec<Vec<String>> = Vec::new();
+    let numbers: Vec<u8> = cluster
+        .nodes()
+        .unwrap_or_default()
+        .iter()
+        .map(|node| node.number)
+        .collect();
+    for &number in &numbers {
+        let mut lines = vec![format!("node {}", layout::node_name(number))];
+        for pod in cluster.pods().iter().filter(|pod| pod.node == number) {
+            lines.push(format!("  {} ", pod.name));
+            lines.extend(pod.addresses.iter().map(|address| format!("    {address}")));
+        }
+        lines.push(format!(
+            "  [{BRIDGE}: {}]",
+            options::name(options.datapath())
+        ));
+        let underlay: IpAddr = if options.underlay_ipv6 {
+            layout::underlay_v6(number).into()
+        } else {
+            layout::underlay_v4(number).into()
+        };
+        lines.push(format!("  {underlay}"));
+        columns.push(lines);
+    }
+    let mut out = String::new();
+    for row in columns.chunks(4) {
+        let width = row
+            .iter()
+            .flatten()
+            .map(|line| line.chars().count())
+            .max()
+            .unwrap_or(0)
+            + 2;
+        let height = row.iter().map(Vec::len).max().unwrap_or(0);
+        let rule = format!("+{}+", "-".repeat(width));
+        let edge = vec![rule.as_str(); row.len()].join("  ");
+        let _ = writeln!(out, "{edge}");
+        for index in 0..height {
+            let cells: Vec<String> = row
+                .iter()
+                .map(|lines| format!("|{:<width$}|", lines.get(index).map_or("", String::as_str)))
+                .collect();
+            let _ = writeln!(out, "{}", cells.join("  "));
+        }
+        let _ = writeln!(out, "{edge}");
+        let stems: Vec<String> = row
+            .iter()
+            .map(|_| format!("{:^w$}", "|", w = width + 2))
+            .collect();
+        let _ = writeln!(out, "{}", stems.join("  "));
+        let _ = writeln!(out, "{}", "=".repeat((width + 4) * row.len() - 2));
+    }
+    let _ = writeln!(
+        out,
+        "  tunnel: {} over IPv{}, underlay MTU {}; pods attached by {} ports",
+        options::name(options.tunnel),
+        if options.underlay_ipv6 { 6 } else { 4 },
+        options.mtu,
+        options::name(options.attach),
+    );
+    out
+}
+
+/// Mean round trip in milliseconds from each pod (row) to each pod (column); `None` where nothing came back.
+///
+/// # Errors
+/// When `ping` cannot be run.
+pub fn matrix(cluster: &Cluster, ipv6: bool) -> Result<Vec<Vec<Option<f64>>>> {
+    let targets: Vec<IpAddr> = cluster
+        .pods()
+        .iter()
+        .map(|pod| pod.address(ipv6))
+        .collect::<Result<_>>()?;
+    let mut rows = Vec::new();
+    for pod in cluster.pods() {
+        let node = cluster.node(pod.node)?;
+        // One shell in the pod for the whole row; each target gets a probe that warms the caches.
+        let mut script = String::new();
+        for target in &targets {
+            let _ = writeln!(
+                script,
+                "ping -n -q -c 1 -W 2 {target} >/dev/null 2>&1 || true; echo @; \
+                 ping -n -q -i 0.02 -c {PROBES} -W 1 {target} || true"
+            );
+        }
+        let text = node.pod_sh(&pod.name, "sh", &["-c", &script])?;
+        let row = text
+            .split('@')
+            .skip(1)
+            .map(|part| Ok(Report::parse(part)?.mean_ms))
+            .collect::<Result<Vec<_>>>()
+            .with_context(|| format!("from {}", pod.name))?;
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
+fn table(cluster: &Cluster, matrix: &[Vec<Option<f64>>], ipv6: bool) -> String {
+    let names: Vec<&str> = cluster.pods().iter().map(|pod| pod.name.as_str()).collect();
+    let width = names
+        .iter()
+        .map(|name| name.len())
+        .max()
+        .unwrap_or(4)
+        .max(6)
+        + 2;
+    let mut out = format!(
+        "Reachability over IPv{}, mean round trip in ms (* through the {} tunnel):\n\n{:width$}",
+        if ipv6 { 6 } else { 4 },
+        options::name(cluster.options().tunnel),
+        ""
+    );
+    for name in &names {
+        let _ = write!(out, "{name:>width$}");
+    }
+    out.push('\n');
+    for (from, row) in cluster.pods().iter().zip(matrix) {
+        let _ = write!(out, "{:width$}", from.name);
+        for (to, cell) in cluster.pods().iter().zip(row) {
+            let mark = if from.node == to.node { " " } else { "*" };
+            let text = cell.map_or_else(|| "lost ".to_owned(), |ms| format!("{ms:.3}{mark}"));
+            let _ = write!(out, "{text:>width$}");
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// Some of a node's flows with the object behind each, the busiest first.
+fn flows(node: &Node) -> Result<String> {
+    let text = node.sh("sluicectl", &["flows"])?;
+    let mut lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("table="))
+        .collect();
+    lines.sort_by_key(|line| std::cmp::Reverse(packets(line)));
+    lines.truncate(FLOWS);
+    lines.sort_by_key(|line| number_after(line, "table="));
+    Ok(lines
+        .iter()
+        .fold(String::new(), |out, line| out + "  " + line.trim() + "\n"))
+}
+
+fn packets(line: &str) -> u64 {
+    number_after(line, "n_packets=")
+}
+
+fn number_after(line: &str, key: &str) -> u64 {
+    line.split(key)
+        .nth(1)
+        .map(|rest| {
+            rest.chars()
+                .take_while(char::is_ascii_digit)
+                .collect::<String>()
+        })
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Nodes, pods and daemons as text.
+///
+/// # Errors
+/// When Docker does not answer.
+pub fn status(cluster: &Cluster) -> Result<String> {
+    let mut out = drawing(cluster);
+    for node in cluster.nodes()? {
+        let daemons = [Daemon::Ovsdb, Daemon::Vswitchd, Daemon::Agent].map(|daemon| {
+            format!(
+                "{} {}",
+                daemon.file(),
+                if node.runs(daemon) { "up" } else { "DOWN" }
+            )
+        });
+        let _ = writeln!(out, "{}: {}", node.name(), daemons.join(", "));
+        if let Ok(text) = node.sh("sluicectl", &["status"]) {
+            for line in text.lines() {
+                let _ = writeln!(out, "    {line}");
+            }
+        }
+    }
+    Ok(out)
+}

@@ -1,0 +1,133 @@
+//! Pods: network namespaces attached by the real CNI plugin, called as a container runtime calls it.
+
+use std::net::IpAddr;
+
+use anyhow::{Context as _, Result, bail};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::netns;
+use crate::node::Node;
+use crate::run;
+
+/// One attached pod.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pod {
+    /// Number of its node.
+    pub node: u8,
+    /// Its name, also that of its namespace's last part.
+    pub name: String,
+    /// Its addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Its MAC address as text.
+    pub mac: String,
+    /// Its MTU in bytes.
+    pub mtu: Option<u64>,
+}
+
+impl Pod {
+    /// Its address of one family.
+    ///
+    /// # Errors
+    /// When it has none.
+    pub fn address(&self, ipv6: bool) -> Result<IpAddr> {
+        self.addresses
+            .iter()
+            .copied()
+            .find(|address| address.is_ipv6() == ipv6)
+            .with_context(|| {
+                format!(
+                    "pod {} has no IPv{} address",
+                    self.name,
+                    if ipv6 { 6 } else { 4 }
+                )
+            })
+    }
+}
+
+/// Makes the pod's namespace and attaches it.
+///
+/// # Errors
+/// When the namespace exists, or what the plugin reports.
+pub fn attach(node: &Node, name: &str) -> Result<Pod> {
+    let netns = node.testbed.pod(node.number, name);
+    node.script(&format!(
+        "ip netns add {netns}; ip -n {netns} link set lo up"
+    ))?;
+    let result = cni(node, name, "ADD", None)?;
+    let result: Value = serde_json::from_str(&result).context("the plugin's result is not JSON")?;
+    let addresses = result["ips"]
+        .as_array()
+        .context("the plugin's result has no addresses")?
+        .iter()
+        .filter_map(|ip| ip["address"].as_str()?.split('/').next()?.parse().ok())
+        .collect();
+    let inside = result["interfaces"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|interface| interface["sandbox"].is_string())
+        .context("the plugin's result has no interface in the pod")?;
+    Ok(Pod {
+        node: node.number,
+        name: name.to_owned(),
+        addresses,
+        mac: inside["mac"].as_str().unwrap_or_default().to_owned(),
+        mtu: inside["mtu"].as_u64(),
+    })
+}
+
+/// Detaches a pod and removes its namespace.
+///
+/// # Errors
+/// What the plugin reports, or when the namespace cannot be removed.
+pub fn detach(node: &Node, name: &str) -> Result<()> {
+    cni(node, name, "DEL", None)?;
+    let netns = node.testbed.pod(node.number, name);
+    node.script(&format!(
+        "for pid in $(ip netns pids {netns}); do kill -9 $pid; done; ip netns del {netns}"
+    ))?;
+    Ok(())
+}
+
+/// Calls the plugin and returns what it printed.
+///
+/// # Errors
+/// The plugin's own error, code included.
+pub fn cni(node: &Node, pod: &str, command: &str, previous: Option<&Value>) -> Result<String> {
+    let list = std::fs::read_to_string(node.conflist())
+        .context("the agent has written no network configuration")?;
+    let list: Value =
+        serde_json::from_str(&list).context("the network configuration is not JSON")?;
+    let mut conf = list["plugins"][0].clone();
+    conf["cniVersion"] = list["cniVersion"].clone();
+    conf["name"] = list["name"].clone();
+    if let Some(previous) = previous {
+        conf["prevResult"] = previous.clone();
+    }
+    let netns = node.testbed.pod(node.number, pod);
+    let path = netns::path(&netns);
+    let environment = [
+        format!("CNI_COMMAND={command}"),
+        format!("CNI_CONTAINERID={netns}"),
+        format!("CNI_NETNS={}", path.display()),
+        "CNI_IFNAME=eth0".to_owned(),
+        format!(
+            "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod};K8S_POD_INFRA_CONTAINER_ID={netns};K8S_POD_UID=uid-{netns}"
+        ),
+        format!("CNI_PATH={}", node.bin.display()),
+        "sluice-cni".to_owned(),
+    ];
+    let mut call = node.command("env", &environment);
+    let output = run::with_input(&mut call, json!(conf).to_string().as_bytes())?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        bail!(
+            "sluice-cni {command} for {pod} on {}: {} {}",
+            node.name(),
+            text.trim(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    Ok(text)
+}
