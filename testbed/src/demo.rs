@@ -171,7 +171,7 @@ pub fn drawing(cluster: &Cluster) -> String {
     out
 }
 
-/// Mean round trip in milliseconds from each pod (row) to each pod (column); `None` where nothing came back.
+/// Mean round trip in milliseconds from each pod (row) to each pod (column); `None` where an answer is missing.
 ///
 /// # Errors
 /// When `ping` cannot be run.
@@ -197,7 +197,10 @@ pub fn matrix(cluster: &Cluster, ipv6: bool) -> Result<Vec<Vec<Option<f64>>>> {
         let row = text
             .split('@')
             .skip(1)
-            .map(|part| Ok(Report::parse(part)?.mean_ms))
+            .map(|part| {
+                let report = Report::parse(part)?;
+                Ok(report.mean_ms.filter(|_| report.received == report.sent))
+            })
             .collect::<Result<Vec<_>>>()
             .with_context(|| format!("from {}", pod.name))?;
         rows.push(row);

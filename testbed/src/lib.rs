@@ -8,6 +8,7 @@
 //! Nothing on the machine outside of a testbed's own namespaces, containers and folders is changed.
 
 pub mod agent;
+pub mod bare;
 pub mod cache;
 pub mod cli;
 pub mod cluster;
@@ -22,8 +23,11 @@ pub mod options;
 pub mod ovs;
 pub mod ping;
 pub mod pod;
+pub mod probe;
 pub mod process;
 pub mod rootfs;
 pub mod run;
 pub mod state;
+pub mod suite;
+pub mod traffic;
 pub mod underlay;

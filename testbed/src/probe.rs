@@ -1,0 +1,193 @@
+//! A steady stream of small packets between two pods, to see whether any is lost while something happens.
+
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+
+use crate::netns;
+use crate::run;
+
+/// How long an answer may take before the question counts as lost.
+const LATE: Duration = Duration::from_secs(2);
+const TICK: Duration = Duration::from_millis(50);
+
+/// Questions from one pod, answered by another, under way.
+#[derive(Debug)]
+pub struct Probe {
+    stop: Arc<AtomicBool>,
+    answered: Arc<AtomicU64>,
+    asker: JoinHandle<Result<Report>>,
+    answerer: JoinHandle<Result<()>>,
+}
+
+/// What a [`Probe`] saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Questions sent.
+    pub sent: u64,
+    /// Numbers of the questions never answered.
+    pub lost: BTreeSet<u64>,
+    /// Longest time without an answer.
+    pub silence: Duration,
+}
+
+impl Probe {
+    /// Asks from namespace `from`, once each `interval`, the `address` in namespace `to`. Returns once the
+    /// first answer has come, so that the switch's caches are warm.
+    ///
+    /// # Errors
+    /// When no answer comes at all.
+    pub fn start(from: &str, to: &str, address: IpAddr, interval: Duration) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let answered = Arc::new(AtomicU64::new(0));
+        let (tell, listening) = mpsc::channel();
+        let stopping = Arc::clone(&stop);
+        let answerer = netns::within(to, move || {
+            let socket = UdpSocket::bind((address, 0))?;
+            tell.send(socket.local_addr()?)
+                .context("nobody waits for the address")?;
+            answer(&socket, &stopping)
+        })?;
+        let target = listening
+            .recv_timeout(LATE)
+            .context("the answering pod does not listen")?;
+        let (stopping, count) = (Arc::clone(&stop), Arc::clone(&answered));
+        let asker = netns::within(from, move || ask(target, interval, &stopping, &count))?;
+        let probe = Self {
+            stop,
+            answered,
+            asker,
+            answerer,
+        };
+        match probe.wait_answers(1) {
+            Ok(()) => Ok(probe),
+            Err(error) => {
+                let report = probe.finish()?;
+                Err(error.context(format!("{} questions sent to {address}", report.sent)))
+            }
+        }
+    }
+
+    /// Answers so far.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `more` answers have come from now on.
+    ///
+    /// # Errors
+    /// When they do not.
+    pub fn wait_answers(&self, more: u64) -> Result<()> {
+        let goal = self.answered() + more;
+        run::wait_for("answers", Duration::from_secs(60), || {
+            Ok((self.answered() >= goal).then_some(()))
+        })
+    }
+
+    /// Stops asking, waits for late answers, and says what was seen.
+    ///
+    /// # Errors
+    /// When a socket failed.
+    pub fn finish(self) -> Result<Report> {
+        self.stop.store(true, Ordering::Relaxed);
+        let report = netns::join(self.asker);
+        netns::join(self.answerer)?;
+        report
+    }
+}
+
+fn answer(socket: &UdpSocket, stop: &AtomicBool) -> Result<()> {
+    socket.set_read_timeout(Some(TICK))?;
+    let mut stopped: Option<Instant> = None;
+    let mut buffer = [0; 8];
+    while stopped.is_none_or(|since| since.elapsed() < LATE) {
+        match socket.recv_from(&mut buffer) {
+            Ok((_, from)) => {
+                // A node whose switch is restarting may refuse for a moment; the asker counts.
+                let _ = socket.send_to(&buffer, from);
+            }
+            Err(error) if idle(&error) => {}
+            Err(error) => return Err(error).context("the answering pod cannot receive"),
+        }
+        if stop.load(Ordering::Relaxed) {
+            stopped.get_or_insert_with(Instant::now);
+        }
+    }
+    Ok(())
+}
+
+fn ask(
+    target: SocketAddr,
+    interval: Duration,
+    stop: &AtomicBool,
+    count: &AtomicU64,
+) -> Result<Report> {
+    let bind: SocketAddr = if target.is_ipv6() {
+        ([0; 16], 0).into()
+    } else {
+        ([0; 4], 0).into()
+    };
+    let socket = UdpSocket::bind(bind)?;
+    let mut report = Report {
+        sent: 0,
+        lost: BTreeSet::new(),
+        silence: Duration::ZERO,
+    };
+    let mut last = Instant::now();
+    let mut next = Instant::now();
+    let mut buffer = [0; 8];
+    while !stop.load(Ordering::Relaxed) {
+        // A question that cannot be sent is a question lost.
+        let _ = socket.send_to(&report.sent.to_be_bytes(), target);
+        report.lost.insert(report.sent);
+        report.sent += 1;
+        next += interval;
+        loop {
+            let left = next.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            socket.set_read_timeout(Some(left))?;
+            hear(&socket, &mut buffer, &mut report, &mut last, count);
+        }
+    }
+    let deadline = Instant::now() + LATE;
+    socket.set_read_timeout(Some(TICK))?;
+    while !report.lost.is_empty() && Instant::now() < deadline {
+        hear(&socket, &mut buffer, &mut report, &mut last, count);
+    }
+    Ok(report)
+}
+
+fn hear(
+    socket: &UdpSocket,
+    buffer: &mut [u8; 8],
+    report: &mut Report,
+    last: &mut Instant,
+    count: &AtomicU64,
+) {
+    if let Ok((8, _)) = socket.recv_from(buffer)
+        && report.lost.remove(&u64::from_be_bytes(*buffer))
+    {
+        report.silence = report.silence.max(last.elapsed());
+        *last = Instant::now();
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn idle(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::WouldBlock
+            | ErrorKind::TimedOut
+            | ErrorKind::Interrupted
+            | ErrorKind::ConnectionRefused
+    )
+}
