@@ -11,7 +11,7 @@ use sluice_rpc::{
 
 use crate::agent::{self, Patience};
 use crate::compare;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::environment::{Command, Environment};
 use crate::result::CniResult;
 use crate::version::{CniVersion, VersionField};
@@ -57,7 +57,7 @@ impl Undo {
 pub fn version(stdin: &[u8]) -> Result<Outcome, CniError> {
     let field = match stdin.iter().all(u8::is_ascii_whitespace) {
         true => None,
-        false => Some(VersionField::read(stdin)?),
+        false => Some(VersionField::of(&config::decode(stdin)?)?),
     };
     let asked = field.as_ref().and_then(VersionField::given);
     Ok(Outcome::Print(json!({

@@ -55,17 +55,24 @@ pub struct Config {
     pub valid_attachments: Vec<Attachment>,
 }
 
+/// The JSON object on stdin.
+///
+/// # Errors
+/// [`CniCode::DECODE`].
+pub fn decode(stdin: &[u8]) -> Result<Map<String, Value>, CniError> {
+    serde_json::from_slice(stdin).map_err(|error| {
+        CniError::new(CniCode::DECODE, "cannot decode the network configuration")
+            .with_details(error.to_string())
+    })
+}
+
 impl Config {
-    /// Decodes and validates. DEL and GC take their defaults for keys of ours that are wrong or
+    /// Validates. DEL and GC take their defaults for keys of ours that are wrong or
     /// unknown: a mistake in a configuration must not keep a pod from going.
     ///
     /// # Errors
-    /// [`CniCode::DECODE`], [`CniCode::INVALID_CONFIG`], [`CniCode::UNSUPPORTED_FIELD`].
-    pub fn parse(stdin: &[u8], command: Command) -> Result<Self, CniError> {
-        let mut keys: Map<String, Value> = serde_json::from_slice(stdin).map_err(|error| {
-            CniError::new(CniCode::DECODE, "cannot decode the network configuration")
-                .with_details(error.to_string())
-        })?;
+    /// [`CniCode::INVALID_CONFIG`], [`CniCode::UNSUPPORTED_FIELD`].
+    pub fn new(mut keys: Map<String, Value>, command: Command) -> Result<Self, CniError> {
         let network = network_name(&keys)?;
         let lenient = matches!(command, Command::Del | Command::Gc);
         if !lenient {

@@ -80,13 +80,13 @@ impl Run {
         if command == Command::Version {
             return command::version(&read_stdin_of_version()?);
         }
-        let stdin = read_stdin()?;
-        let field = VersionField::read(&stdin)?;
+        let keys = config::decode(&read_stdin()?)?;
+        let field = VersionField::of(&keys)?;
         self.version = field.supported()?;
         field.allows(command, self.version)?;
         let environment = Environment::read(command)?;
         let environment = self.environment.insert(environment);
-        let config = config::Config::parse(&stdin, command)?;
+        let config = config::Config::new(keys, command)?;
         self.log = log::Log::new(config.log_file.clone());
         let (outcome, undo) = command::run(environment, &config, self.version)?;
         self.undo = undo;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde_json::{Map, Value};
 use sluice_rpc::{CniCode, CniError};
 
 use crate::environment::Command;
@@ -65,23 +65,18 @@ impl VersionField {
     /// Out of a network configuration. Only this key is looked at.
     ///
     /// # Errors
-    /// [`CniCode::DECODE`] when `stdin` is not a JSON object or the key is not a version.
-    pub fn read(stdin: &[u8]) -> Result<Self, CniError> {
-        #[derive(Deserialize)]
-        struct Head {
-            #[serde(rename = "cniVersion", default)]
-            version: Option<String>,
-        }
-        let head: Head = serde_json::from_slice(stdin).map_err(|error| {
-            CniError::new(CniCode::DECODE, "cannot decode the network configuration")
-                .with_details(error.to_string())
-        })?;
-        match head.version {
-            Some(version) if !version.is_empty() && !is_semver(&version) => Err(CniError::new(
+    /// [`CniCode::DECODE`] when it is not a version.
+    pub fn of(keys: &Map<String, Value>) -> Result<Self, CniError> {
+        match keys.get("cniVersion") {
+            None | Some(Value::Null) => Ok(VersionField(None)),
+            Some(Value::String(version)) if version.is_empty() => Ok(VersionField(None)),
+            Some(Value::String(version)) if is_semver(version) => {
+                Ok(VersionField(Some(version.clone())))
+            }
+            Some(value) => Err(CniError::new(
                 CniCode::DECODE,
-                format!("cniVersion {version:?} is not of the form MAJOR.MINOR.PATCH"),
+                format!("cniVersion {value} is not of the form MAJOR.MINOR.PATCH"),
             )),
-            version => Ok(VersionField(version.filter(|version| !version.is_empty()))),
         }
     }
 
