@@ -16,6 +16,7 @@ pub mod demo;
 pub mod docker;
 pub mod guest;
 pub mod layout;
+pub mod look;
 pub mod manifest;
 pub mod netns;
 pub mod node;

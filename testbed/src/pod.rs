@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::netns;
 use crate::node::Node;
@@ -95,13 +95,7 @@ pub fn detach(node: &Node, name: &str) -> Result<()> {
 /// # Errors
 /// The plugin's own error, code included.
 pub fn cni(node: &Node, pod: &str, command: &str, previous: Option<&Value>) -> Result<String> {
-    let list = std::fs::read_to_string(node.conflist())
-        .context("the agent has written no network configuration")?;
-    let list: Value =
-        serde_json::from_str(&list).context("the network configuration is not JSON")?;
-    let mut conf = list["plugins"][0].clone();
-    conf["cniVersion"] = list["cniVersion"].clone();
-    conf["name"] = list["name"].clone();
+    let mut conf = configuration(node)?;
     if let Some(previous) = previous {
         conf["prevResult"] = previous.clone();
     }
@@ -118,13 +112,45 @@ pub fn cni(node: &Node, pod: &str, command: &str, previous: Option<&Value>) -> R
         format!("CNI_PATH={}", node.bin.display()),
         "sluice-cni".to_owned(),
     ];
-    let mut call = node.command("env", &environment);
-    let output = run::with_input(&mut call, json!(conf).to_string().as_bytes())?;
+    call(node, &environment, &conf)
+        .with_context(|| format!("sluice-cni {command} for {pod} on {}", node.name()))
+}
+
+/// Tells the plugin which attachments are still valid, as a runtime does from time to time.
+///
+/// # Errors
+/// The plugin's own error, code included.
+pub fn gc(node: &Node, valid: &Value) -> Result<()> {
+    let mut conf = configuration(node)?;
+    conf["cni.dev/valid-attachments"] = valid.clone();
+    let environment = [
+        "CNI_COMMAND=GC".to_owned(),
+        format!("CNI_PATH={}", node.bin.display()),
+        "sluice-cni".to_owned(),
+    ];
+    call(node, &environment, &conf).context("sluice-cni GC")?;
+    Ok(())
+}
+
+/// What a runtime makes of the agent's network configuration list for the plugin.
+fn configuration(node: &Node) -> Result<Value> {
+    let list = std::fs::read_to_string(node.conflist())
+        .context("the agent has written no network configuration")?;
+    let list: Value =
+        serde_json::from_str(&list).context("the network configuration is not JSON")?;
+    let mut conf = list["plugins"][0].clone();
+    conf["cniVersion"] = list["cniVersion"].clone();
+    conf["name"] = list["name"].clone();
+    Ok(conf)
+}
+
+fn call(node: &Node, environment: &[String], conf: &Value) -> Result<String> {
+    let mut call = node.command("env", environment);
+    let output = run::with_input(&mut call, conf.to_string().as_bytes())?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         bail!(
-            "sluice-cni {command} for {pod} on {}: {} {}",
-            node.name(),
+            "{} {}",
             text.trim(),
             String::from_utf8_lossy(&output.stderr).trim()
         );

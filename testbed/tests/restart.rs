@@ -1,0 +1,256 @@
+//! What survives what: daemons end, politely or not, while packets flow.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use sluice_testbed::cluster::Cluster;
+use sluice_testbed::node::Daemon;
+use sluice_testbed::options::{Attach, Datapath, Options};
+use sluice_testbed::probe::Probe;
+use sluice_testbed::suite::{self, Group, Scenario};
+use sluice_testbed::{agent, demo, look, ovs, run};
+
+fn main() -> ExitCode {
+    let scenarios: Vec<Scenario> = vec![
+        ("agent_restart_loses_nothing_and_sends_nothing", |cluster| {
+            agent_restart(cluster, "TERM")
+        }),
+        ("agent_kill_loses_nothing_and_sends_nothing", |cluster| {
+            agent_restart(cluster, "KILL")
+        }),
+        ("pods_come_back_after_vswitchd_restarts", |cluster| {
+            vswitchd_restart(cluster, "TERM")
+        }),
+        ("pods_come_back_after_vswitchd_is_killed", |cluster| {
+            vswitchd_restart(cluster, "KILL")
+        }),
+        ("database_restart_loses_nothing", database_restart),
+        ("agent_catches_up_with_what_it_missed", catches_up),
+    ];
+    let group = |name: &str, attach| Group {
+        name: name.to_owned(),
+        options: Options {
+            nodes: 2,
+            attach,
+            ipv6: true,
+            ..Options::default()
+        },
+        pods: vec![(1, "a1"), (1, "b1"), (2, "a2")],
+        scenarios: scenarios.clone(),
+    };
+    suite::main(vec![
+        group("internal", Attach::Internal),
+        group("veth", Attach::Veth),
+    ])
+}
+
+/// Questions from the first node's pod to the second's, a thousand a second.
+fn probe(cluster: &Cluster) -> Result<Probe> {
+    let target = cluster.pod("a2")?.address(false)?;
+    Probe::start(
+        &cluster.name.pod(1, "a1"),
+        &cluster.name.pod(2, "a2"),
+        target,
+        Duration::from_millis(1),
+    )
+}
+
+fn all_reach_all(cluster: &Cluster) -> Result<bool> {
+    for ipv6 in [false, true] {
+        if demo::matrix(cluster, ipv6)?
+            .iter()
+            .flatten()
+            .any(Option::is_none)
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn agent_restart(cluster: &mut Cluster, signal: &str) -> Result<()> {
+    let nodes = cluster.nodes()?;
+    for node in &nodes {
+        look::log_messages(node)?;
+    }
+    let before: Vec<_> = nodes.iter().map(look::program).collect::<Result<_>>()?;
+    let sent: Vec<_> = nodes.iter().map(look::messages).collect::<Result<_>>()?;
+    let probe = probe(cluster)?;
+    probe.wait_answers(300)?;
+    for node in &nodes {
+        node.end(Daemon::Agent, signal)?;
+    }
+    probe.wait_answers(300)?;
+    for node in &nodes {
+        agent::start(node)?;
+    }
+    cluster.record(&nodes, &[Daemon::Agent])?;
+    for node in &nodes {
+        agent::wait_ready(node)?;
+    }
+    probe.wait_answers(300)?;
+    let report = probe.finish()?;
+    println!(
+        "    {} packets, {} lost, longest silence {:?}",
+        report.sent,
+        report.lost.len(),
+        report.silence
+    );
+    ensure!(
+        report.lost.is_empty(),
+        "{} of {} packets were lost",
+        report.lost.len(),
+        report.sent
+    );
+    for ((node, before), (changes, received)) in nodes.iter().zip(before).zip(sent) {
+        let (changes_now, received_now) = look::messages(node)?;
+        ensure!(
+            received_now > received,
+            "the switch of {} logs no messages",
+            node.name()
+        );
+        ensure!(
+            changes_now == changes,
+            "{} messages changed flows on {}",
+            changes_now - changes,
+            node.name()
+        );
+        ensure!(
+            look::program(node)? == before,
+            "the flows of {} are not what they were",
+            node.name()
+        );
+    }
+    Ok(())
+}
+
+fn vswitchd_restart(cluster: &mut Cluster, signal: &str) -> Result<()> {
+    let node = cluster.node(1)?;
+    let before = look::program(&node)?;
+    let kernel = cluster.options().datapath() == Datapath::System;
+    let probe = probe(cluster)?;
+    probe.wait_answers(300)?;
+    ovs::restart_vswitchd(&node, signal)?;
+    cluster.record(std::slice::from_ref(&node), &[Daemon::Vswitchd])?;
+    if !kernel {
+        // The userspace datapath died with the switch; so did the device that held the underlay address.
+        ovs::underlay(&node, cluster.options())?;
+    }
+    let back = run::wait_for("all pods to be back", Duration::from_secs(60), || {
+        Ok(all_reach_all(cluster)?.then_some(()))
+    });
+    if back.is_ok() {
+        probe.wait_answers(300)?;
+    }
+    let report = probe.finish()?;
+    back?;
+    println!(
+        "    {} packets, {} lost, longest silence {:?}",
+        report.sent,
+        report.lost.len(),
+        report.silence
+    );
+    ensure!(
+        !kernel || report.lost.is_empty(),
+        "the kernel went on forwarding, yet {} of {} packets were lost",
+        report.lost.len(),
+        report.sent
+    );
+    run::wait_for(
+        "the flows to be what they were",
+        Duration::from_secs(20),
+        || Ok((look::program(&node)? == before).then_some(())),
+    )?;
+    let waiting = node.sh("ovs-appctl", &["-t", "ovs-vswitchd", "version"]);
+    ensure!(waiting.is_ok(), "the switch does not answer");
+    Ok(())
+}
+
+fn database_restart(cluster: &mut Cluster) -> Result<()> {
+    let node = cluster.node(1)?;
+    let probe = probe(cluster)?;
+    probe.wait_answers(300)?;
+    node.end(Daemon::Ovsdb, "KILL")?;
+    ovs::start_ovsdb(&node)?;
+    cluster.record(std::slice::from_ref(&node), &[Daemon::Ovsdb])?;
+    probe.wait_answers(1000)?;
+    let report = probe.finish()?;
+    println!(
+        "    {} packets, {} lost, longest silence {:?}",
+        report.sent,
+        report.lost.len(),
+        report.silence
+    );
+    ensure!(
+        report.lost.is_empty(),
+        "{} of {} packets were lost",
+        report.lost.len(),
+        report.sent
+    );
+    agent::wait_ready(&node)?;
+    // The agent must be of use, not only alive.
+    let pod = cluster.attach(1, "late")?;
+    let reached = demo::matrix(cluster, false)?
+        .iter()
+        .flatten()
+        .all(Option::is_some);
+    cluster.detach(1, "late")?;
+    ensure!(
+        reached,
+        "pod late at {} does not reach all",
+        demo::addresses(&pod)
+    );
+    Ok(())
+}
+
+/// While the agent is away, somebody deletes a flow and adds another; both are put right, and only ours.
+fn catches_up(cluster: &mut Cluster) -> Result<()> {
+    let node = cluster.node(1)?;
+    let before = look::program(&node)?;
+    node.end(Daemon::Agent, "TERM")?;
+    let port = look::ofport(&node, "b1")?;
+    let bridge = sluice_testbed::layout::BRIDGE;
+    node.sh(
+        "ovs-ofctl",
+        &[
+            "-O",
+            "OpenFlow13",
+            "del-flows",
+            bridge,
+            &format!("table=0,in_port={port}"),
+        ],
+    )?;
+    ensure!(look::program(&node)? != before, "nothing was deleted");
+    node.sh(
+        "ovs-ofctl",
+        &[
+            "-O",
+            "OpenFlow13",
+            "add-flow",
+            bridge,
+            "cookie=0xbad,table=250,priority=7,actions=drop",
+        ],
+    )?;
+    agent::start(&node)?;
+    cluster.record(std::slice::from_ref(&node), &[Daemon::Agent])?;
+    agent::wait_ready(&node)?;
+    let now = run::wait_for("the flows to be put right", Duration::from_secs(20), || {
+        let now = look::program(&node)?;
+        Ok(before.iter().all(|line| now.contains(line)).then_some(now))
+    })?;
+    let foreign: Vec<_> = now.iter().filter(|line| !before.contains(line)).collect();
+    ensure!(
+        foreign.len() == 1,
+        "more than the foreign flow is new: {foreign:?}"
+    );
+    node.sh(
+        "ovs-ofctl",
+        &["-O", "OpenFlow13", "del-flows", bridge, "table=250"],
+    )?;
+    let verify = node
+        .sh("sluicectl", &["verify"])
+        .context("sluicectl verify")?;
+    println!("    {}", verify.lines().next().unwrap_or_default());
+    Ok(())
+}
