@@ -1,0 +1,137 @@
+use super::*;
+
+fn objects_of(text: &str) -> Vec<Object> {
+    parse(text).expect("a manifest that is understood").into_iter().map(|found| found.object).collect()
+}
+
+fn misfit_of(text: &str) -> (usize, String, String) {
+    let misfit = parse(text).expect_err("a manifest that is not understood");
+    (misfit.document, misfit.field, misfit.message)
+}
+
+const NODE: &str = "\
+apiVersion: v1
+kind: Node
+metadata: {name: n1, labels: {a: b}}
+spec: {podCIDR: 10.1.1.0/24, podCIDRs: [10.1.1.0/24, 'fd00:1:0:1::/64']}
+status:
+  addresses:
+  - {type: Hostname, address: n1}
+  - {type: InternalIP, address: 192.0.2.1}
+  - {type: InternalIP, address: '2001:db8::1'}
+";
+
+fn n1() -> Object {
+    Object::Node(Node {
+        name: "n1".into(),
+        pod_cidrs: vec!["10.1.1.0/24".parse().expect("a CIDR"), "fd00:1:0:1::/64".parse().expect("a CIDR")],
+        internal_ips: vec!["192.0.2.1".parse().expect("an address"), "2001:db8::1".parse().expect("an address")],
+    })
+}
+
+#[test]
+fn a_node() {
+    assert_eq!(objects_of(NODE), [n1()]);
+}
+
+#[test]
+fn many_documents_and_other_kinds() {
+    let text = format!(
+        "# a comment\n---\n{NODE}---\n# nothing\n--- # a comment\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n\
+         \n---\napiVersion: apps/v1\nkind: Deployment\nspec: {{anything: at all}}\n---\nnull\n"
+    );
+    let namespace = Object::Namespace(Namespace { name: "web".into(), ..Namespace::default() });
+    assert_eq!(objects_of(&text), [n1(), namespace]);
+    let documents: Vec<usize> = parse(&text).expect("understood").iter().map(|found| found.document).collect();
+    assert_eq!(documents, [1, 3]);
+}
+
+#[test]
+fn a_document_before_the_first_marker_counts() {
+    assert_eq!(objects_of(&format!("{NODE}---\n{}", NODE.replace("n1", "n2"))).len(), 2);
+}
+
+#[test]
+fn lists_of_both_sorts_and_json() {
+    let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n\
+                - {apiVersion: v1, kind: Service, metadata: {name: b}}\n";
+    assert_eq!(objects_of(list).len(), 1);
+    let typed = r#"{"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "p"}}]}"#;
+    let pod = Object::Pod(Pod { namespace: "default".into(), name: "p".into(), ..Pod::default() });
+    assert_eq!(objects_of(typed), [pod]);
+}
+
+#[test]
+fn a_pod_with_and_without_status() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  namespace: web\n  uid: '1'\n  creationTimestamp: null\n\
+                spec: {nodeName: n1, hostNetwork: true, containers: []}\nstatus: {podIP: 10.1.1.2}\n";
+    let pod = Pod {
+        namespace: "web".into(),
+        name: "p".into(),
+        uid: "1".into(),
+        node: "n1".into(),
+        host_network: true,
+        ips: vec!["10.1.1.2".parse().expect("an address")],
+        ..Pod::default()
+    };
+    assert_eq!(objects_of(text), [Object::Pod(pod)]);
+    assert_eq!(objects_of("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: null\nstatus: {}").len(), 1);
+}
+
+#[test]
+fn an_empty_file_says_nothing() {
+    for text in ["", "\n\n", "# only a comment\n", "---\n---\n", "---\n# x\n---"] {
+        assert_eq!(objects_of(text), [], "{text:?}");
+    }
+}
+
+#[test]
+fn the_place_of_a_misfit() {
+    let second = |text: &str| misfit_of(&format!("{NODE}---\n{text}"));
+    let head = "apiVersion: v1\nkind: Node\nmetadata: {name: n2}\n";
+    for (text, field, message) in [
+        (format!("{head}spec: {{podCIDRs: [10.1.1.0/24, nonsense]}}"), "spec.podCIDRs[1]", "invalid IP address syntax"),
+        (format!("{head}spec: {{podCIDRs: 7}}"), "spec.podCIDRs", "invalid type: integer `7`, expected a sequence"),
+        (
+            format!("{head}status: {{addresses: [{{type: InternalIP, address: n2}}]}}"),
+            "status.addresses[0].address",
+            "invalid IP address syntax",
+        ),
+        ("apiVersion: v1\nkind: Node\n".into(), "", "missing field `metadata`"),
+        ("apiVersion: v1\nkind: Node\nmetadata: {}".into(), "metadata.name", "missing"),
+        ("apiVersion: v1\nkind: Namespace\nmetadata: {name: x, labels: {a: 1}}".into(), "metadata.labels.a", "invalid type: integer `1`, expected a string"),
+        ("kind: Node\nmetadata: {name: x}".into(), "apiVersion", "missing"),
+        ("apiVersion: v1\nmetadata: {name: x}".into(), "kind", "missing"),
+        ("apiVersion: v1\nkind: [Node]".into(), "kind", "not a string"),
+        ("- 1\n- 2".into(), "", "not an object"),
+        (
+            "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Pod, metadata: {name: 7}}".into(),
+            "items[0].metadata.name",
+            "invalid type: integer `7`, expected a string",
+        ),
+    ] {
+        let (document, found, why) = second(&text);
+        assert_eq!((document, found.as_str()), (2, field), "{text}");
+        assert!(why.contains(message), "{text}: {why}");
+    }
+}
+
+#[test]
+fn the_line_of_a_syntax_error_counts_from_the_top_of_the_file() {
+    let misfit = parse("a: 1\nkind: x\napiVersion: v2\n---\nkind: Node\n  bad: [\n").expect_err("not YAML");
+    assert_eq!(misfit.document, 2);
+    assert!(matches!(misfit.line, Some(5..=7)), "{misfit:?}");
+}
+
+#[test]
+fn a_name_is_not_a_boolean() {
+    for name in ["y", "n", "on", "off", "yes"] {
+        let namespace = Object::Namespace(Namespace { name: name.into(), ..Namespace::default() });
+        assert_eq!(objects_of(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")), [namespace]);
+    }
+}
+
+#[test]
+fn one_bad_document_spoils_the_file() {
+    assert!(parse(&format!("{NODE}---\nkind: {{\n")).is_err());
+}
