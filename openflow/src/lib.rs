@@ -1,1 +1,31 @@
-//! x
+//! OpenFlow 1.3 with the extensions Open vSwitch implements on it: a codec that is exact to the
+//! byte, a text form equal to `ovs-ofctl`'s in both directions, and a connection to a switch.
+//!
+//! The crate knows nothing of OVSDB, of Kubernetes, or of what the flows are for.
+//!
+//! # Map
+//! - [`Field`], [`Value`], [`Match`]: what a packet is matched on.
+//! - [`Action`], [`Instruction`]: what happens to it.
+//! - [`FlowMod`], [`GroupMod`], [`Bucket`]: how a switch is told.
+
+pub mod action;
+pub mod error;
+pub mod field;
+pub mod flow;
+pub mod group;
+pub mod instruction;
+pub mod match_;
+pub mod text;
+pub mod types;
+pub mod value;
+pub mod wire;
+
+pub use action::Action;
+pub use error::{DecodeError, EncodeError, ErrorKind, MatchError, ParseError};
+pub use field::{Field, Subfield};
+pub use flow::{FlowFlags, FlowMod, FlowModCommand, FlowStats};
+pub use group::{Bucket, GroupCommand, GroupDesc, GroupMod, GroupType};
+pub use instruction::Instruction;
+pub use match_::Match;
+pub use types::{GroupId, MacAddr, PortNo, QueueId, TableId};
+pub use value::Value;

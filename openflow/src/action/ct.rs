@@ -1,0 +1,293 @@
+//! Connection tracking: the `ct` and `nat` actions.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::codec::bad_argument;
+use super::nicira::{self, begin, header32, ofs_nbits};
+use super::{Action, decode_list, encode_list};
+use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::field::Subfield;
+use crate::types::TableId;
+use crate::wire::{Reader, Writer};
+
+/// `ct(…)`: passes the packet to the connection tracker.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ct {
+    /// Whether the connection is remembered.
+    pub commit: bool,
+    /// Whether a connection of the other direction is replaced; needs `commit`.
+    pub force: bool,
+    /// Where the packet goes on as a tracked one.
+    pub table: Option<TableId>,
+    /// Which connections it belongs among.
+    pub zone: Zone,
+    /// The helper, by its well-known port: 0 for none, 21 for FTP, 69 for TFTP.
+    pub alg: u16,
+    /// What is done with the connection. A `nat` that comes first prints before `exec`.
+    pub actions: Vec<Action>,
+}
+
+/// The zone of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Zone {
+    /// A number.
+    Imm(u16),
+    /// What 16 bits of a field say.
+    Field(Subfield),
+}
+
+impl Default for Zone {
+    fn default() -> Self {
+        Zone::Imm(0)
+    }
+}
+
+/// `nat(…)`: translates addresses, once or as the connection says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nat {
+    /// What is translated and how.
+    pub flags: NatFlags,
+    /// The addresses to choose from: the lowest, and the highest if there are several.
+    pub addrs: Option<(IpAddr, Option<IpAddr>)>,
+    /// The ports to choose from, as the addresses. Only with addresses.
+    pub ports: Option<(u16, Option<u16>)>,
+}
+
+/// The flags of [`Nat`].
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NatFlags(pub u16);
+
+impl NatFlags {
+    /// The source is translated.
+    pub const SRC: NatFlags = NatFlags(1);
+    /// The destination is translated.
+    pub const DST: NatFlags = NatFlags(2);
+    /// The same address for a client across restarts.
+    pub const PERSISTENT: NatFlags = NatFlags(4);
+    /// The port is chosen by hash.
+    pub const HASH: NatFlags = NatFlags(8);
+    /// The port is chosen at random.
+    pub const RANDOM: NatFlags = NatFlags(16);
+
+    /// Whether all of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: NatFlags) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl std::ops::BitOr for NatFlags {
+    type Output = NatFlags;
+    fn bitor(self, other: NatFlags) -> NatFlags {
+        NatFlags(self.0 | other.0)
+    }
+}
+
+impl fmt::Debug for NatFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NatFlags({:#x})", self.0)
+    }
+}
+
+impl Nat {
+    /// `nat`: as the connection says.
+    #[must_use]
+    pub fn established() -> Self {
+        Nat::default()
+    }
+
+    /// `nat(src=ADDR)`.
+    #[must_use]
+    pub fn source(addr: IpAddr) -> Self {
+        Nat {
+            flags: NatFlags::SRC,
+            addrs: Some((addr, None)),
+            ports: None,
+        }
+    }
+
+    /// `nat(dst=ADDR:PORT)`.
+    #[must_use]
+    pub fn destination(addr: IpAddr, port: Option<u16>) -> Self {
+        Nat {
+            flags: NatFlags::DST,
+            addrs: Some((addr, None)),
+            ports: port.map(|p| (p, None)),
+        }
+    }
+}
+
+const COMMIT: u16 = 1;
+const FORCE: u16 = 2;
+
+/// ```text
+/// 10     12         16               18      19   22    24
+/// +------+----------+----------------+-------+----+-----+---- … ----+
+/// |flags | zone_src | zone: ofs_nbits| table | 0  | alg |  actions  |
+/// |      | or 0     | or number      | or ff |    |     |           |
+/// +------+----------+----------------+-------+----+-----+---- … ----+
+/// ```
+pub(super) fn encode(ct: &Ct, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+    let length = begin(w, nicira::CT);
+    w.u16(if ct.commit { COMMIT } else { 0 } | if ct.force { FORCE } else { 0 });
+    match ct.zone {
+        Zone::Imm(zone) => {
+            w.u32(0);
+            w.u16(zone);
+        }
+        Zone::Field(src) => {
+            w.u32(header32(src.field)?);
+            w.u16(ofs_nbits(src));
+        }
+    }
+    w.u8(ct.table.map_or(0xff, |t| t.0));
+    w.array(&[0; 3]);
+    w.u16(ct.alg);
+    encode_list(&ct.actions, w)?;
+    w.end(length, "ct")
+}
+
+pub(super) fn decode(mut b: Reader<'_>) -> Result<Ct, DecodeError> {
+    let context = "ct action";
+    let flags = b.u16()?;
+    let (zone_src, zone) = (b.u32()?, b.u16()?);
+    let table = b.u8()?;
+    b.skip(3)?;
+    let alg = b.u16()?;
+    if flags & FORCE != 0 && flags & COMMIT == 0 {
+        return Err(bad_argument(context));
+    }
+    let zone = if zone_src == 0 {
+        Zone::Imm(zone)
+    } else {
+        let src = nicira::subfield(nicira::field32(zone_src, context)?, zone).check(context)?;
+        if src.n_bits != 16 {
+            return Err(DecodeError::new(ErrorKind::BacBadSetLen, context));
+        }
+        Zone::Field(src)
+    };
+    let actions = decode_list(b.nested()?)?;
+    let commit = flags & COMMIT != 0;
+    let plain = |a: &Action| matches!(a, Action::Nat(nat) if **nat == Nat::default());
+    if !commit && !actions.iter().all(plain) {
+        return Err(bad_argument(context));
+    }
+    Ok(Ct {
+        commit,
+        force: flags & FORCE != 0,
+        table: (table != 0xff).then_some(TableId(table)),
+        zone,
+        alg,
+        actions,
+    })
+}
+
+const IPV4_MIN: u16 = 1;
+const IPV4_MAX: u16 = 2;
+const IPV6_MIN: u16 = 4;
+const IPV6_MAX: u16 = 8;
+const PROTO_MIN: u16 = 16;
+const PROTO_MAX: u16 = 32;
+
+/// ```text
+/// 10    12      14             16
+/// +-----+-------+--------------+----- … -----+-------+
+/// |  0  | flags |   present    |  the range  | zeros |   each bound only if its bit is set
+/// +-----+-------+--------------+----- … -----+-------+
+/// ```
+pub(super) fn encode_nat(nat: &Nat, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+    let length = begin(w, nicira::NAT);
+    w.u16(0);
+    w.u16(nat.flags.0);
+    let at = w.pos();
+    w.u16(0);
+    let mut present = 0;
+    let mut put = |w: &mut Writer<'_>, addr: IpAddr, v4: u16, v6: u16| match addr {
+        IpAddr::V4(a) => {
+            w.u32(a.into());
+            present |= v4;
+        }
+        IpAddr::V6(a) => {
+            w.array(&a.octets());
+            present |= v6;
+        }
+    };
+    if let Some((min, max)) = nat.addrs {
+        if !min.is_unspecified() {
+            put(w, min, IPV4_MIN, IPV6_MIN);
+        }
+        if let Some(max) = max {
+            put(w, max, IPV4_MAX, IPV6_MAX);
+        }
+        if let Some((min, max)) = nat.ports {
+            w.u16(min);
+            present |= PROTO_MIN;
+            if let Some(max) = max {
+                w.u16(max);
+                present |= PROTO_MAX;
+            }
+        }
+    }
+    w.patch_u16(at, present);
+    w.end_padded(length, "nat")
+}
+
+pub(super) fn decode_nat(mut b: Reader<'_>) -> Result<Nat, DecodeError> {
+    let bad = bad_argument("nat action");
+    b.skip(2)?;
+    let flags = NatFlags(b.u16()?);
+    let present = b.u16()?;
+    let both = |x, y| flags.contains(x) && flags.contains(y);
+    if flags.0 & !0x1f != 0
+        || both(NatFlags::SRC, NatFlags::DST)
+        || both(NatFlags::HASH, NatFlags::RANDOM)
+    {
+        return Err(bad);
+    }
+    let has = |bit| present & bit != 0;
+    let mut addrs = None;
+    if has(IPV4_MIN) {
+        if has(IPV6_MIN) || has(IPV6_MAX) {
+            return Err(bad);
+        }
+        let mut v4 = || b.u32().map_err(|_| bad);
+        let min = v4()?;
+        let max = if has(IPV4_MAX) { Some(v4()?) } else { None };
+        if min == 0 || max.is_some_and(|max| max < min) {
+            return Err(bad);
+        }
+        let ip = |a: u32| IpAddr::V4(Ipv4Addr::from(a));
+        addrs = Some((ip(min), max.map(ip)));
+    } else if has(IPV4_MAX) {
+        return Err(bad);
+    } else if has(IPV6_MIN) {
+        let mut v6 = || b.u128().map_err(|_| bad);
+        let min = v6()?;
+        let max = if has(IPV6_MAX) { Some(v6()?) } else { None };
+        if min == 0 || max.is_some_and(|max| max < min) {
+            return Err(bad);
+        }
+        let ip = |a: u128| IpAddr::V6(Ipv6Addr::from(a));
+        addrs = Some((ip(min), max.map(ip)));
+    } else if has(IPV6_MAX) {
+        return Err(bad);
+    }
+    let mut ports = None;
+    if has(PROTO_MIN) {
+        let mut port = || b.u16().map_err(|_| bad);
+        let min = port()?;
+        let max = if has(PROTO_MAX) { Some(port()?) } else { None };
+        if addrs.is_none() || min == 0 || max.is_some_and(|max| max < min) {
+            return Err(bad);
+        }
+        ports = Some((min, max));
+    } else if has(PROTO_MAX) {
+        return Err(bad);
+    }
+    Ok(Nat {
+        flags,
+        addrs,
+        ports,
+    })
+}

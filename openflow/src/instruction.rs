@@ -1,0 +1,237 @@
+//! [`Instruction`]: what a flow entry does, §7.2.4.
+//!
+//! Open vSwitch keeps the instructions of a flow in one order, which is canonical: meter,
+//! apply-actions, clear-actions, write-actions, write-metadata, goto-table. Apply-actions without
+//! any action says nothing and is left out.
+
+use std::fmt;
+
+use crate::action::{self, Action, print_list, print_metadata};
+use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::text::{Commas, Names, Print, Table, display_by_print};
+use crate::types::TableId;
+use crate::wire::{Reader, Writer};
+
+/// An instruction of a flow entry.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Instruction {
+    /// `goto_table:TABLE`, a later one.
+    GotoTable(TableId),
+    /// `write_metadata:VALUE[/MASK]`.
+    WriteMetadata {
+        /// What.
+        metadata: u64,
+        /// Which bits.
+        mask: u64,
+    },
+    /// `write_actions(…)`: into the action set.
+    WriteActions(Vec<Action>),
+    /// Actions at once, in order.
+    ApplyActions(Vec<Action>),
+    /// `clear_actions`: empties the action set.
+    ClearActions,
+    /// `meter:METER`.
+    Meter(u32),
+    /// An instruction of an experimenter, as it came: all of it, its header included.
+    Unknown(Box<[u8]>),
+}
+
+const GOTO_TABLE: u16 = 1;
+const WRITE_METADATA: u16 = 2;
+const WRITE_ACTIONS: u16 = 3;
+const APPLY_ACTIONS: u16 = 4;
+const CLEAR_ACTIONS: u16 = 5;
+const METER: u16 = 6;
+const EXPERIMENTER: u16 = 0xffff;
+
+impl Instruction {
+    /// Its place in the canonical order.
+    fn rank(&self) -> u8 {
+        match self {
+            Instruction::Meter(_) => 0,
+            Instruction::ApplyActions(_) => 1,
+            Instruction::ClearActions => 2,
+            Instruction::WriteActions(_) => 3,
+            Instruction::WriteMetadata { .. } => 4,
+            Instruction::GotoTable(_) => 5,
+            Instruction::Unknown(_) => 6,
+        }
+    }
+
+    /// Writes it.
+    ///
+    /// ```text
+    /// 0        2        4                         length
+    /// +--------+--------+----------- … -----------+
+    /// |  type  | length | table:8, 0:24           |  1  goto-table
+    /// |        |        | meter:32                |  6  meter
+    /// |        |        | 0:32, value:64, mask:64 |  2  write-metadata
+    /// |        |        | 0:32, actions           |  3, 4, 5: write, apply, clear
+    /// +--------+--------+----------- … -----------+
+    /// ```
+    ///
+    /// # Errors
+    /// When it is too long, or an action has no wire form.
+    pub fn encode(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        let head =
+            |type_: u16, len: u64, body: u32| u64::from(type_) << 48 | len << 32 | u64::from(body);
+        let actions = |w: &mut Writer<'_>, type_, actions: &[Action]| {
+            let start = w.pos();
+            w.u16(type_);
+            let length = w.length(start);
+            w.u32(0);
+            action::encode_list(actions, w)?;
+            w.end(length, "instruction")
+        };
+        match self {
+            Instruction::GotoTable(table) => w.u64(head(GOTO_TABLE, 8, u32::from(table.0) << 24)),
+            Instruction::WriteMetadata { metadata, mask } => {
+                w.u64(head(WRITE_METADATA, 24, 0));
+                w.u64(*metadata);
+                w.u64(*mask);
+            }
+            Instruction::WriteActions(list) => return actions(w, WRITE_ACTIONS, list),
+            Instruction::ApplyActions(list) => return actions(w, APPLY_ACTIONS, list),
+            Instruction::ClearActions => w.u64(head(CLEAR_ACTIONS, 8, 0)),
+            Instruction::Meter(meter) => w.u64(head(METER, 8, *meter)),
+            Instruction::Unknown(bytes) => w.bytes(bytes),
+        }
+        Ok(())
+    }
+
+    /// Reads one instruction.
+    ///
+    /// # Errors
+    /// As Open vSwitch would answer; see [`ErrorKind`].
+    pub fn decode(r: &mut Reader<'_>) -> Result<Instruction, DecodeError> {
+        let bad_len = DecodeError::new(ErrorKind::BicBadLen, "instruction");
+        let all = r.rest();
+        let [t0, t1, l0, l1, b @ ..] = *all.first_chunk::<8>().ok_or(bad_len)?;
+        let type_ = u16::from_be_bytes([t0, t1]);
+        let len = usize::from(u16::from_be_bytes([l0, l1]));
+        if len < 8 || len % 8 != 0 {
+            return Err(bad_len);
+        }
+        let mut body = r
+            .sub_as(len, ErrorKind::BicBadLen, "instruction")
+            .map_err(|_| bad_len)?;
+        let all = body.rest();
+        body.skip(8)?;
+        let exact = |n: usize| if len == n { Ok(()) } else { Err(bad_len) };
+        match type_ {
+            APPLY_ACTIONS => action::decode_list(body).map(Instruction::ApplyActions),
+            WRITE_ACTIONS => action::decode_list(body).map(Instruction::WriteActions),
+            GOTO_TABLE => {
+                exact(8)?;
+                let [table, ..] = b;
+                Ok(Instruction::GotoTable(TableId(table)))
+            }
+            WRITE_METADATA => {
+                exact(24)?;
+                Ok(Instruction::WriteMetadata {
+                    metadata: body.u64()?,
+                    mask: body.u64()?,
+                })
+            }
+            CLEAR_ACTIONS => exact(8).map(|()| Instruction::ClearActions),
+            METER => exact(8).map(|()| Instruction::Meter(u32::from_be_bytes(b))),
+            EXPERIMENTER => Ok(Instruction::Unknown(all.into())),
+            _ => Err(DecodeError::new(ErrorKind::BicUnknownInst, "instruction")),
+        }
+    }
+}
+
+impl Print for Instruction {
+    fn print(&self, f: &mut fmt::Formatter<'_>, names: &dyn Names) -> fmt::Result {
+        match self {
+            Instruction::GotoTable(table) => write!(f, "goto_table:{}", Table(*table, names)),
+            Instruction::WriteMetadata { metadata, mask } => print_metadata(f, *metadata, *mask),
+            Instruction::WriteActions(list) => {
+                f.write_str("write_actions(")?;
+                if list.is_empty() {
+                    f.write_str("drop")?
+                } else {
+                    print_list(f, names, list)?
+                }
+                f.write_str(")")
+            }
+            Instruction::ApplyActions(list) => print_list(f, names, list),
+            Instruction::ClearActions => f.write_str("clear_actions"),
+            Instruction::Meter(meter) => write!(f, "meter:{meter}"),
+            Instruction::Unknown(bytes) => write!(f, "unknown:{}", crate::text::DottedHex(bytes)),
+        }
+    }
+}
+
+display_by_print!(Instruction);
+
+/// Writes instructions one after the other, as given.
+///
+/// # Errors
+/// As [`Instruction::encode`].
+pub fn encode_list(list: &[Instruction], w: &mut Writer<'_>) -> Result<(), EncodeError> {
+    list.iter().try_for_each(|i| i.encode(w))
+}
+
+/// Reads instructions until `r` is empty, each kind at most once.
+///
+/// # Errors
+/// As [`Instruction::decode`].
+pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Instruction>, DecodeError> {
+    let mut out = Vec::new();
+    let mut seen = 0u8;
+    while !r.is_empty() {
+        let i = Instruction::decode(&mut r)?;
+        let bit = 1 << i.rank();
+        if seen & bit != 0 && !matches!(i, Instruction::Unknown(_)) {
+            return Err(DecodeError::new(ErrorKind::BicDupInst, "instructions"));
+        }
+        seen |= bit;
+        out.push(i);
+    }
+    Ok(out)
+}
+
+/// `list` as Open vSwitch echoes it: in its order, empty apply-actions left out, actions in
+/// [their canonical form](action::canonical).
+#[must_use]
+pub fn canonical(list: &[Instruction]) -> Vec<Instruction> {
+    let mut out: Vec<Instruction> = list
+        .iter()
+        .filter_map(|i| match i {
+            Instruction::ApplyActions(actions) if actions.is_empty() => None,
+            Instruction::ApplyActions(actions) => {
+                Some(Instruction::ApplyActions(action::canonical(actions)))
+            }
+            Instruction::WriteActions(actions) => {
+                Some(Instruction::WriteActions(action::canonical(actions)))
+            }
+            other => Some(other.clone()),
+        })
+        .collect();
+    out.sort_by_key(Instruction::rank);
+    out
+}
+
+/// Prints instructions in the canonical order, as what follows `actions=`; `drop` if there is
+/// nothing to do.
+pub(crate) fn print_all(
+    f: &mut fmt::Formatter<'_>,
+    names: &dyn Names,
+    list: &[Instruction],
+) -> fmt::Result {
+    let mut commas = Commas::default();
+    let mut any = false;
+    for rank in 0..=6 {
+        for i in list.iter().filter(|i| i.rank() == rank) {
+            if matches!(i, Instruction::ApplyActions(actions) if actions.is_empty()) {
+                continue;
+            }
+            any = true;
+            commas.next(f)?;
+            i.print(f, names)?;
+        }
+    }
+    if any { Ok(()) } else { f.write_str("drop") }
+}

@@ -1,0 +1,354 @@
+//! [`Match`]: which packets a flow is about.
+//!
+//! A match is kept in one canonical form, the one that Open vSwitch sends back in OpenFlow 1.3
+//! dumps, so that equality, order and hash are those of OpenFlow. [`canonical`] says what that
+//! form is; [`print`] and [`parse`] hold the text form. Nothing here knows of actions.
+
+mod canonical;
+mod parse;
+mod print;
+
+use smallvec::SmallVec;
+
+use crate::error::{DecodeError, EncodeError, ErrorKind, MatchError};
+use crate::field::{Field, OxmHeader, Prerequisite};
+use crate::value::Value;
+use crate::wire::{Reader, Writer};
+
+pub(crate) use canonical::is_value_valid;
+pub use print::MatchText;
+pub(crate) use print::{BytesHex, print_value};
+
+/// A conjunction of field values, each exact or masked. The empty one matches every packet.
+///
+/// Canonical: sorted by field, values masked, wider views of a field (`xreg0`, `vlan_tci`,
+/// `dl_vlan`, `nw_tos`, …) split into the fields that OpenFlow 1.3 carries. `Eq`, `Ord` and `Hash`
+/// follow from that.
+///
+/// ```
+/// use openflow::{Field, Match};
+/// let m = Match::new().eq(Field::ETH_TYPE, 0x0800u16).eq(Field::IP_PROTO, 6u8);
+/// assert_eq!(m.to_string(), "tcp");
+/// assert_eq!("ip,nw_proto=6".parse::<Match>().unwrap(), m);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Match {
+    entries: SmallVec<[Entry; 6]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Entry {
+    field: Field,
+    value: Value,
+    mask: Value,
+}
+
+/// The type of an OXM match (§7.2.2).
+const OFPMT_OXM: u16 = 1;
+
+impl Match {
+    /// Matches every packet.
+    #[must_use]
+    #[inline]
+    pub fn new() -> Self {
+        Match::default()
+    }
+
+    /// Also requires `field` to be `value`.
+    #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "reads as the text form does")]
+    pub fn eq(mut self, field: Field, value: impl Into<Value>) -> Self {
+        let value = value.into().resized(field.bytes());
+        let mask = Value::ones(value.len());
+        self.insert(field, value, mask);
+        self
+    }
+
+    /// Also requires the bits of `field` that are one in `mask` to be as in `value`. A mask of
+    /// zeros requires nothing.
+    #[must_use]
+    pub fn masked(mut self, field: Field, value: impl Into<Value>, mask: impl Into<Value>) -> Self {
+        let (value, mask) = (value.into(), mask.into());
+        self.insert(
+            field,
+            value.resized(field.bytes()),
+            mask.resized(field.bytes()),
+        );
+        self
+    }
+
+    /// Sets what `field` must be, replacing what was required of it. A value of tunnel metadata
+    /// keeps its length; others take the field's.
+    pub fn set(&mut self, field: Field, value: impl Into<Value>, mask: impl Into<Value>) {
+        let (value, mask) = (value.into(), mask.into());
+        let len = if field.is_variable() {
+            value.len()
+        } else {
+            field.bytes()
+        };
+        self.insert(field, value.resized(len), mask.resized(len));
+    }
+
+    /// The value and the mask of `field`. Both are in the canonical form: ask for `reg0`, not
+    /// `xreg0`.
+    #[must_use]
+    pub fn get(&self, field: Field) -> Option<(&Value, &Value)> {
+        self.entries
+            .iter()
+            .find(|e| e.field == field)
+            .map(|e| (&e.value, &e.mask))
+    }
+
+    /// Requires nothing of `field` any more.
+    pub fn remove(&mut self, field: Field) {
+        self.entries.retain(|e| e.field != field);
+    }
+
+    /// Every field with its value and mask, in the order of [`Field`].
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Field, &Value, &Value)> {
+        self.entries.iter().map(|e| (e.field, &e.value, &e.mask))
+    }
+
+    /// Whether it matches every packet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether every packet that `self` matches is matched by `other` too.
+    #[must_use]
+    pub fn is_within(&self, other: &Match) -> bool {
+        other.iter().all(|(field, value, mask)| {
+            self.get(field)
+                .is_some_and(|(v, m)| !mask.exceeds(m) && v.and(mask) == *value)
+        })
+    }
+
+    /// Checks what a switch checks: that each field has its prerequisites, and a value and a mask
+    /// it can have.
+    ///
+    /// # Errors
+    /// The first field that a switch would refuse, and why.
+    pub fn validate(&self) -> Result<(), MatchError> {
+        for (field, value, mask) in self.iter() {
+            let name = field.name();
+            if !self.has(field.prerequisite()) {
+                return Err(MatchError::Prerequisite {
+                    field: name,
+                    needs: needs(field.prerequisite()),
+                });
+            }
+            if !canonical::is_value_valid(field, value) {
+                return Err(MatchError::Value { field: name });
+            }
+            if !field.is_maskable() && !mask.is_ones() {
+                return Err(MatchError::Mask { field: name });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether `field` has exactly the value `v`.
+    fn is(&self, field: Field, v: u64) -> bool {
+        self.exact(field) == Some(v)
+    }
+
+    /// The value of a short `field` that is matched exactly.
+    pub(crate) fn exact(&self, field: Field) -> Option<u64> {
+        self.get(field)
+            .filter(|(_, mask)| mask.is_ones())
+            .map(|(value, _)| value.to_u64())
+    }
+
+    /// The Ethernet type, whether it is matched by itself or in the packet type.
+    pub(crate) fn eth_type(&self) -> Option<u16> {
+        match self.get(Field::PACKET_TYPE) {
+            Some((v, _)) if v.to_u32() >> 16 == 1 => Some(v.to_u16()),
+            Some((v, _)) if v.to_u32() != 0 => None,
+            _ => self.get(Field::ETH_TYPE).map(|(v, _)| v.to_u16()),
+        }
+    }
+
+    /// Whether the match satisfies `prerequisite`.
+    pub(crate) fn has(&self, prerequisite: Prerequisite) -> bool {
+        use Prerequisite as P;
+        if prerequisite == P::Nothing {
+            return true;
+        }
+        let eth_type = self.eth_type();
+        let ip = matches!(eth_type, Some(0x0800 | 0x86dd));
+        let proto = |n: u64| {
+            ip && self.is(Field::IP_PROTO, n)
+                && self
+                    .get(Field::NW_FRAG)
+                    .is_none_or(|(v, _)| v.to_u64() & 2 == 0)
+        };
+        let icmp6 = || eth_type == Some(0x86dd) && self.is(Field::IP_PROTO, 58);
+        let nd = |types: &[u64]| {
+            icmp6()
+                && types.iter().any(|t| self.is(Field::ICMPV6_TYPE, *t))
+                && self
+                    .get(Field::ICMPV6_CODE)
+                    .is_none_or(|(v, _)| v.is_zero())
+        };
+        match prerequisite {
+            P::Nothing => true,
+            P::Ethernet => self
+                .get(Field::PACKET_TYPE)
+                .is_none_or(|(v, _)| v.is_zero()),
+            P::Arp => matches!(eth_type, Some(0x0806 | 0x8035)),
+            P::Vlan => self
+                .get(Field::VLAN_VID)
+                .is_some_and(|(v, _)| v.to_u64() & 0x1000 != 0),
+            P::Ipv4 => eth_type == Some(0x0800),
+            P::Ipv6 => eth_type == Some(0x86dd),
+            P::Ip => ip,
+            P::Nsh => eth_type == Some(0x894f),
+            P::Mpls => matches!(eth_type, Some(0x8847 | 0x8848)),
+            P::CtValid => self.get(Field::CT_STATE).is_some_and(|(v, m)| {
+                let (v, m) = (v.to_u64(), m.to_u64());
+                v & 0xcf != 0 || (v & 0x20 != 0 && m & 0x10 != 0 && v & 0x10 == 0)
+            }),
+            P::Tcp => proto(6),
+            P::Udp => proto(17),
+            P::Sctp => proto(132),
+            P::Icmp4 => eth_type == Some(0x0800) && self.is(Field::IP_PROTO, 1),
+            P::Icmp6 => icmp6(),
+            P::Nd => nd(&[135, 136]),
+            P::NdSolicit => nd(&[135]),
+            P::NdAdvert => nd(&[136]),
+        }
+    }
+
+    /// Writes it with its header and padding.
+    ///
+    /// ```text
+    /// 0       2          4                  length   padded to 8
+    /// +-------+----------+---------- … ----------+---------+
+    /// | type 1|  length  |        OXM TLVs       |  zeros  |    §7.2.2
+    /// +-------+----------+---------- … ----------+---------+
+    /// ```
+    ///
+    /// # Errors
+    /// When it is too long, or has a field that OpenFlow 1.3 cannot carry.
+    pub fn encode(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        let start = w.pos();
+        w.u16(OFPMT_OXM);
+        let length = w.length(start);
+        self.encode_fields(w)?;
+        w.end(length, "match")?;
+        w.pad8(start);
+        Ok(())
+    }
+
+    /// Writes its fields alone, without header or padding.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    pub fn encode_fields(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        for e in &self.entries {
+            let exact = e.mask.is_ones();
+            e.field.put_oxm(w, !exact, e.value.len())?;
+            e.value.put(w);
+            if !exact {
+                e.mask.put(w);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a match with its header and padding.
+    ///
+    /// # Errors
+    /// As a switch would answer; see [`ErrorKind`].
+    pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let bad_len = DecodeError::new(ErrorKind::BmcBadLen, "match");
+        let head = r.array::<4>().map_err(|_| bad_len)?;
+        let [t0, t1, l0, l1] = *head;
+        let len = usize::from(u16::from_be_bytes([l0, l1]));
+        let Some(fields) = len.checked_sub(4) else {
+            return Err(bad_len);
+        };
+        if u16::from_be_bytes([t0, t1]) != OFPMT_OXM {
+            return Err(DecodeError::new(ErrorKind::BmcBadType, "match"));
+        }
+        let padded = len.next_multiple_of(8) - 4;
+        let body = r.bytes(padded).map_err(|_| bad_len)?;
+        Match::decode_fields(body.get(..fields).unwrap_or_default(), true)
+    }
+
+    /// Reads fields alone, to the end of `bytes`. When not `strict`, unknown fields are skipped
+    /// and prerequisites not asked for, as for the metadata of a packet-in.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_fields(bytes: &[u8], strict: bool) -> Result<Self, DecodeError> {
+        let mut out = Match::new();
+        let mut r = Reader::new(bytes, ErrorKind::BmcBadLen, "match");
+        while !r.is_empty() {
+            let header = OxmHeader::decode(&mut r)?;
+            let n = header.payload_len();
+            let payload = r.bytes(n)?;
+            let width = if header.has_mask() { n / 2 } else { n };
+            let (value, mask) = payload.split_at_checked(width).ok_or(r.short())?;
+            let Some(field) = header.field() else {
+                if strict {
+                    return Err(r.error(ErrorKind::BmcBadField));
+                }
+                continue;
+            };
+            let value = Value::from_bytes(value);
+            let mask = if header.has_mask() {
+                let mask = Value::from_bytes(mask);
+                if value.exceeds(&mask) {
+                    return Err(r.error(ErrorKind::BmcBadWildcards));
+                }
+                if !field.is_maskable() && !mask.is_ones() && !mask.is_zero() {
+                    return Err(r.error(ErrorKind::BmcBadMask));
+                }
+                mask
+            } else {
+                Value::ones(width)
+            };
+            if !canonical::is_value_valid(field, &value) {
+                return Err(r.error(ErrorKind::BmcBadValue));
+            }
+            if strict
+                && field.prerequisite() != Prerequisite::Nothing
+                && !out.has(field.prerequisite())
+            {
+                return Err(r.error(ErrorKind::BmcBadPrereq));
+            }
+            if !out.is_wild(field) {
+                return Err(r.error(ErrorKind::BmcDupField));
+            }
+            out.insert(field, value, mask);
+        }
+        Ok(out)
+    }
+}
+
+/// What a prerequisite asks for, in words of the text form.
+fn needs(p: Prerequisite) -> &'static str {
+    use Prerequisite as P;
+    match p {
+        P::Nothing => "nothing",
+        P::Ethernet => "an Ethernet packet",
+        P::Arp => "arp or rarp",
+        P::Vlan => "a vlan_vid",
+        P::Ipv4 => "ip",
+        P::Ipv6 => "ipv6",
+        P::Ip => "ip or ipv6",
+        P::Nsh => "dl_type=0x894f",
+        P::CtValid => "a ct_state that implies a tracked packet",
+        P::Mpls => "mpls or mplsm",
+        P::Tcp => "tcp or tcp6, not a later fragment",
+        P::Udp => "udp or udp6, not a later fragment",
+        P::Sctp => "sctp or sctp6, not a later fragment",
+        P::Icmp4 => "icmp",
+        P::Icmp6 => "icmp6",
+        P::Nd => "icmp6 with icmp_type 135 or 136",
+        P::NdSolicit => "icmp6 with icmp_type 135",
+        P::NdAdvert => "icmp6 with icmp_type 136",
+    }
+}

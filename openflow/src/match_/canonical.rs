@@ -1,0 +1,279 @@
+//! The canonical form of a match: what Open vSwitch holds, and sends back in OpenFlow 1.3.
+//!
+//! - Wide registers become `reg0` to `reg15`.
+//! - `in_port` of 16 bits becomes the port of 32 bits.
+//! - `vlan_tci`, `dl_vlan`, `dl_vlan_pcp` become `vlan_vid` with the present bit, and `vlan_pcp`.
+//! - `nw_tos` becomes `ip_dscp`.
+//! - Masks take the width that Open vSwitch stores: 8 bits of `ct_state`, 2 of `ip_frag`, …
+//! - `packet_type=(0,0)` goes once any field of the packet implies it.
+
+use super::{Entry, Match};
+use crate::field::{Field, Prerequisite};
+use crate::types::PortNo;
+use crate::value::Value;
+
+const VID_MASK: u64 = 0x0fff;
+const CFI: u64 = 0x1000;
+
+impl Match {
+    /// Sets `field`, in canonical form. Value and mask have the field's length.
+    #[inline]
+    pub(super) fn insert(&mut self, field: Field, value: Value, mask: Value) {
+        // Almost always a field comes alone, exact, and after all others.
+        if field >= Field::XREG0 || is_special(field) {
+            self.insert_special(field, value, mask);
+        } else {
+            self.put(field, value, mask);
+        }
+    }
+
+    /// Sets one entry, keeping the order.
+    #[inline]
+    fn put(&mut self, field: Field, value: Value, mask: Value) {
+        if mask.is_zero() && !field.is_variable() {
+            self.remove(field);
+            return;
+        }
+        let value = if mask.is_ones() {
+            value
+        } else {
+            value.and(&mask)
+        };
+        if field.prerequisite() != Prerequisite::Nothing
+            && self
+                .entries
+                .first()
+                .is_some_and(|e| e.field == Field::PACKET_TYPE && e.value.is_zero())
+        {
+            self.entries.remove(0);
+        }
+        let entry = Entry { field, value, mask };
+        match self.entries.last() {
+            Some(last) if last.field >= field => {
+                match self.entries.binary_search_by_key(&field, |e| e.field) {
+                    Ok(i) => {
+                        if let Some(e) = self.entries.get_mut(i) {
+                            *e = entry;
+                        }
+                    }
+                    Err(i) => self.entries.insert(i, entry),
+                }
+            }
+            _ => self.entries.push(entry),
+        }
+    }
+
+    #[inline(never)]
+    fn insert_special(&mut self, field: Field, value: Value, mask: Value) {
+        let (v, m) = (value.to_u64(), mask.to_u64());
+        match field {
+            Field::PACKET_TYPE => {
+                if v == 0
+                    && self
+                        .entries
+                        .iter()
+                        .any(|e| e.field.prerequisite() != Prerequisite::Nothing)
+                {
+                    self.remove(field);
+                } else {
+                    self.put(field, value, mask);
+                }
+            }
+            Field::IN_PORT_NXM => {
+                let port = PortNo::from_u16(value.to_u16());
+                let mask = if mask.is_zero() { 0 } else { u32::MAX };
+                self.put(Field::IN_PORT, port.0.into(), mask.into());
+            }
+            Field::VLAN_TCI => self.set_tci(v, m),
+            Field::VLAN_VID => {
+                let (old, old_mask) = self.tci();
+                let pcp = old_mask & 0xe000;
+                let m = m & (VID_MASK | CFI);
+                self.set_tci(v & m | old & pcp, m | pcp);
+            }
+            Field::VLAN_PCP | Field::DL_VLAN_PCP => {
+                let (old, old_mask) = self.tci();
+                if mask.is_zero() {
+                    let keep = if old_mask & VID_MASK != 0 { !0xe000 } else { 0 };
+                    self.set_tci(old & keep, old_mask & keep);
+                } else {
+                    self.set_tci(old & !0xe000 | (v & 7) << 13 | CFI, old_mask | 0xe000 | CFI);
+                }
+            }
+            Field::DL_VLAN => {
+                let (old, old_mask) = self.tci();
+                if mask.is_zero() {
+                    let keep = if old_mask & 0xe000 != 0 { !VID_MASK } else { 0 };
+                    self.set_tci(old & keep, old_mask & keep);
+                } else if v == 0xffff {
+                    self.set_tci(0, 0xffff);
+                } else {
+                    self.set_tci(old & 0xe000 | v & VID_MASK | CFI, old_mask | VID_MASK | CFI);
+                }
+            }
+            Field::NW_TOS => {
+                let mask = Value::from_u64(if mask.is_zero() { 0 } else { 0xff }, 1);
+                self.put(Field::IP_DSCP, Value::from_u64(v >> 2 & 0x3f, 1), mask);
+            }
+            Field::NW_FRAG => {
+                let m = if m & 3 == 3 { 0xff } else { m & 3 };
+                self.put(field, Value::from_u64(v & 3, 1), Value::from_u64(m, 1));
+            }
+            Field::CT_STATE => {
+                self.put(
+                    field,
+                    Value::from_u64(v & 0xff, 4),
+                    Value::from_u64(m & 0xff, 4),
+                );
+            }
+            Field::TUN_FLAGS => {
+                self.put(field, Value::from_u64(v & 1, 2), Value::from_u64(m & 1, 2));
+            }
+            Field::IPV6_LABEL => {
+                let mask = if m & 0xf_ffff == 0xf_ffff {
+                    Value::ones(4)
+                } else {
+                    mask
+                };
+                self.put(field, value, mask);
+            }
+            Field::TUN_ERSPAN_VER
+            | Field::TUN_ERSPAN_DIR
+            | Field::TUN_ERSPAN_HWID
+            | Field::TUN_GTPU_FLAGS
+            | Field::TUN_GTPU_MSGTYPE => {
+                // Open vSwitch 3.1 stores the value where it means to store the mask.
+                let mask = if mask.is_zero() { mask } else { value.clone() };
+                self.put(field, value, mask);
+            }
+            _ => self.insert_wide_register(field, &value, &mask),
+        }
+    }
+
+    fn insert_wide_register(&mut self, field: Field, value: &Value, mask: &Value) {
+        let (first, n) = match (
+            field.offset_in(Field::XREG0, Field::XREG7),
+            field.offset_in(Field::XXREG0, Field::XXREG3),
+        ) {
+            (Some(i), _) => (i * 2, 2u8),
+            (_, Some(i)) => (i * 4, 4),
+            _ => return self.put(field, value.clone(), mask.clone()),
+        };
+        for i in 0..n {
+            let shift = u32::from(n - 1 - i) * 32;
+            let part = |v: &Value| Value::from(((v.to_u128() >> shift) & 0xffff_ffff) as u32);
+            self.put(Field::reg(first + i), part(value), part(mask));
+        }
+    }
+
+    /// The 802.1Q tag control information that it matches, and its mask.
+    pub(super) fn tci(&self) -> (u64, u64) {
+        let (mut v, mut m) = (0, 0);
+        if let Some((value, mask)) = self.get(Field::VLAN_VID) {
+            v = value.to_u64();
+            m = mask.to_u64() & (VID_MASK | CFI);
+        }
+        if let Some((value, _)) = self.get(Field::VLAN_PCP) {
+            v |= value.to_u64() << 13;
+            m |= 0xe000;
+        }
+        (v, m)
+    }
+
+    /// Sets the tag control information, as far as OpenFlow 1.3 can say it.
+    fn set_tci(&mut self, v: u64, m: u64) {
+        let vid = v & m & (VID_MASK | CFI);
+        let vid_mask = m & (VID_MASK | CFI);
+        let wire_mask = if vid_mask == VID_MASK | CFI {
+            0xffff
+        } else {
+            vid_mask
+        };
+        self.put(
+            Field::VLAN_VID,
+            Value::from_u64(vid, 2),
+            Value::from_u64(wire_mask, 2),
+        );
+        let pcp = if vid != 0 && m & 0xe000 != 0 { 0xff } else { 0 };
+        self.put(
+            Field::VLAN_PCP,
+            Value::from_u64(v >> 13 & 7, 1),
+            Value::from_u64(pcp, 1),
+        );
+    }
+
+    /// Whether nothing is required yet of what `field` stands for, other views of it included.
+    pub(super) fn is_wild(&self, field: Field) -> bool {
+        // Entries arrive in order from Open vSwitch itself: then nothing can overlap.
+        let Some(last) = self.entries.last() else {
+            return true;
+        };
+        if last.field < field && field < Field::XREG0 && !is_special(field) {
+            return true;
+        }
+        let free = |f: Field| self.get(f).is_none();
+        let regs = |first: u8, n: u8| (first..first + n).all(|i| free(Field::reg(i)));
+        match field {
+            Field::IN_PORT_NXM => free(Field::IN_PORT),
+            Field::NW_TOS => free(Field::IP_DSCP),
+            Field::VLAN_TCI => self.tci().1 == 0,
+            Field::VLAN_VID | Field::DL_VLAN => self.tci().1 & (VID_MASK | CFI) == 0,
+            Field::DL_VLAN_PCP => free(Field::VLAN_PCP),
+            _ => {
+                if let Some(i) = field.offset_in(Field::XREG0, Field::XREG7) {
+                    regs(i * 2, 2)
+                } else if let Some(i) = field.offset_in(Field::XXREG0, Field::XXREG3) {
+                    regs(i * 4, 4)
+                } else {
+                    free(field)
+                }
+            }
+        }
+    }
+}
+
+/// Whether `field` needs more than a masked value put in its place.
+#[inline]
+fn is_special(field: Field) -> bool {
+    matches!(
+        field,
+        Field::PACKET_TYPE
+            | Field::IN_PORT_NXM
+            | Field::VLAN_TCI
+            | Field::VLAN_VID
+            | Field::VLAN_PCP
+            | Field::DL_VLAN
+            | Field::DL_VLAN_PCP
+            | Field::NW_TOS
+            | Field::NW_FRAG
+            | Field::CT_STATE
+            | Field::TUN_FLAGS
+            | Field::IPV6_LABEL
+            | Field::TUN_ERSPAN_VER
+            | Field::TUN_ERSPAN_DIR
+            | Field::TUN_ERSPAN_HWID
+            | Field::TUN_GTPU_FLAGS
+            | Field::TUN_GTPU_MSGTYPE
+    )
+}
+
+/// Whether `field` can have `value`.
+#[inline]
+pub(crate) fn is_value_valid(field: Field, value: &Value) -> bool {
+    let max = match field {
+        Field::IN_PORT | Field::ACTSET_OUTPUT => return PortNo(value.to_u32()).to_u16().is_some(),
+        Field::NW_TOS => return value.to_u64() & 3 == 0,
+        Field::NSH_MDTYPE => return matches!(value.to_u64(), 1 | 2),
+        Field::IP_DSCP | Field::NSH_TTL => 0x3f,
+        Field::IP_ECN | Field::NW_FRAG => 3,
+        Field::TCP_FLAGS | Field::DL_VLAN => 0xfff,
+        Field::VLAN_VID => 0x1fff,
+        Field::ARP_OP | Field::CT_STATE => 0xff,
+        Field::VLAN_PCP | Field::DL_VLAN_PCP | Field::MPLS_TC => 7,
+        Field::IPV6_LABEL | Field::MPLS_LABEL => 0xf_ffff,
+        Field::MPLS_BOS | Field::TUN_FLAGS => 1,
+        Field::NSH_SPI => 0xff_ffff,
+        _ => return true,
+    };
+    value.to_u64() <= max
+}
