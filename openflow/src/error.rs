@@ -145,6 +145,38 @@ kinds! {
     PmfcBadConfig = "OFPPMFC_BAD_CONFIG";
     /// Bad table configuration.
     TmfcBadConfig = "OFPTMFC_BAD_CONFIG";
+    /// Not permitted.
+    BrcEperm = "OFPBRC_EPERM";
+    /// An unknown reason.
+    NxbrcBadReason = "NXBRC_BAD_REASON";
+    /// An unknown flow monitor event.
+    NxbrcFmBadEvent = "NXBRC_FM_BAD_EVENT";
+    /// Bad flow monitor flags.
+    MofcBadFlags = "OFPMOFC_BAD_FLAGS";
+    /// A port that has no queues.
+    QofcBadPort = "OFPQOFC_BAD_PORT";
+    /// A bundled message of a wrong length.
+    BfcMsgBadLen = "OFPBFC_MSG_BAD_LEN";
+    /// A bundled message of another version.
+    BfcBadVersion = "OFPBFC_BAD_VERSION";
+    /// A bundled message of another transaction.
+    BfcMsgBadXid = "OFPBFC_MSG_BAD_XID";
+    /// A message that cannot be bundled.
+    BfcMsgUnsup = "OFPBFC_MSG_UNSUP";
+    /// Unknown command for the tunnel option table.
+    NxttmfcBadCommand = "NXTTMFC_BAD_COMMAND";
+    /// A tunnel option of a wrong length.
+    NxttmfcBadOptLen = "NXTTMFC_BAD_OPT_LEN";
+    /// A tunnel metadata field that is out of range.
+    NxttmfcBadFieldIdx = "NXTTMFC_BAD_FIELD_IDX";
+    /// Bad table features.
+    TffcBadFeatures = "OFPTFFC_BAD_FEATURES";
+    /// A table that does not exist.
+    TffcBadTable = "OFPTFFC_BAD_TABLE";
+    /// Bad asynchronous message masks.
+    AcfcInvalid = "OFPACFC_INVALID";
+    /// Unknown asynchronous message.
+    AcfcUnsupported = "OFPACFC_UNSUPPORTED";
     /// Bad role.
     RrfcBadRole = "OFPRRFC_BAD_ROLE";
 }

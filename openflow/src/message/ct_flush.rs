@@ -1,0 +1,149 @@
+//! Flushing connection tracking entries (Nicira extension): by zone, or by a partial tuple.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::property::{Property, put, put_u8, put_u16};
+use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::wire::{Reader, Writer};
+
+const ORIG_TUPLE: u16 = 0;
+const REPLY_TUPLE: u16 = 1;
+const ZONE_ID: u16 = 2;
+
+const SRC: u16 = 0;
+const DST: u16 = 1;
+const SRC_PORT: u16 = 2;
+const DST_PORT: u16 = 3;
+const ICMP_ID: u16 = 4;
+const ICMP_TYPE: u16 = 5;
+const ICMP_CODE: u16 = 6;
+
+/// One direction of a connection. What is `None` fits anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct CtTuple {
+    /// Source address.
+    pub src: Option<IpAddr>,
+    /// Destination address.
+    pub dst: Option<IpAddr>,
+    /// Source port.
+    pub src_port: Option<u16>,
+    /// Destination port.
+    pub dst_port: Option<u16>,
+    /// ICMP identifier.
+    pub icmp_id: Option<u16>,
+    /// ICMP type.
+    pub icmp_type: Option<u8>,
+    /// ICMP code.
+    pub icmp_code: Option<u8>,
+}
+
+/// `nx_ct_flush`: which connections to forget.
+///
+/// ```text
+///  16         17 … 23  24 …
+/// +----------+-------+--------------------------------------------+
+/// | ip_proto | zeros | properties: tuples (nested), zone          |
+/// +----------+-------+--------------------------------------------+
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+pub struct CtFlush {
+    /// IP protocol; 0 fits any.
+    pub ip_proto: u8,
+    /// The direction of the first packet.
+    pub orig: Option<CtTuple>,
+    /// The direction of the replies.
+    pub reply: Option<CtTuple>,
+    /// The zone; `None` is all of them.
+    pub zone: Option<u16>,
+}
+
+fn address(mut r: Reader<'_>) -> Result<IpAddr, DecodeError> {
+    let address = Ipv6Addr::from(*r.array::<16>()?);
+    r.finish()?;
+    Ok(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
+}
+
+fn put_address(address: IpAddr, w: &mut Writer<'_>) {
+    match address {
+        IpAddr::V4(address) => w.array(&address.to_ipv6_mapped().octets()),
+        IpAddr::V6(address) => w.array(&address.octets()),
+    }
+}
+
+impl CtTuple {
+    fn decode(mut outer: Reader<'_>) -> Result<Self, DecodeError> {
+        // A nested property's data begins after four bytes of padding.
+        outer.skip(4)?;
+        let mut tuple = CtTuple::default();
+        while !outer.is_empty() {
+            let (type_, mut data) = Property::pull(&mut outer, "ct tuple")?;
+            match type_ {
+                SRC => tuple.src = Some(address(data)?),
+                DST => tuple.dst = Some(address(data)?),
+                SRC_PORT => tuple.src_port = Some(data.u16()?),
+                DST_PORT => tuple.dst_port = Some(data.u16()?),
+                ICMP_ID => tuple.icmp_id = Some(data.u16()?),
+                ICMP_TYPE => tuple.icmp_type = Some(data.u8()?),
+                ICMP_CODE => tuple.icmp_code = Some(data.u8()?),
+                _ => {}
+            }
+        }
+        Ok(tuple)
+    }
+
+    fn encode(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        for (type_, value) in [(SRC, self.src), (DST, self.dst)] {
+            if let Some(value) = value {
+                put(w, type_, |w| {
+                    put_address(value, w);
+                    Ok(())
+                })?;
+            }
+        }
+        for (type_, value) in [(SRC_PORT, self.src_port), (DST_PORT, self.dst_port), (ICMP_ID, self.icmp_id)] {
+            if let Some(value) = value {
+                put_u16(w, type_, value)?;
+            }
+        }
+        for (type_, value) in [(ICMP_TYPE, self.icmp_type), (ICMP_CODE, self.icmp_code)] {
+            if let Some(value) = value {
+                put_u8(w, type_, value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl CtFlush {
+    pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut flush = CtFlush { ip_proto: r.u8()?, ..CtFlush::default() };
+        r.zeros(7, ErrorKind::NxbrcMustBeZero)?;
+        while !r.is_empty() {
+            let (type_, mut data) = Property::pull(r, "ct flush")?;
+            match type_ {
+                ORIG_TUPLE => flush.orig = Some(CtTuple::decode(data)?),
+                REPLY_TUPLE => flush.reply = Some(CtTuple::decode(data)?),
+                ZONE_ID => flush.zone = Some(data.u16()?),
+                _ => {}
+            }
+        }
+        Ok(flush)
+    }
+
+    pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        w.u8(self.ip_proto);
+        w.zeros(7);
+        for (type_, tuple) in [(ORIG_TUPLE, &self.orig), (REPLY_TUPLE, &self.reply)] {
+            if let Some(tuple) = tuple {
+                put(w, type_, |w| {
+                    w.zeros(4);
+                    tuple.encode(w)
+                })?;
+            }
+        }
+        if let Some(zone) = self.zone {
+            put_u16(w, ZONE_ID, zone)?;
+        }
+        Ok(())
+    }
+}
