@@ -1,0 +1,229 @@
+//! From state to flows, in full and change by change.
+//!
+//! Each object compiles to a fragment: a pure function of the object, the local node, and which of its claims it
+//! owns ([`crate::claims`]). Fragments of different objects share no flow key. [`compile_all`] puts all of them
+//! together and is the oracle; [`Compiler`] keeps the state alone, no flows, and recomputes the fragments that a
+//! change touches, before and after.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::claims::{Claim, Claims, Conflict, Owner, node_claims, peer_claims, pod_claims};
+use crate::cookie::Cookie;
+use crate::flow::{Flow, Program};
+use crate::fragment::Fragment;
+use crate::model::{Change, LocalPod, Peer, State};
+use crate::patch::Patch;
+use crate::pipeline::Table;
+use crate::tables::{arp_nd, classify, drop as drop_table, guard, nd_reply, output, route};
+
+/// Compiles the whole state.
+pub fn compile_all(state: &State) -> Program {
+    compile(state, &Claims::new(state))
+}
+
+fn compile(state: &State, claims: &Claims) -> Program {
+    let mut program = Program::default();
+    let pods = state.pods.keys().cloned().map(Owner::Pod);
+    let peers = state.peers.keys().cloned().map(Owner::Peer);
+    let fragments = std::iter::once(Owner::Node).chain(pods).chain(peers);
+    for flow in base()
+        .into_iter()
+        .chain(fragments.flat_map(|owner| fragment(&owner, state, claims)))
+    {
+        let taken = program.insert(flow);
+        debug_assert!(!taken, "fragments share no key");
+    }
+    program
+}
+
+/// The flows that every node has.
+fn base() -> Vec<Flow> {
+    let tables: [(Table, fn(&mut Fragment)); 6] = [
+        (Table::Classify, classify::base),
+        (Table::Guard, guard::base),
+        (Table::ArpNd, arp_nd::base),
+        (Table::Route, route::base),
+        (Table::Output, output::base),
+        (Table::Drop, drop_table::base),
+    ];
+    let mut flows = Vec::new();
+    for (table, base) in tables {
+        let mut fragment = Fragment::new(Cookie::base(table));
+        base(&mut fragment);
+        flows.append(&mut fragment.flows);
+    }
+    flows
+}
+
+/// The flows that this object asks for; none if there is no such object.
+fn fragment(owner: &Owner, state: &State, claims: &Claims) -> Vec<Flow> {
+    let owned = Owned { owner, claims };
+    match owner {
+        Owner::Node => node(state, &owned),
+        Owner::Pod(id) => state
+            .pods
+            .get(id)
+            .map(|p| pod(p, &owned))
+            .unwrap_or_default(),
+        Owner::Peer(name) => state
+            .peers
+            .get(name)
+            .map(|p| peer(p, state, &owned))
+            .unwrap_or_default(),
+    }
+}
+
+/// What an object owns of what it claims.
+struct Owned<'a> {
+    owner: &'a Owner,
+    claims: &'a Claims,
+}
+
+impl Owned<'_> {
+    fn owns(&self, claim: Claim) -> bool {
+        self.claims.owns(self.owner, &claim)
+    }
+
+    fn addresses(&self, ips: &[IpAddr]) -> Vec<IpAddr> {
+        let ips: BTreeSet<IpAddr> = ips.iter().copied().collect();
+        ips.into_iter()
+            .filter(|ip| self.owns(Claim::Address(*ip)))
+            .collect()
+    }
+
+    fn prefixes(&self, nets: &[IpNet]) -> Vec<IpNet> {
+        let nets: BTreeSet<IpNet> = nets.iter().map(IpNet::trunc).collect();
+        nets.into_iter()
+            .filter(|net| self.owns(Claim::Prefix(*net)))
+            .collect()
+    }
+}
+
+fn node(state: &State, owned: &Owned<'_>) -> Vec<Flow> {
+    let node = &state.local;
+    let mut f = Fragment::new(Cookie::node(&node.name));
+    let ips = owned.addresses(&node.gateway.ips);
+    classify::node(node, &mut f);
+    arp_nd::node(node, &ips, &mut f);
+    nd_reply::node(node, &mut f);
+    route::node(node, &owned.prefixes(&node.pod_cidrs), &ips, &mut f);
+    output::node(node, &mut f);
+    f.flows
+}
+
+fn pod(pod: &LocalPod, owned: &Owned<'_>) -> Vec<Flow> {
+    let mut f = Fragment::new(Cookie::pod(&pod.id));
+    if owned.owns(Claim::Port(pod.ofport)) {
+        let ips = owned.addresses(&pod.ips);
+        classify::pod(pod, &mut f);
+        guard::pod(pod, &ips, &mut f);
+        route::pod(pod, &ips, &mut f);
+    }
+    f.flows
+}
+
+fn peer(peer: &Peer, state: &State, owned: &Owned<'_>) -> Vec<Flow> {
+    let mut f = Fragment::new(Cookie::peer(&peer.name));
+    if let Some(tunnel) = &state.local.tunnel {
+        if owned.owns(Claim::Underlay(peer.underlay)) {
+            classify::peer(tunnel, peer, &mut f);
+        }
+        route::peer(tunnel, peer, &owned.prefixes(&peer.pod_cidrs), &mut f);
+    }
+    f.flows
+}
+
+/// Keeps a state and says what each change means for the switch.
+#[derive(Debug, Clone)]
+pub struct Compiler {
+    state: State,
+    claims: Claims,
+}
+
+impl Compiler {
+    /// Starts from a state. What the switch then needs is in [`Compiler::desired`].
+    pub fn new(state: State) -> Self {
+        let claims = Claims::new(&state);
+        Self { state, claims }
+    }
+
+    /// The state as it is now.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Everything that the switch shall hold now. Compiled on the spot: costs as much as the state is large.
+    pub fn desired(&self) -> Program {
+        compile(&self.state, &self.claims)
+    }
+
+    /// What more than one object claims, and who has it.
+    pub fn conflicts(&self) -> Vec<Conflict> {
+        self.claims.conflicts()
+    }
+
+    /// Applies a change and says what has to change in the switch.
+    ///
+    /// Costs as much as the object is large, and as much as the state is when the local node changes.
+    pub fn apply(&mut self, change: Change) -> Patch {
+        let (owner, claims_after) = match &change {
+            Change::Node(_) => return self.apply_node(change),
+            Change::PeerSet(peer) => (Owner::Peer(peer.name.clone()), peer_claims(peer)),
+            Change::PeerGone(name) => (Owner::Peer(name.clone()), Vec::new()),
+            Change::PodSet(pod) => (Owner::Pod(pod.id.clone()), pod_claims(pod)),
+            Change::PodGone(id) => (Owner::Pod(id.clone()), Vec::new()),
+        };
+        let claims_before = self.claims_of(&owner);
+
+        // Whoever gains or loses something by this is, of those who claim it now, the first or the second.
+        let touched = claims_before.iter().chain(&claims_after);
+        let mut dirty: BTreeSet<Owner> = touched
+            .flat_map(|claim| self.claims.first_two(claim))
+            .cloned()
+            .collect();
+        dirty.insert(owner.clone());
+
+        let before = self.fragments(&dirty);
+        self.claims.remove(&owner, claims_before);
+        self.claims.add(&owner, claims_after);
+        self.state.apply(change);
+        Patch::between(&before, &self.fragments(&dirty))
+    }
+
+    /// Any flow may depend on the local node.
+    fn apply_node(&mut self, change: Change) -> Patch {
+        let before = self.desired();
+        if !self.state.apply(change) {
+            return Patch::default();
+        }
+        self.claims = Claims::new(&self.state);
+        Patch::between(&before, &self.desired())
+    }
+
+    fn claims_of(&self, owner: &Owner) -> Vec<Claim> {
+        match owner {
+            Owner::Node => node_claims(&self.state.local),
+            Owner::Pod(id) => self.state.pods.get(id).map(pod_claims).unwrap_or_default(),
+            Owner::Peer(name) => self
+                .state
+                .peers
+                .get(name)
+                .map(peer_claims)
+                .unwrap_or_default(),
+        }
+    }
+
+    fn fragments(&self, owners: &BTreeSet<Owner>) -> Program {
+        let mut program = Program::default();
+        for flow in owners
+            .iter()
+            .flat_map(|owner| fragment(owner, &self.state, &self.claims))
+        {
+            program.insert(flow);
+        }
+        program
+    }
+}

@@ -1,0 +1,208 @@
+//! Cookies: how a flow in a switch leads back to the object that asked for it.
+//!
+//! ```text
+//!  63            48 47       40 39                                     0
+//! +----------------+-----------+----------------------------------------+
+//! |  magic 0x51ce  |   kind    |                   id                   |
+//! +----------------+-----------+----------------------------------------+
+//! ```
+//!
+//! The id is a hash of the object's stable name (or a small number for what has none), never a counter: an agent
+//! that restarts computes the same cookies. Two objects of one kind may share an id by chance; a flow is identified
+//! by its key, so nothing but a description suffers, and it names both.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::model::{NodeName, PodId, State};
+use crate::pipeline::Table;
+use crate::reason::DropReason;
+
+const MAGIC: u64 = 0x51ce;
+const ID_BITS: u32 = 40;
+const ID_MASK: u64 = (1 << ID_BITS) - 1;
+
+/// The cookie of one of our flows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cookie(u64);
+
+/// What kind of object a cookie stands for; numbers are part of running switches and are never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// What every node has; the id is the table.
+    Base = 1,
+    /// A reason in table Drop; the id is its code.
+    Drop = 2,
+    /// The local node.
+    Node = 3,
+    /// Another node.
+    Peer = 4,
+    /// A pod of this node.
+    Pod = 5,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::Base, Self::Drop, Self::Node, Self::Peer, Self::Pod];
+
+    /// Its name in descriptions.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Drop => "drop",
+            Self::Node => "node",
+            Self::Peer => "peer",
+            Self::Pod => "pod",
+        }
+    }
+
+    /// What the id of such a cookie is made from.
+    pub const fn id_source(self) -> &'static str {
+        match self {
+            Self::Base => "table id",
+            Self::Drop => "code of the drop reason",
+            Self::Node | Self::Peer => "hash of the node's name",
+            Self::Pod => "hash of the sandbox id",
+        }
+    }
+}
+
+impl Cookie {
+    /// The bits that tell our cookies from another program's, for use as a cookie mask.
+    pub const OWNER_MASK: u64 = !0 << 48;
+    /// The value of those bits in our cookies.
+    pub const OWNER: u64 = MAGIC << 48;
+
+    const fn new(kind: Kind, id: u64) -> Self {
+        Self(Self::OWNER | ((kind as u64) << ID_BITS) | (id & ID_MASK))
+    }
+
+    /// Of the flows that every node has in this table.
+    pub const fn base(table: Table) -> Self {
+        Self::new(Kind::Base, table.id().0 as u64)
+    }
+
+    /// Of the flow that counts this reason.
+    pub const fn drop(reason: DropReason) -> Self {
+        Self::new(Kind::Drop, reason.code() as u64)
+    }
+
+    /// Of the local node's flows.
+    pub fn node(name: &NodeName) -> Self {
+        Self::new(Kind::Node, stable_hash(name.as_str()))
+    }
+
+    /// Of a peer's flows.
+    pub fn peer(name: &NodeName) -> Self {
+        Self::new(Kind::Peer, stable_hash(name.as_str()))
+    }
+
+    /// Of a pod's flows.
+    pub fn pod(id: &PodId) -> Self {
+        Self::new(Kind::Pod, stable_hash(id.as_str()))
+    }
+
+    /// Takes a cookie found in a switch for ours, if it is.
+    pub fn from_u64(cookie: u64) -> Option<Self> {
+        (cookie & Self::OWNER_MASK == Self::OWNER).then_some(Self(cookie))
+    }
+
+    /// The number as it stands in flows.
+    pub const fn to_u64(self) -> u64 {
+        self.0
+    }
+
+    /// The kind of object, `None` if a newer version of this program made the cookie.
+    pub fn kind(self) -> Option<Kind> {
+        let code = (self.0 & !Self::OWNER_MASK) >> ID_BITS;
+        Kind::ALL.into_iter().find(|k| *k as u64 == code)
+    }
+
+    /// The part that tells objects of one kind apart.
+    pub const fn id(self) -> u64 {
+        self.0 & ID_MASK
+    }
+
+    /// Names the object, given the names there are; see also [`Registry::describe`].
+    pub fn describe(self, registry: &Registry) -> String {
+        registry.describe(self.0)
+    }
+}
+
+impl fmt::Display for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}", self.0)
+    }
+}
+
+impl fmt::Debug for Cookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cookie({:#x})", self.0)
+    }
+}
+
+/// FNV-1a over the name, its bits mixed once more so that folding to 40 of them loses nothing of its spread.
+fn stable_hash(name: &str) -> u64 {
+    let fnv = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let mixed = (fnv ^ (fnv >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed >> (64 - ID_BITS)
+}
+
+/// What a cookie in a switch stands for, in the words of people.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    names: HashMap<u64, String>,
+}
+
+impl Registry {
+    /// Collects the names of everything in the state. Costs as much as the state is large: make it when asked.
+    pub fn new(state: &State) -> Self {
+        let mut registry = Self::default();
+        registry.add(
+            Cookie::node(&state.local.name),
+            state.local.name.to_string(),
+        );
+        for name in state.peers.keys() {
+            registry.add(Cookie::peer(name), name.to_string());
+        }
+        for pod in state.pods.values() {
+            registry.add(
+                Cookie::pod(&pod.id),
+                format!("{}/{}", pod.namespace, pod.name),
+            );
+        }
+        registry
+    }
+
+    fn add(&mut self, cookie: Cookie, name: String) {
+        self.names
+            .entry(cookie.0)
+            .and_modify(|names| *names = format!("{names} or {name}"))
+            .or_insert(name);
+    }
+
+    /// Describes any cookie: `pod default/web-0`, `peer node-b`, `drop spoofed-source`, `base Guard`, `foreign`.
+    pub fn describe(&self, cookie: u64) -> String {
+        let Some(ours) = Cookie::from_u64(cookie) else {
+            return "foreign".to_owned();
+        };
+        let Some(kind) = ours.kind() else {
+            return "of another version".to_owned();
+        };
+        let name = match kind {
+            Kind::Base => Table::ALL
+                .iter()
+                .find(|t| u64::from(t.id().0) == ours.id())
+                .map(|t| t.name().to_owned()),
+            Kind::Drop => DropReason::from_code(ours.id()).map(|r| r.name().to_owned()),
+            Kind::Node | Kind::Peer | Kind::Pod => self.names.get(&cookie).cloned(),
+        };
+        match name {
+            Some(name) => format!("{} {name}", kind.name()),
+            None => format!("{} no longer known", kind.name()),
+        }
+    }
+}

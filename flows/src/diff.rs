@@ -1,0 +1,67 @@
+//! What is wrong in a switch: the difference between what it shall hold and what it was read to hold.
+
+use std::collections::HashMap;
+
+use openflow::{FlowFlags, FlowStats, GroupDesc, Instruction, Match, TableId};
+
+use crate::cookie::Cookie;
+use crate::flow::{Flow, FlowKey, Group, Program};
+use crate::patch::Patch;
+
+/// The patch that makes a switch hold the program; empty when it does.
+///
+/// Flows are told apart by table, priority and canonical match. A flow of ours that nothing asks for any more is
+/// removed. One with another program's cookie is left alone, unless it sits exactly where one of ours belongs.
+/// Groups have no cookies: those of the program are set right, others left alone.
+pub fn diff(desired: &Program, actual: &[FlowStats], groups: &[GroupDesc]) -> Patch {
+    let mut patch = Patch::default();
+
+    let actual_groups: HashMap<_, _> = groups.iter().map(|g| (g.id, g)).collect();
+    for group in desired.groups() {
+        if !actual_groups
+            .get(&group.id)
+            .is_some_and(|there| same_group(group, there))
+        {
+            patch.groups_set.push(group.clone());
+        }
+    }
+
+    let there: HashMap<(TableId, u16, &Match), &FlowStats> = actual
+        .iter()
+        .map(|flow| ((flow.table, flow.priority, &flow.match_), flow))
+        .collect();
+    for (key, cookie, instructions) in desired.flows() {
+        let found = there.get(&(key.table, key.priority, &key.match_));
+        if !found.is_some_and(|flow| same_flow(cookie, instructions, flow)) {
+            let instructions = instructions.to_vec();
+            patch.flows_set.push(Flow {
+                key: key.clone(),
+                cookie,
+                instructions,
+            });
+        }
+    }
+    for flow in actual {
+        let key = FlowKey {
+            table: flow.table,
+            priority: flow.priority,
+            match_: flow.match_.clone(),
+        };
+        if Cookie::from_u64(flow.cookie).is_some() && desired.get(&key).is_none() {
+            patch.flows_gone.push(key);
+        }
+    }
+    patch
+}
+
+fn same_flow(cookie: Cookie, instructions: &[Instruction], flow: &FlowStats) -> bool {
+    flow.cookie == cookie.to_u64()
+        && flow.instructions == instructions
+        && flow.flags == FlowFlags::default()
+        && flow.idle_timeout == 0
+        && flow.hard_timeout == 0
+}
+
+fn same_group(group: &Group, there: &GroupDesc) -> bool {
+    group.type_ == there.type_ && group.buckets == there.buckets
+}

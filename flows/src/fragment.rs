@@ -1,0 +1,241 @@
+//! A fragment: the flows that one object asks for, and the few words its tables write them with.
+//!
+//! Which match means "IPv4" and how a drop is spelled is said here once. What to match and where to go is the
+//! business of [`crate::tables`].
+
+use ipnet::IpNet;
+use openflow::{Action, Field, Instruction, Match, PortNo, Subfield, Value};
+
+use crate::cookie::Cookie;
+use crate::flow::{Flow, FlowKey};
+use crate::pipeline::{MARKS, OUT_PORT, REASON, Source, Table};
+use crate::reason::DropReason;
+
+const ETH_IPV4: u16 = 0x0800;
+const ETH_ARP: u16 = 0x0806;
+const ETH_IPV6: u16 = 0x86dd;
+const IPPROTO_UDP: u8 = 17;
+const IPPROTO_ICMPV6: u8 = 58;
+
+/// Flows being collected, all with one cookie unless said otherwise.
+#[derive(Debug)]
+pub(crate) struct Fragment {
+    cookie: Cookie,
+    pub(crate) flows: Vec<Flow>,
+}
+
+impl Fragment {
+    pub(crate) fn new(cookie: Cookie) -> Self {
+        Self {
+            cookie,
+            flows: Vec::new(),
+        }
+    }
+
+    /// Adds a flow.
+    pub(crate) fn flow(&mut self, table: Table, priority: u16, match_: Match, steps: Steps) {
+        self.flow_of(self.cookie, table, priority, match_, steps);
+    }
+
+    /// Adds a flow with a cookie of its own.
+    pub(crate) fn flow_of(
+        &mut self,
+        cookie: Cookie,
+        table: Table,
+        priority: u16,
+        match_: Match,
+        steps: Steps,
+    ) {
+        self.flows.push(Flow {
+            key: FlowKey {
+                table: table.id(),
+                priority,
+                match_,
+            },
+            cookie,
+            instructions: steps.finish(),
+        });
+    }
+}
+
+/// What a flow does, step by step.
+#[derive(Debug, Default)]
+pub(crate) struct Steps {
+    actions: Vec<Action>,
+    goto: Option<Table>,
+}
+
+/// Goes on in a table.
+pub(crate) fn goto(table: Table) -> Steps {
+    Steps {
+        actions: Vec::new(),
+        goto: Some(table),
+    }
+}
+
+/// Drops the packet and counts the reason.
+pub(crate) fn drop_for(reason: DropReason) -> Steps {
+    Steps::new()
+        .set(REASON, u32::from(reason.code()))
+        .goto(Table::Drop)
+}
+
+impl Steps {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    fn action(mut self, action: Action) -> Self {
+        self.actions.push(action);
+        self
+    }
+
+    /// Sets a whole field.
+    pub(crate) fn set(self, field: Field, value: impl Into<Value>) -> Self {
+        self.action(Action::set(field, value))
+    }
+
+    /// Copies a whole field over another one.
+    pub(crate) fn copy(self, from: Field, to: Field) -> Self {
+        self.action(Action::copy(from, to))
+    }
+
+    /// Takes one hop off.
+    pub(crate) fn dec_ttl(self) -> Self {
+        self.action(Action::DecTtl)
+    }
+
+    /// Sends the packet back out of the port it came from.
+    pub(crate) fn output_in_port(self) -> Self {
+        self.action(Action::output(PortNo::IN_PORT))
+    }
+
+    /// Sends the packet out of the port that the register names.
+    pub(crate) fn output_chosen(self) -> Self {
+        self.action(Action::OutputReg {
+            src: Subfield::all(OUT_PORT),
+            max_len: u16::MAX,
+        })
+    }
+
+    /// Goes on in a table afterwards.
+    pub(crate) fn goto(self, table: Table) -> Self {
+        Self {
+            goto: Some(table),
+            ..self
+        }
+    }
+
+    fn finish(self) -> Vec<Instruction> {
+        let apply = (!self.actions.is_empty()).then_some(Instruction::ApplyActions(self.actions));
+        let goto = self.goto.map(|table| Instruction::GotoTable(table.id()));
+        apply.into_iter().chain(goto).collect()
+    }
+}
+
+/// Any packet.
+pub(crate) fn any() -> Match {
+    Match::new()
+}
+
+/// Packets that came in by this port.
+pub(crate) fn in_port(ofport: u32) -> Match {
+    Match::new().eq(Field::IN_PORT, ofport)
+}
+
+/// Packets that Classify marked so.
+pub(crate) fn from(source: Source) -> Match {
+    Match::new().masked(MARKS, source.mark(), Source::MASK)
+}
+
+/// More conditions on a match, named after what they mean.
+pub(crate) trait MatchExt: Sized {
+    fn ipv4(self) -> Self;
+    fn ipv6(self) -> Self;
+    fn arp(self) -> Self;
+    fn arp_request(self) -> Self;
+    fn icmpv6(self, type_: u8) -> Self;
+    fn neighbour_solicitation(self) -> Self;
+    fn neighbour_advertisement(self) -> Self;
+    fn udp(self, from: u16, to: u16) -> Self;
+    fn source(self, net: IpNet) -> Self;
+    fn destination(self, net: IpNet) -> Self;
+}
+
+impl MatchExt for Match {
+    fn ipv4(self) -> Self {
+        self.eq(Field::ETH_TYPE, ETH_IPV4)
+    }
+
+    fn ipv6(self) -> Self {
+        self.eq(Field::ETH_TYPE, ETH_IPV6)
+    }
+
+    fn arp(self) -> Self {
+        self.eq(Field::ETH_TYPE, ETH_ARP)
+    }
+
+    fn arp_request(self) -> Self {
+        self.arp().eq(Field::ARP_OP, 1u16)
+    }
+
+    fn icmpv6(self, type_: u8) -> Self {
+        self.ipv6()
+            .eq(Field::IP_PROTO, IPPROTO_ICMPV6)
+            .eq(Field::ICMPV6_TYPE, type_)
+    }
+
+    /// One that Open vSwitch parses: its code is zero.
+    fn neighbour_solicitation(self) -> Self {
+        self.icmpv6(135).eq(Field::ICMPV6_CODE, 0u8)
+    }
+
+    fn neighbour_advertisement(self) -> Self {
+        self.icmpv6(136).eq(Field::ICMPV6_CODE, 0u8)
+    }
+
+    fn udp(self, from: u16, to: u16) -> Self {
+        self.eq(Field::IP_PROTO, IPPROTO_UDP)
+            .eq(Field::UDP_SRC, from)
+            .eq(Field::UDP_DST, to)
+    }
+
+    fn source(self, net: IpNet) -> Self {
+        match net {
+            IpNet::V4(net) => self
+                .ipv4()
+                .masked(Field::IPV4_SRC, net.network(), net.netmask()),
+            IpNet::V6(net) => self
+                .ipv6()
+                .masked(Field::IPV6_SRC, net.network(), net.netmask()),
+        }
+    }
+
+    fn destination(self, net: IpNet) -> Self {
+        match net {
+            IpNet::V4(net) => self
+                .ipv4()
+                .masked(Field::IPV4_DST, net.network(), net.netmask()),
+            IpNet::V6(net) => self
+                .ipv6()
+                .masked(Field::IPV6_DST, net.network(), net.netmask()),
+        }
+    }
+}
+
+/// A prefix written out: `net!(v4 224, 0, 0, 0 / 4)`, `net!(v6 0xff00 :: / 8)`.
+macro_rules! net {
+    (v4 $a:literal, $b:literal, $c:literal, $d:literal / $n:literal) => {
+        ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert(
+            std::net::Ipv4Addr::new($a, $b, $c, $d),
+            $n,
+        ))
+    };
+    (v6 $first:literal :: / $n:literal) => {
+        ipnet::IpNet::V6(ipnet::Ipv6Net::new_assert(
+            std::net::Ipv6Addr::new($first, 0, 0, 0, 0, 0, 0, 0),
+            $n,
+        ))
+    };
+}
+pub(crate) use net;

@@ -1,0 +1,186 @@
+//! The map of the pipeline for people, `docs/pipeline.md`, made from the code so that it cannot drift.
+
+use std::fmt::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use openflow::MacAddr;
+
+use crate::compiler::compile_all;
+use crate::cookie::{Cookie, Kind};
+use crate::model::{Capabilities, Gateway, LocalNode, LocalPod, Peer, State, Tunnel, TunnelKind};
+use crate::pipeline::{
+    MARKS, OUT_PORT, REASON, RESERVED_TABLES, ROUTER_MAC, SCRATCH, Source, Table,
+};
+use crate::reason::DropReason;
+
+/// The whole page.
+pub fn pipeline_map() -> String {
+    let mut page = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_page(&mut page);
+    page
+}
+
+fn write_page(out: &mut String) -> std::fmt::Result {
+    writeln!(
+        out,
+        "# The pipeline\n\n\
+         Made from the code of `flows/`; a test compares (`UPDATE_GOLDEN=1 cargo test -p sluice-flows` rewrites it).\n\
+         The numbers are part of the flows in running switches: they are never reused for something else.\n\n\
+         The router that pods and hosts have as their gateway has the MAC address `{ROUTER_MAC}` on every node.\n"
+    )?;
+    tables(out)?;
+    registers(out)?;
+    cookies(out)?;
+    reasons(out)?;
+    example(out)
+}
+
+fn tables(out: &mut String) -> std::fmt::Result {
+    writeln!(out, "## Tables\n\n| id | name | does |\n|---|---|---|")?;
+    let used = Table::ALL.iter().map(|t| (t.id().0, t.name(), t.purpose()));
+    let reserved = RESERVED_TABLES
+        .iter()
+        .map(|(id, name)| (*id, *name, "(reserved)"));
+    let mut rows: Vec<_> = used.chain(reserved).collect();
+    rows.sort_unstable();
+    for (id, name, purpose) in rows {
+        writeln!(out, "| {id} | {name} | {purpose} |")?;
+    }
+    Ok(())
+}
+
+fn registers(out: &mut String) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\n## Registers\n\n| register | bits | holds |\n|---|---|---|"
+    )?;
+    let sources: Vec<_> = Source::ALL
+        .iter()
+        .map(|s| format!("{} {}", s.mark(), s.name()))
+        .collect();
+    let top = 31 - Source::MASK.leading_zeros();
+    writeln!(
+        out,
+        "| {} | 0..{top} | where the packet came from: {} |",
+        MARKS.name(),
+        sources.join(", ")
+    )?;
+    writeln!(
+        out,
+        "| {} | all | the OpenFlow port that Route chose |",
+        OUT_PORT.name()
+    )?;
+    writeln!(
+        out,
+        "| {} | all | in table Drop, the code of the reason |",
+        REASON.name()
+    )?;
+    writeln!(
+        out,
+        "| {} | all | scratch, within one flow |",
+        SCRATCH.name()
+    )
+}
+
+fn cookies(out: &mut String) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\n## Cookies\n\n\
+         `{:#x}/{:#x}` are ours: the magic in bits 48..63, a kind in bits 40..47, an id below.\n\
+         Flows with other cookies are left alone.\n\n\
+         | kind | stands for | id |\n|---|---|---|",
+        Cookie::OWNER,
+        Cookie::OWNER_MASK
+    )?;
+    for kind in Kind::ALL {
+        writeln!(
+            out,
+            "| {} | {} | {} |",
+            kind as u8,
+            kind.name(),
+            kind.id_source()
+        )?;
+    }
+    Ok(())
+}
+
+fn reasons(out: &mut String) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\n## Drop reasons\n\n| code | reason | means |\n|---|---|---|"
+    )?;
+    for reason in DropReason::ALL {
+        writeln!(
+            out,
+            "| {} | {reason} | {} |",
+            reason.code(),
+            reason.explanation()
+        )?;
+    }
+    Ok(())
+}
+
+fn example(out: &mut String) -> std::fmt::Result {
+    let program = compile_all(&example_state());
+    writeln!(
+        out,
+        "\n## The flows of a small node\n\n\
+         node-a, 10.0.1.0/24 and fd00:1::/64, gateway on port 2, a VXLAN tunnel on port 1, one pod on port 1024\n\
+         (10.0.1.7, fd00:1::7), one peer (192.0.2.2: 10.0.2.0/24 and fd00:2::/64): {} flows.\n\n\
+         ```text\n{program}```",
+        program.len()
+    )
+}
+
+/// The node of the example.
+fn example_state() -> State {
+    let v4 =
+        |node, host, len| IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::new(10, 0, node, host), len));
+    let v6 = |node, host, len| {
+        IpNet::V6(Ipv6Net::new_assert(
+            Ipv6Addr::new(0xfd00, node, 0, 0, 0, 0, 0, host),
+            len,
+        ))
+    };
+    let addresses = |node: u8, host: u8| -> Vec<IpAddr> {
+        vec![
+            v4(node, host, 32).addr(),
+            v6(node.into(), host.into(), 128).addr(),
+        ]
+    };
+    let prefixes = |node: u8| vec![v4(node, 0, 24), v6(node.into(), 0, 64)];
+
+    let mut state = State::new(LocalNode {
+        name: "node-a".into(),
+        pod_cidrs: prefixes(1),
+        gateway: Gateway {
+            ofport: 2,
+            mac: MacAddr([0x0a, 0, 0, 0, 0, 2]),
+            ips: addresses(1, 1),
+        },
+        tunnel: Some(Tunnel {
+            ofport: 1,
+            kind: TunnelKind::Vxlan,
+        }),
+        caps: Capabilities { nd_reply: true },
+    });
+    let pod = LocalPod {
+        id: "sandbox-7".into(),
+        namespace: "default".to_owned(),
+        name: "web-0".to_owned(),
+        uid: String::new(),
+        ofport: 1024,
+        mac: MacAddr([0x0a, 0, 0, 0, 0, 7]),
+        ips: addresses(1, 7),
+    };
+    let peer = Peer {
+        name: "node-b".into(),
+        pod_cidrs: prefixes(2),
+        underlay: Ipv4Addr::new(192, 0, 2, 2).into(),
+    };
+    state.pods.insert(pod.id.clone(), pod);
+    state.peers.insert(peer.name.clone(), peer);
+    state
+}

@@ -1,0 +1,251 @@
+//! The domain model: the objects a node's flows are compiled from, and how they change.
+//!
+//! Plain values. This module knows nothing of flows, of Kubernetes, or of where the objects come from; it
+//! accepts any combination of them, contradictory ones included (see [`crate::claims`]).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use openflow::MacAddr;
+
+macro_rules! name {
+    ($(#[$doc:meta])* $type:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $type(Arc<str>);
+
+        impl $type {
+            /// Makes the name; cloning it later is cheap.
+            pub fn new(name: impl Into<Arc<str>>) -> Self {
+                Self(name.into())
+            }
+
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl From<&str> for $type {
+            fn from(name: &str) -> Self {
+                Self::new(name)
+            }
+        }
+
+        impl From<String> for $type {
+            fn from(name: String) -> Self {
+                Self::new(name)
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:?}", &*self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of a node, unique in the cluster.
+    NodeName
+}
+
+name! {
+    /// What identifies a pod attachment on this node: the id of its sandbox, never reused.
+    PodId
+}
+
+/// The node whose switch is programmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalNode {
+    /// Its name.
+    pub name: NodeName,
+    /// The prefixes its pods' addresses come from.
+    pub pod_cidrs: Vec<IpNet>,
+    /// The port that leads to the host's own network stack.
+    pub gateway: Gateway,
+    /// The port that leads to other nodes; without one, peers are reached by way of the host.
+    pub tunnel: Option<Tunnel>,
+    /// What the switch's datapath can do.
+    pub caps: Capabilities,
+}
+
+/// The gateway port: an internal port of the bridge that the host itself uses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// OpenFlow port number.
+    pub ofport: u32,
+    /// MAC address of the host's end.
+    pub mac: MacAddr,
+    /// Addresses of the host's end.
+    pub ips: Vec<IpAddr>,
+}
+
+/// The tunnel port, whose destination is set by flows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tunnel {
+    /// OpenFlow port number.
+    pub ofport: u32,
+    /// Encapsulation.
+    pub kind: TunnelKind,
+}
+
+/// An encapsulation, by its name in the `type` column of `Interface`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TunnelKind {
+    /// `vxlan`, RFC 7348.
+    Vxlan,
+    /// `geneve`, RFC 8926.
+    Geneve,
+    /// `gre`, RFC 2890.
+    Gre,
+    /// `stt`, in Open vSwitch up to 3.5.
+    Stt,
+}
+
+impl TunnelKind {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Vxlan, Self::Geneve, Self::Gre, Self::Stt];
+
+    /// The name Open vSwitch has for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Vxlan => "vxlan",
+            Self::Geneve => "geneve",
+            Self::Gre => "gre",
+            Self::Stt => "stt",
+        }
+    }
+}
+
+impl fmt::Display for TunnelKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for TunnelKind {
+    type Err = UnknownTunnelKind;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|k| k.as_str() == s)
+            .ok_or_else(|| UnknownTunnelKind(s.to_owned()))
+    }
+}
+
+/// A name that is no encapsulation.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown tunnel type {0:?}, expected vxlan, geneve, gre or stt")]
+pub struct UnknownTunnelKind(pub String);
+
+/// What flows may ask of the switch's datapath.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities {
+    /// The datapath can rewrite neighbour discovery options, so solicitations are answered in the switch.
+    /// The kernel's cannot, and refuses such flows.
+    pub nd_reply: bool,
+}
+
+/// Another node of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name.
+    pub name: NodeName,
+    /// The prefixes its pods' addresses come from.
+    pub pod_cidrs: Vec<IpNet>,
+    /// The address that tunnelled packets are sent to, and that they come from.
+    pub underlay: IpAddr,
+}
+
+/// A pod attached to this node's switch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPod {
+    /// Sandbox id.
+    pub id: PodId,
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Pod name.
+    pub name: String,
+    /// Pod UID, empty when the attachment has none.
+    pub uid: String,
+    /// OpenFlow port number.
+    pub ofport: u32,
+    /// MAC address of the pod's interface.
+    pub mac: MacAddr,
+    /// The pod's addresses.
+    pub ips: Vec<IpAddr>,
+}
+
+/// One change of the state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// The local node is now this.
+    Node(LocalNode),
+    /// A peer came, or is now this.
+    PeerSet(Peer),
+    /// A peer went.
+    PeerGone(NodeName),
+    /// A pod came, or is now this.
+    PodSet(LocalPod),
+    /// A pod went.
+    PodGone(PodId),
+}
+
+/// Everything the flows of one node are compiled from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The node itself.
+    pub local: LocalNode,
+    /// The other nodes.
+    pub peers: BTreeMap<NodeName, Peer>,
+    /// The pods attached here.
+    pub pods: BTreeMap<PodId, LocalPod>,
+}
+
+impl State {
+    /// A node without peers and pods.
+    pub fn new(local: LocalNode) -> Self {
+        Self {
+            local,
+            peers: BTreeMap::new(),
+            pods: BTreeMap::new(),
+        }
+    }
+
+    /// Applies a change; returns whether anything is different now.
+    pub fn apply(&mut self, change: Change) -> bool {
+        match change {
+            Change::Node(node) => {
+                let changed = self.local != node;
+                self.local = node;
+                changed
+            }
+            Change::PeerSet(peer) => {
+                self.peers.get(&peer.name) != Some(&peer) && {
+                    self.peers.insert(peer.name.clone(), peer);
+                    true
+                }
+            }
+            Change::PeerGone(name) => self.peers.remove(&name).is_some(),
+            Change::PodSet(pod) => {
+                self.pods.get(&pod.id) != Some(&pod) && {
+                    self.pods.insert(pod.id.clone(), pod);
+                    true
+                }
+            }
+            Change::PodGone(id) => self.pods.remove(&id).is_some(),
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! What has to change in a switch, and in which order it is said.
+
+use openflow::{FlowMod, GroupId, GroupMod};
+
+use crate::flow::{Flow, FlowKey, Group, Program};
+
+/// A change of a switch's content, in no more than one word per flow and group.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Patch {
+    /// Groups that are new, or there with other buckets.
+    pub groups_set: Vec<Group>,
+    /// Flows that are new, or there with other instructions or another cookie.
+    pub flows_set: Vec<Flow>,
+    /// Flows that go.
+    pub flows_gone: Vec<FlowKey>,
+    /// Groups that go.
+    pub groups_gone: Vec<GroupId>,
+}
+
+/// One change of a switch's content, to be sent as a message of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mod {
+    /// A group is set or goes.
+    Group(GroupMod),
+    /// A flow is set or goes.
+    Flow(FlowMod),
+}
+
+impl Patch {
+    /// What leads from one program to another.
+    pub fn between(before: &Program, after: &Program) -> Self {
+        let mut patch = Self::default();
+        for group in after.groups() {
+            if before.group(group.id) != Some(group) {
+                patch.groups_set.push(group.clone());
+            }
+        }
+        for (key, cookie, instructions) in after.flows() {
+            if before.get(key) != Some((cookie, instructions)) {
+                let instructions = instructions.to_vec();
+                patch.flows_set.push(Flow {
+                    key: key.clone(),
+                    cookie,
+                    instructions,
+                });
+            }
+        }
+        let gone = before.flows().filter(|(key, ..)| after.get(key).is_none());
+        patch.flows_gone = gone.map(|(key, ..)| key.clone()).collect();
+        let gone = before
+            .groups()
+            .filter(|group| after.group(group.id).is_none());
+        patch.groups_gone = gone.map(|group| group.id).collect();
+        patch
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many flows and groups it touches: the number of messages.
+    pub fn len(&self) -> usize {
+        let Self {
+            groups_set,
+            flows_set,
+            flows_gone,
+            groups_gone,
+        } = self;
+        groups_set.len() + flows_set.len() + flows_gone.len() + groups_gone.len()
+    }
+
+    /// Makes a program what the patch says.
+    pub fn apply_to(&self, program: &mut Program) {
+        for group in &self.groups_set {
+            program.insert_group(group.clone());
+        }
+        for flow in &self.flows_set {
+            program.insert(flow.clone());
+        }
+        for key in &self.flows_gone {
+            program.remove(key);
+        }
+        for id in &self.groups_gone {
+            program.remove_group(*id);
+        }
+    }
+
+    /// What to tell the switch, in this order and in one bundle: groups before the flows that use them, deletions
+    /// last, and a group only when no flow uses it any more (the switch would remove those flows with it).
+    pub fn mods(&self) -> impl Iterator<Item = Mod> {
+        let Self {
+            groups_set,
+            flows_set,
+            flows_gone,
+            groups_gone,
+        } = self;
+        let groups_set = groups_set.iter().map(|group| Mod::Group(group.to_set()));
+        let flows_set = flows_set.iter().map(|flow| Mod::Flow(flow.to_add()));
+        let flows_gone = flows_gone.iter().map(|key| Mod::Flow(key.to_delete()));
+        let groups_gone = groups_gone
+            .iter()
+            .map(|id| Mod::Group(GroupMod::delete(*id)));
+        groups_set
+            .chain(flows_set)
+            .chain(flows_gone)
+            .chain(groups_gone)
+    }
+}

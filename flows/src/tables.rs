@@ -1,0 +1,13 @@
+//! The tables, one module each: a module owns its table's flows and their priorities, and nothing else does.
+//!
+//! A module offers up to four functions: `base` for what every node has, `node` for what depends on the local
+//! node, `pod` and `peer` for what one of those adds. All are pure, and add a bounded number of flows per address
+//! or prefix.
+
+pub(crate) mod arp_nd;
+pub(crate) mod classify;
+pub(crate) mod drop;
+pub(crate) mod guard;
+pub(crate) mod nd_reply;
+pub(crate) mod output;
+pub(crate) mod route;

@@ -1,0 +1,12 @@
+//! What the compiler makes of states and changes, in text, in verdicts, in properties, and on a real switch.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod fixture;
+mod fragments;
+mod map;
+mod patches;
+mod properties;
+mod real_switch;
+mod switch;
+mod verdicts;
+mod world;
