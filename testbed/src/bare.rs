@@ -1,4 +1,4 @@
-//! Two ports on a bridge with explicit output flows, made by hand: what Open vSwitch can do without us.
+//! Ports on a bridge with explicit output flows, made by hand: what Open vSwitch can do without us.
 //!
 //! The yardstick for throughput, and a proof that the testbed itself works where pods do not.
 
@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::Result;
 
+use crate::layout;
 use crate::node::Node;
 use crate::options::{self, Options};
 
@@ -25,29 +26,61 @@ pub struct Port {
 /// # Errors
 /// When Open vSwitch or the kernel refuses.
 pub fn pair(node: &Node, options: &Options, mtu: u64) -> Result<[Port; 2]> {
-    let datapath = options::name(options.datapath());
-    node.script(&format!(
-        "ovs-vsctl add-br {BRIDGE} -- set Bridge {BRIDGE} datapath_type={datapath} fail_mode=secure"
-    ))?;
-    let ports = [1, 2].map(|index| Port {
-        pod: format!("bare{index}"),
-        address: Ipv4Addr::new(10, 99, node.number, index),
-    });
-    for (index, port) in (1..).zip(&ports) {
-        let netns = node.testbed.pod(node.number, &port.pod);
-        let name = &port.pod;
-        node.script(&format!(
-            "ip netns add {netns}
-            ovs-vsctl add-port {BRIDGE} {name} -- set Interface {name} type=internal ofport_request={index}
-            ip link set {name} netns {netns}
-            ip -n {netns} link set lo up
-            ip -n {netns} link set {name} mtu {mtu} up
-            ip -n {netns} addr add {}/24 dev {name}",
-            port.address
-        ))?;
-    }
+    bridge(node, options)?;
+    let address = |index| Ipv4Addr::new(10, 99, node.number, index);
+    let ports = [
+        port(node, 1, "bare1", address(1), mtu)?,
+        port(node, 2, "bare2", address(2), mtu)?,
+    ];
     node.script(&format!(
         "ovs-ofctl add-flow {BRIDGE} in_port=1,actions=output:2; ovs-ofctl add-flow {BRIDGE} in_port=2,actions=output:1"
     ))?;
     Ok(ports)
+}
+
+/// Makes the bridge, one port, and a tunnel to another node's.
+///
+/// # Errors
+/// When Open vSwitch or the kernel refuses.
+pub fn tunnel(node: &Node, options: &Options, peer: u8) -> Result<Port> {
+    bridge(node, options)?;
+    let address = Ipv4Addr::new(10, 99, 0, node.number);
+    let port = port(node, 1, "bare", address, u64::from(options.mtu) - 100)?;
+    let kind = options::name(options.tunnel);
+    let (field, far) = if options.underlay_ipv6 {
+        ("tun_ipv6_dst", layout::underlay_v6(peer).to_string())
+    } else {
+        ("tun_dst", layout::underlay_v4(peer).to_string())
+    };
+    node.script(&format!(
+        "ovs-vsctl add-port {BRIDGE} baretun -- set Interface baretun type={kind} ofport_request=9 \
+            options:remote_ip=flow options:key=flow
+        ovs-ofctl add-flow {BRIDGE} 'in_port=1,actions=set_field:{far}->{field},output:9'
+        ovs-ofctl add-flow {BRIDGE} in_port=9,actions=output:1"
+    ))?;
+    Ok(port)
+}
+
+fn bridge(node: &Node, options: &Options) -> Result<()> {
+    let datapath = options::name(options.datapath());
+    node.script(&format!(
+        "ovs-vsctl add-br {BRIDGE} -- set Bridge {BRIDGE} datapath_type={datapath} fail_mode=secure"
+    ))?;
+    Ok(())
+}
+
+fn port(node: &Node, ofport: u8, pod: &str, address: Ipv4Addr, mtu: u64) -> Result<Port> {
+    let netns = node.testbed.pod(node.number, pod);
+    node.script(&format!(
+        "ip netns add {netns}
+        ovs-vsctl add-port {BRIDGE} {pod} -- set Interface {pod} type=internal ofport_request={ofport}
+        ip link set {pod} netns {netns}
+        ip -n {netns} link set lo up
+        ip -n {netns} link set {pod} mtu {mtu} up
+        ip -n {netns} addr add {address}/24 dev {pod}"
+    ))?;
+    Ok(Port {
+        pod: pod.to_owned(),
+        address,
+    })
 }

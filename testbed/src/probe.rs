@@ -16,12 +16,14 @@ use crate::run;
 
 /// How long an answer may take before the question counts as lost.
 const LATE: Duration = Duration::from_secs(2);
+/// How often a waiting socket looks whether it is still wanted.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Questions from one pod, answered by another, under way.
 #[derive(Debug)]
 pub struct Probe {
     stop: Arc<AtomicBool>,
+    done: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
     asker: JoinHandle<Result<Report>>,
     answerer: JoinHandle<Result<()>>,
@@ -48,12 +50,13 @@ impl Probe {
         let stop = Arc::new(AtomicBool::new(false));
         let answered = Arc::new(AtomicU64::new(0));
         let (tell, listening) = mpsc::channel();
-        let stopping = Arc::clone(&stop);
+        let done = Arc::new(AtomicBool::new(false));
+        let ending = Arc::clone(&done);
         let answerer = netns::within(to, move || {
             let socket = UdpSocket::bind((address, 0))?;
             tell.send(socket.local_addr()?)
                 .context("nobody waits for the address")?;
-            answer(&socket, &stopping)
+            answer(&socket, &ending)
         })?;
         let target = listening
             .recv_timeout(LATE)
@@ -62,6 +65,7 @@ impl Probe {
         let asker = netns::within(from, move || ask(target, interval, &stopping, &count))?;
         let probe = Self {
             stop,
+            done,
             answered,
             asker,
             answerer,
@@ -98,16 +102,16 @@ impl Probe {
     pub fn finish(self) -> Result<Report> {
         self.stop.store(true, Ordering::Relaxed);
         let report = netns::join(self.asker);
+        self.done.store(true, Ordering::Relaxed);
         netns::join(self.answerer)?;
         report
     }
 }
 
-fn answer(socket: &UdpSocket, stop: &AtomicBool) -> Result<()> {
+fn answer(socket: &UdpSocket, done: &AtomicBool) -> Result<()> {
     socket.set_read_timeout(Some(TICK))?;
-    let mut stopped: Option<Instant> = None;
     let mut buffer = [0; 8];
-    while stopped.is_none_or(|since| since.elapsed() < LATE) {
+    while !done.load(Ordering::Relaxed) {
         match socket.recv_from(&mut buffer) {
             Ok((_, from)) => {
                 // A node whose switch is restarting may refuse for a moment; the asker counts.
@@ -115,9 +119,6 @@ fn answer(socket: &UdpSocket, stop: &AtomicBool) -> Result<()> {
             }
             Err(error) if idle(&error) => {}
             Err(error) => return Err(error).context("the answering pod cannot receive"),
-        }
-        if stop.load(Ordering::Relaxed) {
-            stopped.get_or_insert_with(Instant::now);
         }
     }
     Ok(())

@@ -9,7 +9,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::ValueEnum as _;
@@ -270,6 +270,15 @@ pub fn datapath() -> Result<Datapath> {
         Ok(text) => Datapath::from_str(&text, false)
             .map_err(|_| anyhow!("SLUICE_TESTBED_DATAPATH is `{text}`, not netdev or system")),
         Err(_) => Ok(Datapath::Netdev),
+    }
+}
+
+/// How often a [`crate::probe::Probe`] asks: each millisecond, or less in the guest, whose processor is
+/// emulated and would lose packets by itself.
+pub fn interval(options: &Options) -> Duration {
+    match options.datapath() {
+        Datapath::Netdev => Duration::from_millis(1),
+        Datapath::System => Duration::from_millis(10),
     }
 }
 

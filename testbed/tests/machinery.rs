@@ -3,10 +3,10 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use sluice_testbed::cluster::{self, Cluster, Depth};
 use sluice_testbed::layout::{self, Name};
-use sluice_testbed::options::{Hosts, Options};
+use sluice_testbed::options::{Hosts, Options, Tunnel};
 use sluice_testbed::probe::Probe;
 use sluice_testbed::process::Process;
 use sluice_testbed::{bare, ping, suite, traffic};
@@ -15,16 +15,26 @@ fn main() -> ExitCode {
     suite::bare_main(&[
         ("underlay_joins_nodes", underlay_joins_nodes),
         ("bare_ports_talk", bare_ports_talk),
+        ("each_tunnel_carries_packets", each_tunnel_carries_packets),
         ("down_works_after_half_an_up", down_works_after_half_an_up),
     ])
 }
 
 fn up(name: &str, nodes: u8) -> Result<Cluster> {
+    up_as(
+        name,
+        Options {
+            nodes,
+            ..Options::default()
+        },
+    )
+}
+
+fn up_as(name: &str, options: Options) -> Result<Cluster> {
     let options = Options {
-        nodes,
         hosts: Hosts::Netns,
         datapath: Some(suite::datapath()?),
-        ..Options::default()
+        ..options
     };
     let bin = std::env::current_exe()?;
     let owner = Some(Process::current()?);
@@ -69,7 +79,12 @@ fn bare_ports_talk() -> Result<()> {
     let node = cluster.node(1)?;
     let [a, b] = bare::pair(&node, cluster.options(), 1450)?;
     let (from, to) = (cluster.name.pod(1, &a.pod), cluster.name.pod(1, &b.pod));
-    let probe = Probe::start(&from, &to, b.address.into(), Duration::from_millis(1))?;
+    let probe = Probe::start(
+        &from,
+        &to,
+        b.address.into(),
+        suite::interval(cluster.options()),
+    )?;
     probe.wait_answers(200)?;
     let report = probe.finish()?;
     ensure!(report.lost.is_empty(), "{report:?}");
@@ -79,6 +94,48 @@ fn bare_ports_talk() -> Result<()> {
         "wrong checksums"
     );
     cluster::down(&cluster.name)
+}
+
+/// Each type of tunnel, over each family of underlay, between bridges with three flows each.
+fn each_tunnel_carries_packets() -> Result<()> {
+    for (index, tunnel) in [Tunnel::Vxlan, Tunnel::Geneve, Tunnel::Gre]
+        .into_iter()
+        .enumerate()
+    {
+        for underlay_ipv6 in [false, true] {
+            let name = format!("mach4x{index}{}", u8::from(underlay_ipv6));
+            let cluster = up_as(
+                &name,
+                Options {
+                    nodes: 2,
+                    tunnel,
+                    underlay_ipv6,
+                    ..Options::default()
+                },
+            )?;
+            let (one, two) = (cluster.node(1)?, cluster.node(2)?);
+            bare::tunnel(&one, cluster.options(), 2)?;
+            let far = bare::tunnel(&two, cluster.options(), 1)?;
+            let (from, to) = (cluster.name.pod(1, "bare"), cluster.name.pod(2, "bare"));
+            let probe = Probe::start(
+                &from,
+                &to,
+                far.address.into(),
+                suite::interval(cluster.options()),
+            )
+            .with_context(|| format!("{tunnel:?}, IPv6: {underlay_ipv6}"))?;
+            probe.wait_answers(100)?;
+            let report = probe.finish()?;
+            // The first may be lost while the tunnel's far end is being looked up.
+            ensure!(
+                report.lost.len() < 5,
+                "{tunnel:?}, IPv6: {underlay_ipv6}: {report:?}"
+            );
+            traffic::transfer(&from, &to, far.address.into(), 2_000_000)?;
+            cluster::down(&cluster.name)?;
+        }
+    }
+    Ok(())
 }
 
 /// A testbed whose state file is lost, and whose switch has died, goes all the same.

@@ -52,7 +52,7 @@ fn probe(cluster: &Cluster) -> Result<Probe> {
         &cluster.name.pod(1, "a1"),
         &cluster.name.pod(2, "a2"),
         target,
-        Duration::from_millis(1),
+        suite::interval(cluster.options()),
     )
 }
 
