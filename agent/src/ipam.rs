@@ -30,7 +30,11 @@ pub enum IpamError {
 }
 
 fn list(cidrs: &[IpNet]) -> String {
-    cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    cidrs
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 /// The use made of one CIDR.
@@ -60,7 +64,10 @@ pub fn gateway_address(cidr: IpNet) -> Option<IpAddr> {
 impl Ipam {
     /// Hands out addresses of `cidrs` from now on, and none of `taken`. Goes on behind the highest taken address.
     pub fn new(cidrs: &[IpNet], taken: impl IntoIterator<Item = IpAddr>) -> Ipam {
-        let mut ipam = Ipam { pools: Vec::new(), taken: taken.into_iter().collect() };
+        let mut ipam = Ipam {
+            pools: Vec::new(),
+            taken: taken.into_iter().collect(),
+        };
         ipam.set_cidrs(cidrs);
         ipam
     }
@@ -73,7 +80,8 @@ impl Ipam {
                 continue;
             }
             let pool = old.iter().find(|pool| pool.cidr == cidr).copied();
-            self.pools.push(pool.unwrap_or_else(|| Pool::new(cidr).behind(&self.taken)));
+            self.pools
+                .push(pool.unwrap_or_else(|| Pool::new(cidr).behind(&self.taken)));
         }
     }
 
@@ -108,7 +116,12 @@ impl Ipam {
 
     /// A free address of one family: which pool it is of, and how far into it.
     fn choose(&self, v4: bool) -> Result<Option<(usize, u128, IpAddr)>, IpamError> {
-        let of_family = || self.pools.iter().enumerate().filter(|(_, pool)| pool.is_v4() == v4);
+        let of_family = || {
+            self.pools
+                .iter()
+                .enumerate()
+                .filter(|(_, pool)| pool.is_v4() == v4)
+        };
         for (index, pool) in of_family() {
             if let Some((cursor, address)) = pool.next_free(&self.taken) {
                 return Ok(Some((index, cursor, address)));
@@ -118,7 +131,9 @@ impl Ipam {
         if cidrs.is_empty() {
             return Ok(None);
         }
-        let capacity = of_family().map(|(_, pool)| pool.capacity()).fold(0, u128::saturating_add);
+        let capacity = of_family()
+            .map(|(_, pool)| pool.capacity())
+            .fold(0, u128::saturating_add);
         Err(IpamError::Exhausted { cidrs, capacity })
     }
 
@@ -149,7 +164,11 @@ impl Ipam {
 
     /// How much of each CIDR is used.
     pub fn usage(&self) -> Vec<Usage> {
-        let usage = |pool: &Pool| Usage { cidr: pool.cidr, used: pool.used(&self.taken), capacity: pool.capacity() };
+        let usage = |pool: &Pool| Usage {
+            cidr: pool.cidr,
+            used: pool.used(&self.taken),
+            capacity: pool.capacity(),
+        };
         self.pools.iter().map(usage).collect()
     }
 }
@@ -167,12 +186,17 @@ const FIRST: u128 = 2;
 
 impl Pool {
     fn new(cidr: IpNet) -> Pool {
-        Pool { cidr: cidr.trunc(), cursor: FIRST - 1 }
+        Pool {
+            cidr: cidr.trunc(),
+            cursor: FIRST - 1,
+        }
     }
 
     /// Goes on behind the highest address in use.
     fn behind(mut self, taken: &BTreeSet<IpAddr>) -> Pool {
-        let highest = taken.range(self.cidr.network()..=self.cidr.broadcast()).next_back();
+        let highest = taken
+            .range(self.cidr.network()..=self.cidr.broadcast())
+            .next_back();
         if let Some(offset) = highest.and_then(|address| self.offset(*address)) {
             self.cursor = self.cursor.max(offset);
         }
@@ -186,7 +210,9 @@ impl Pool {
     /// The last offset of the CIDR.
     fn last(&self) -> u128 {
         let bits = self.cidr.max_prefix_len() - self.cidr.prefix_len();
-        u128::MAX.checked_shr(u128::BITS - u32::from(bits)).unwrap_or(0)
+        u128::MAX
+            .checked_shr(u128::BITS - u32::from(bits))
+            .unwrap_or(0)
     }
 
     /// The last offset that is a pod's.
@@ -205,24 +231,33 @@ impl Pool {
         match self.cidr.network() {
             IpAddr::V4(network) => {
                 let offset = u32::try_from(offset).ok()?;
-                Some(IpAddr::V4(Ipv4Addr::from(u32::from(network).checked_add(offset)?)))
+                Some(IpAddr::V4(Ipv4Addr::from(
+                    u32::from(network).checked_add(offset)?,
+                )))
             }
-            IpAddr::V6(network) => Some(IpAddr::V6(Ipv6Addr::from(u128::from(network).checked_add(offset)?))),
+            IpAddr::V6(network) => Some(IpAddr::V6(Ipv6Addr::from(
+                u128::from(network).checked_add(offset)?,
+            ))),
         }
     }
 
     fn offset(&self, address: IpAddr) -> Option<u128> {
         match (address, self.cidr.network()) {
-            (IpAddr::V4(address), IpAddr::V4(network)) => {
-                u32::from(address).checked_sub(u32::from(network)).map(u128::from)
+            (IpAddr::V4(address), IpAddr::V4(network)) => u32::from(address)
+                .checked_sub(u32::from(network))
+                .map(u128::from),
+            (IpAddr::V6(address), IpAddr::V6(network)) => {
+                u128::from(address).checked_sub(u128::from(network))
             }
-            (IpAddr::V6(address), IpAddr::V6(network)) => u128::from(address).checked_sub(u128::from(network)),
             _ => None,
         }
     }
 
     fn used(&self, taken: &BTreeSet<IpAddr>) -> usize {
-        let range = self.at(FIRST).zip(self.at(self.last_for_pods())).filter(|(first, last)| first <= last);
+        let range = self
+            .at(FIRST)
+            .zip(self.at(self.last_for_pods()))
+            .filter(|(first, last)| first <= last);
         range.map_or(0, |(first, last)| taken.range(first..=last).count())
     }
 
@@ -230,7 +265,11 @@ impl Pool {
     fn next_free(&self, taken: &BTreeSet<IpAddr>) -> Option<(u128, IpAddr)> {
         let mut offset = self.cursor;
         for _ in 0..self.capacity().min(taken.len() as u128 + 1) {
-            offset = if offset < FIRST - 1 || offset >= self.last_for_pods() { FIRST } else { offset + 1 };
+            offset = if offset < FIRST - 1 || offset >= self.last_for_pods() {
+                FIRST
+            } else {
+                offset + 1
+            };
             let address = self.at(offset)?;
             if !taken.contains(&address) {
                 return Some((offset, address));

@@ -36,13 +36,18 @@ pub enum HostError {
 
 impl HostError {
     pub(crate) fn kernel(action: impl Into<String>, source: io::Error) -> HostError {
-        HostError::Kernel { action: action.into(), source }
+        HostError::Kernel {
+            action: action.into(),
+            source,
+        }
     }
 
     /// The errno behind the error, if the kernel gave one.
     pub fn errno(&self) -> Option<i32> {
         match self {
-            HostError::Kernel { source, .. } | HostError::Netns { source, .. } => source.raw_os_error(),
+            HostError::Kernel { source, .. } | HostError::Netns { source, .. } => {
+                source.raw_os_error()
+            }
             HostError::NoDevice { .. } | HostError::ThreadLost => None,
         }
     }

@@ -69,10 +69,21 @@ impl Changes {
 pub async fn configure(nic: &GatewayNic, limit: Duration) -> Result<Changes, HostError> {
     let link = wait_for_link(&nic.ifname, limit).await?;
     let netlink = Netlink::open()?;
-    let mut changes = Changes { sysctls: set_sysctls(nic).await?, ..Changes::default() };
+    let mut changes = Changes {
+        sysctls: set_sysctls(nic).await?,
+        ..Changes::default()
+    };
     changes.device += configure_device(nic, &netlink, &link).await?;
-    let wanted: BTreeSet<Route> = nic.cidrs.iter().filter_map(|cidr| route(nic, &link, *cidr)).collect();
-    let found: BTreeSet<Route> = netlink.routes(Some(ROUTE_PROTOCOL)).await?.into_iter().collect();
+    let wanted: BTreeSet<Route> = nic
+        .cidrs
+        .iter()
+        .filter_map(|cidr| route(nic, &link, *cidr))
+        .collect();
+    let found: BTreeSet<Route> = netlink
+        .routes(Some(ROUTE_PROTOCOL))
+        .await?
+        .into_iter()
+        .collect();
     for stale in found.difference(&wanted) {
         // A route that differs in source or device only is replaced below, without a gap.
         if !wanted.iter().any(|route| route.to == stale.to) {
@@ -117,12 +128,19 @@ async fn existing(nic: &GatewayNic, netlink: &Netlink) -> Result<Link, HostError
     netlink
         .link(&nic.ifname)
         .await?
-        .ok_or_else(|| HostError::NoDevice { name: nic.ifname.clone(), waited: Duration::ZERO })
+        .ok_or_else(|| HostError::NoDevice {
+            name: nic.ifname.clone(),
+            waited: Duration::ZERO,
+        })
 }
 
 /// The route to `cidr`; `None` in a family in which the gateway has no address.
 fn route(nic: &GatewayNic, link: &Link, cidr: IpNet) -> Option<Route> {
-    let source = nic.addrs.iter().copied().find(|addr| addr.is_ipv4() == cidr.addr().is_ipv4())?;
+    let source = nic
+        .addrs
+        .iter()
+        .copied()
+        .find(|addr| addr.is_ipv4() == cidr.addr().is_ipv4())?;
     Some(Route {
         to: cidr.trunc(),
         via: router_for(source),
@@ -132,7 +150,11 @@ fn route(nic: &GatewayNic, link: &Link, cidr: IpNet) -> Option<Route> {
     })
 }
 
-async fn configure_device(nic: &GatewayNic, netlink: &Netlink, link: &Link) -> Result<usize, HostError> {
+async fn configure_device(
+    nic: &GatewayNic,
+    netlink: &Netlink,
+    link: &Link,
+) -> Result<usize, HostError> {
     let mut changed = 0;
     let change = LinkChange {
         mac: (link.mac != nic.mac).then_some(nic.mac),
@@ -154,15 +176,27 @@ async fn configure_device(nic: &GatewayNic, netlink: &Netlink, link: &Link) -> R
         netlink.set_address(link.index, *address).await?;
         changed += 1;
     }
-    for address in found.iter().filter(|address| !wanted.contains(address) && !is_link_local(address.addr())) {
+    for address in found
+        .iter()
+        .filter(|address| !wanted.contains(address) && !is_link_local(address.addr()))
+    {
         netlink.delete_address(link.index, *address).await?;
         changed += 1;
     }
     let neighbours = netlink.neighbours(link.index).await?;
-    for router in nic.addrs.iter().map(|addr| router_for(*addr)).collect::<BTreeSet<_>>() {
-        let known = neighbours.iter().any(|n| n.permanent && n.addr == router && n.mac == nic.router_mac);
+    for router in nic
+        .addrs
+        .iter()
+        .map(|addr| router_for(*addr))
+        .collect::<BTreeSet<_>>()
+    {
+        let known = neighbours
+            .iter()
+            .any(|n| n.permanent && n.addr == router && n.mac == nic.router_mac);
         if !known {
-            netlink.set_neighbour(link.index, router, nic.router_mac).await?;
+            netlink
+                .set_neighbour(link.index, router, nic.router_mac)
+                .await?;
             changed += 1;
         }
     }
@@ -183,16 +217,25 @@ fn is_link_local(addr: IpAddr) -> bool {
 /// advertisements unless `accept_ra` is 2; an uplink that listens to them now is told to go on.
 async fn set_sysctls(nic: &GatewayNic) -> Result<usize, HostError> {
     let ifname = nic.ifname.clone();
-    let (v4, v6) = (nic.addrs.iter().any(IpAddr::is_ipv4), nic.addrs.iter().any(IpAddr::is_ipv6));
+    let (v4, v6) = (
+        nic.addrs.iter().any(IpAddr::is_ipv4),
+        nic.addrs.iter().any(IpAddr::is_ipv6),
+    );
     let uplinks: Vec<String> = if v6 {
         let links = Netlink::open()?.links().await?;
-        links.into_iter().map(|link| link.name).filter(|name| *name != ifname).collect()
+        links
+            .into_iter()
+            .map(|link| link.name)
+            .filter(|name| *name != ifname)
+            .collect()
     } else {
         Vec::new()
     };
     on_own_thread(move || {
         let mut written = 0;
-        let mut set = |key: &str, value: &str| sysctl::set(key, value).map(|wrote| written += usize::from(wrote));
+        let mut set = |key: &str, value: &str| {
+            sysctl::set(key, value).map(|wrote| written += usize::from(wrote))
+        };
         if v4 {
             set(&format!("ipv4/conf/{ifname}/rp_filter"), "2")?;
             set("ipv4/ip_forward", "1")?;

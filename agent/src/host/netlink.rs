@@ -11,7 +11,8 @@ use futures::StreamExt;
 use rtnetlink::{
     MulticastGroup,
     packet_core::{
-        NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+        NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST,
+        NetlinkMessage, NetlinkPayload,
     },
     packet_route::{
         AddressFamily, RouteNetlinkMessage,
@@ -58,25 +59,40 @@ impl Netlink {
         // Strict checking makes the kernel honour the filters of a dump.
         let (connection, handle, _) = rtnetlink::new_connection_with_strict_check()
             .map_err(|source| HostError::kernel("open a netlink socket", source))?;
-        Ok(Netlink { handle, connection: tokio::spawn(connection) })
+        Ok(Netlink {
+            handle,
+            connection: tokio::spawn(connection),
+        })
     }
 
     /// Sends one request and waits for its acknowledgement.
     async fn change(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
-        self.exchange(message, NLM_F_REQUEST | NLM_F_ACK | flags).await.map(drop)
+        self.exchange(message, NLM_F_REQUEST | NLM_F_ACK | flags)
+            .await
+            .map(drop)
     }
 
     /// Sends one request and collects what comes back.
-    async fn exchange(&self, message: RouteNetlinkMessage, flags: u16) -> io::Result<Vec<RouteNetlinkMessage>> {
+    async fn exchange(
+        &self,
+        message: RouteNetlinkMessage,
+        flags: u16,
+    ) -> io::Result<Vec<RouteNetlinkMessage>> {
         let mut request = NetlinkMessage::from(message);
         request.header.flags = flags;
-        let mut replies = self.handle.clone().request(request).map_err(io::Error::other)?;
+        let mut replies = self
+            .handle
+            .clone()
+            .request(request)
+            .map_err(io::Error::other)?;
         let mut found = Vec::new();
         while let Some(reply) = replies.next().await {
             match reply.payload {
                 NetlinkPayload::InnerMessage(message) => found.push(message),
                 NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                NetlinkPayload::Overrun(_) => return Err(io::Error::other("netlink reply overrun")),
+                NetlinkPayload::Overrun(_) => {
+                    return Err(io::Error::other("netlink reply overrun"));
+                }
                 _ => {}
             }
         }
@@ -98,8 +114,9 @@ pub async fn wait_for_link(name: &str, limit: Duration) -> Result<Link, HostErro
     if let Some(link) = netlink.link(name).await? {
         return Ok(link);
     }
-    let (connection, _handle, mut events) = rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
-        .map_err(|source| HostError::kernel("listen for link events", source))?;
+    let (connection, _handle, mut events) =
+        rtnetlink::new_multicast_connection(&[MulticastGroup::Link])
+            .map_err(|source| HostError::kernel("listen for link events", source))?;
     let _listener = AbortOnDrop(tokio::spawn(connection));
     let deadline = Instant::now() + limit;
     // Asked once more after subscribing, and again whenever something happened that may have been it. The slow
@@ -113,9 +130,17 @@ pub async fn wait_for_link(name: &str, limit: Duration) -> Result<Link, HostErro
             match tokio::time::timeout_at(tick, events.next()).await {
                 Ok(Some((event, _))) if names(&event, name) => break,
                 Ok(Some(_)) => {}
-                Ok(None) => return Err(HostError::kernel("listen for link events", io::ErrorKind::BrokenPipe.into())),
+                Ok(None) => {
+                    return Err(HostError::kernel(
+                        "listen for link events",
+                        io::ErrorKind::BrokenPipe.into(),
+                    ));
+                }
                 Err(_) if Instant::now() >= deadline => {
-                    return Err(HostError::NoDevice { name: name.to_owned(), waited: limit });
+                    return Err(HostError::NoDevice {
+                        name: name.to_owned(),
+                        waited: limit,
+                    });
                 }
                 Err(_) => break,
             }
@@ -133,16 +158,21 @@ impl Drop for AbortOnDrop {
 
 fn names(event: &NetlinkMessage<RouteNetlinkMessage>, name: &str) -> bool {
     match &event.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => link_name(link) == Some(name),
+        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+            link_name(link) == Some(name)
+        }
         _ => false,
     }
 }
 
 fn link_name(message: &LinkMessage) -> Option<&str> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        LinkAttribute::IfName(name) => Some(name.as_str()),
-        _ => None,
-    })
+    message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name.as_str()),
+            _ => None,
+        })
 }
 
 fn family(addr: IpAddr) -> AddressFamily {

@@ -31,8 +31,14 @@ impl Netns {
     /// [`HostError::Netns`] when the file cannot be opened; whether it is a namespace at all shows when it is entered.
     pub fn open(path: &Path) -> Result<Netns, HostError> {
         match File::open(path) {
-            Ok(file) => Ok(Netns { path: path.to_path_buf(), file }),
-            Err(source) => Err(HostError::Netns { path: path.to_path_buf(), source }),
+            Ok(file) => Ok(Netns {
+                path: path.to_path_buf(),
+                file,
+            }),
+            Err(source) => Err(HostError::Netns {
+                path: path.to_path_buf(),
+                source,
+            }),
         }
     }
 
@@ -54,9 +60,15 @@ impl Netns {
         Fut: Future<Output = Result<T, HostError>>,
     {
         let path = self.path.clone();
-        let file = self.file.try_clone().map_err(|source| HostError::Netns { path: path.clone(), source })?;
+        let file = self.file.try_clone().map_err(|source| HostError::Netns {
+            path: path.clone(),
+            source,
+        })?;
         on_own_thread(move || {
-            setns(&file, CloneFlags::CLONE_NEWNET).map_err(|errno| HostError::Netns { path, source: errno.into() })?;
+            setns(&file, CloneFlags::CLONE_NEWNET).map_err(|errno| HostError::Netns {
+                path,
+                source: errno.into(),
+            })?;
             block_on(job())
         })
         .await

@@ -45,7 +45,10 @@ pub struct Masquerade {
 impl Masquerade {
     /// The comments of the rules that should be there, in order.
     fn comments(&self) -> Vec<String> {
-        self.pod_cidrs.iter().map(|cidr| rule::comment(&self.gateway, cidr.trunc())).collect()
+        self.pod_cidrs
+            .iter()
+            .map(|cidr| rule::comment(&self.gateway, cidr.trunc()))
+            .collect()
     }
 }
 
@@ -58,7 +61,9 @@ pub async fn ensure_masquerade(wanted: &Masquerade) -> Result<bool, HostError> {
     let wanted = wanted.clone();
     super::netns::on_own_thread(move || {
         let action = "set up masquerading";
-        if batch::comments().map_err(|error| HostError::kernel(action, error))? == Some(wanted.comments()) {
+        if batch::comments().map_err(|error| HostError::kernel(action, error))?
+            == Some(wanted.comments())
+        {
             return Ok(false);
         }
         batch::replace(&wanted).map_err(|error| HostError::kernel(action, error))?;
@@ -74,7 +79,10 @@ pub async fn ensure_masquerade(wanted: &Masquerade) -> Result<bool, HostError> {
 pub async fn remove_masquerade() -> Result<bool, HostError> {
     super::netns::on_own_thread(|| {
         let action = "remove masquerading";
-        if batch::comments().map_err(|error| HostError::kernel(action, error))?.is_none() {
+        if batch::comments()
+            .map_err(|error| HostError::kernel(action, error))?
+            .is_none()
+        {
             return Ok(false);
         }
         batch::delete().map_err(|error| HostError::kernel(action, error))?;

@@ -33,19 +33,31 @@ struct EthtoolValue {
 /// depends on it (segmentation offload) goes with it. A device that cannot change it has none to turn off.
 pub(super) fn disable_tx_checksum(ifname: &str) -> Result<(), HostError> {
     let action = || format!("turn transmit checksum offload of {ifname} off");
-    let fd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(|errno| HostError::kernel(action(), errno.into()))?;
+    let fd = socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .map_err(|errno| HostError::kernel(action(), errno.into()))?;
     match ethtool(&fd, ifname, ETHTOOL_STXCSUM, 0) {
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(()),
-        other => other.map(drop).map_err(|error| HostError::kernel(action(), error)),
+        other => other
+            .map(drop)
+            .map_err(|error| HostError::kernel(action(), error)),
     }
 }
 
 /// Whether `ifname` leaves transmit checksums to somebody further down.
 pub(super) fn tx_checksum(ifname: &str) -> Result<bool, HostError> {
     let action = || format!("read transmit checksum offload of {ifname}");
-    let fd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
-        .map_err(|errno| HostError::kernel(action(), errno.into()))?;
+    let fd = socket(
+        AddressFamily::Inet,
+        SockType::Datagram,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .map_err(|errno| HostError::kernel(action(), errno.into()))?;
     match ethtool(&fd, ifname, ETHTOOL_GTXCSUM, 0) {
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(false),
         Err(error) => Err(HostError::kernel(action(), error)),
@@ -68,5 +80,9 @@ fn ethtool(fd: &OwnedFd, ifname: &str, cmd: u32, data: u32) -> io::Result<u32> {
     // SAFETY: `fd` is an open socket; SIOCETHTOOL takes a pointer to an `ifreq` whose `ifru_data` points to the
     // command's structure, which for G/STXCSUM is `ethtool_value`; both live until the call returns.
     let answer = unsafe { libc::ioctl(fd.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
-    if answer < 0 { Err(io::Error::last_os_error()) } else { Ok(value.data) }
+    if answer < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(value.data)
+    }
 }

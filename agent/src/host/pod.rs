@@ -22,9 +22,10 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    HostError, Mac, offload, router_for, sysctl,
+    HostError, Mac,
     netlink::{LOOPBACK, Link, LinkChange, MoveInto, Netlink, Route, wait_for_link},
     netns::Netns,
+    offload, router_for, sysctl,
 };
 
 mod check;
@@ -95,7 +96,11 @@ impl PodNic {
             .addrs
             .iter()
             .map(|addr| Route {
-                to: if addr.is_ipv4() { IpNet::V4(Default::default()) } else { IpNet::V6(Default::default()) },
+                to: if addr.is_ipv4() {
+                    IpNet::V4(Default::default())
+                } else {
+                    IpNet::V6(Default::default())
+                },
                 via: router_for(*addr),
                 device,
                 source: None,
@@ -139,7 +144,9 @@ async fn move_in(nic: &PodNic, netns: &Netns, device: &Link) -> Result<(), HostE
         mtu: Some(nic.mtu),
         ..LinkChange::default()
     };
-    Netlink::open()?.set_link(device.index, &change, Some(MoveInto(netns))).await
+    Netlink::open()?
+        .set_link(device.index, &change, Some(MoveInto(netns)))
+        .await
 }
 
 /// Creates the pair with one end already inside the pod.
@@ -148,25 +155,46 @@ async fn add_pair(nic: &PodNic, netns: &Netns) -> Result<(), HostError> {
     let here = LinkChange {
         name: Some(&nic.host_ifname),
         mtu: Some(nic.mtu),
+        ..LinkChange::default()
+    };
+    let peer = LinkChange {
+        name: Some(&nic.ifname),
+        mac: Some(nic.mac),
+        mtu: Some(nic.mtu),
+        ..LinkChange::default()
+    };
+    netlink.add_veth(&here, netns, &peer).await?;
+    // Only the switch uses the near end. (The kernel takes the IPv6 setting of a device that exists, not of a new one.)
+    let near = existing(&netlink, &nic.host_ifname).await?;
+    let quiet = LinkChange {
         link_local: Some(false),
         up: Some(true),
         ..LinkChange::default()
     };
-    let peer =
-        LinkChange { name: Some(&nic.ifname), mac: Some(nic.mac), mtu: Some(nic.mtu), ..LinkChange::default() };
-    netlink.add_veth(&here, netns, &peer).await
+    netlink.set_link(near.index, &quiet, None).await
 }
 
 /// Does what is to be done inside the pod once its device is there.
 async fn finish(nic: &PodNic, netns: &Netns) -> Result<(), HostError> {
     let nic = nic.clone();
-    netns.run(move || async move { configure(&nic).await }).await
+    netns
+        .run(move || async move { configure(&nic).await })
+        .await
 }
 
 /// Runs inside the pod. Every step may find itself done already.
 async fn configure(nic: &PodNic) -> Result<(), HostError> {
     let netlink = Netlink::open()?;
-    netlink.set_link(LOOPBACK, &LinkChange { up: Some(true), ..LinkChange::default() }, None).await?;
+    netlink
+        .set_link(
+            LOOPBACK,
+            &LinkChange {
+                up: Some(true),
+                ..LinkChange::default()
+            },
+            None,
+        )
+        .await?;
     if let Some(lower) = nic.lower() {
         stack(nic, &netlink, lower).await?;
     }
@@ -175,12 +203,23 @@ async fn configure(nic: &PodNic) -> Result<(), HostError> {
     if nic.datapath == Datapath::Userspace {
         offload::disable_tx_checksum(&nic.ifname)?;
     }
-    netlink.set_link(device.index, &LinkChange { up: Some(true), ..LinkChange::default() }, None).await?;
+    netlink
+        .set_link(
+            device.index,
+            &LinkChange {
+                up: Some(true),
+                ..LinkChange::default()
+            },
+            None,
+        )
+        .await?;
     for prefix in nic.prefixes() {
         netlink.set_address(device.index, prefix).await?;
     }
     for route in nic.default_routes(device.index) {
-        netlink.set_neighbour(device.index, route.via, nic.router_mac).await?;
+        netlink
+            .set_neighbour(device.index, route.via, nic.router_mac)
+            .await?;
         netlink.set_route(&route).await?;
     }
     Ok(())
@@ -190,12 +229,21 @@ async fn configure(nic: &PodNic) -> Result<(), HostError> {
 async fn stack(nic: &PodNic, netlink: &Netlink, lower: &str) -> Result<(), HostError> {
     let port = existing(netlink, lower).await?;
     sysctl::set(&format!("ipv6/conf/{lower}/disable_ipv6"), "1")?;
-    let up = LinkChange { mac: Some(nic.mac), mtu: Some(nic.mtu), up: Some(true), ..LinkChange::default() };
+    let up = LinkChange {
+        mac: Some(nic.mac),
+        mtu: Some(nic.mtu),
+        up: Some(true),
+        ..LinkChange::default()
+    };
     netlink.set_link(port.index, &up, None).await?;
     match netlink.link(&nic.ifname).await? {
         Some(upper) if upper.lower == Some(port.index) => Ok(()),
         _ => {
-            let change = LinkChange { name: Some(&nic.ifname), mtu: Some(nic.mtu), ..LinkChange::default() };
+            let change = LinkChange {
+                name: Some(&nic.ifname),
+                mtu: Some(nic.mtu),
+                ..LinkChange::default()
+            };
             netlink.add_macvlan_passthru(port.index, &change).await
         }
     }
@@ -215,7 +263,13 @@ fn quiet_ipv6(ifname: &str, wanted: bool) -> Result<(), HostError> {
 }
 
 async fn existing(netlink: &Netlink, name: &str) -> Result<Link, HostError> {
-    netlink.link(name).await?.ok_or_else(|| HostError::NoDevice { name: name.to_owned(), waited: Duration::ZERO })
+    netlink
+        .link(name)
+        .await?
+        .ok_or_else(|| HostError::NoDevice {
+            name: name.to_owned(),
+            waited: Duration::ZERO,
+        })
 }
 
 /// Whether `path` names a namespace that can be entered.

@@ -39,12 +39,14 @@ pub(super) fn set(key: &str, value: &str) -> Result<bool, HostError> {
     }
     let written = match fs::write(path(key), value) {
         Err(error) if error.raw_os_error() == Some(Errno::EROFS as i32) => {
-            remount_writable().map_err(|source| HostError::kernel("remount /proc/sys writable", source))?;
+            remount_writable()
+                .map_err(|source| HostError::kernel("remount /proc/sys writable", source))?;
             fs::write(path(key), value)
         }
         other => other,
     };
-    written.map_err(|source| HostError::kernel(format!("set sysctl net/{key} to {value}"), source))?;
+    written
+        .map_err(|source| HostError::kernel(format!("set sysctl net/{key} to {value}"), source))?;
     Ok(true)
 }
 
@@ -52,6 +54,12 @@ fn remount_writable() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     // Nothing that happens from here on may reach the mount namespace we came from.
     mount::<str, str, str, str>(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)?;
-    mount::<str, str, str, str>(None, "/proc/sys", None, MsFlags::MS_REMOUNT | MsFlags::MS_BIND, None)?;
+    mount::<str, str, str, str>(
+        None,
+        "/proc/sys",
+        None,
+        MsFlags::MS_REMOUNT | MsFlags::MS_BIND,
+        None,
+    )?;
     Ok(())
 }

@@ -33,7 +33,10 @@ fn exhaustion_names_the_cidr_and_takes_nothing() {
         ipam.allocate().expect("a free address");
     }
     let error = ipam.allocate().expect_err("the /29 holds five pods");
-    assert_eq!(error.to_string(), "no free address in 10.1.2.0/29: all 5 are in use");
+    assert_eq!(
+        error.to_string(),
+        "no free address in 10.1.2.0/29: all 5 are in use"
+    );
     assert_eq!(ipam.check(), Err(error));
     let used: Vec<usize> = ipam.usage().iter().map(|usage| usage.used).collect();
     assert_eq!(used, [5, 5]);
@@ -43,7 +46,13 @@ fn exhaustion_names_the_cidr_and_takes_nothing() {
 
 #[test]
 fn tiny_cidrs_hold_no_pod() {
-    for text in ["10.0.0.0/32", "10.0.0.0/31", "10.0.0.0/30", "fd00::/128", "fd00::/127"] {
+    for text in [
+        "10.0.0.0/32",
+        "10.0.0.0/31",
+        "10.0.0.0/30",
+        "fd00::/128",
+        "fd00::/127",
+    ] {
         let mut ipam = Ipam::new(&[cidr(text)], []);
         let pods = std::iter::from_fn(|| ipam.allocate().ok()).count();
         assert_eq!(pods, usize::from(text.ends_with("/30")), "{text}");
@@ -59,7 +68,10 @@ fn the_whole_address_space_is_not_too_large() {
 
 #[test]
 fn what_is_taken_at_start_is_not_handed_out_and_the_rest_follows_behind() {
-    let mut ipam = Ipam::new(&[cidr("10.1.2.0/24")], [ip("10.1.2.9"), ip("10.1.2.4"), ip("10.9.9.9")]);
+    let mut ipam = Ipam::new(
+        &[cidr("10.1.2.0/24")],
+        [ip("10.1.2.9"), ip("10.1.2.4"), ip("10.9.9.9")],
+    );
     assert_eq!(ipam.allocate(), Ok(vec![ip("10.1.2.10")]));
 }
 
@@ -92,10 +104,16 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 }
 
 fn cidrs() -> impl Strategy<Value = Vec<IpNet>> {
-    let v4 = (any::<u32>(), 20u8..=30).prop_map(|(bits, len)| IpNet::new(Ipv4Addr::from(bits).into(), len));
-    let v6 = (any::<u128>(), 60u8..=126).prop_map(|(bits, len)| IpNet::new(Ipv6Addr::from(bits).into(), len));
-    (proptest::option::of(v4), v6)
-        .prop_map(|(v4, v6)| v4.into_iter().chain([v6]).map(|net| net.expect("a length in range")).collect())
+    let v4 = (any::<u32>(), 20u8..=30)
+        .prop_map(|(bits, len)| IpNet::new(Ipv4Addr::from(bits).into(), len));
+    let v6 = (any::<u128>(), 60u8..=126)
+        .prop_map(|(bits, len)| IpNet::new(Ipv6Addr::from(bits).into(), len));
+    (proptest::option::of(v4), v6).prop_map(|(v4, v6)| {
+        v4.into_iter()
+            .chain([v6])
+            .map(|net| net.expect("a length in range"))
+            .collect()
+    })
 }
 
 proptest! {

@@ -52,7 +52,15 @@ pub struct Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", if self.file.is_empty() { "the manifest folder" } else { &self.file })?;
+        write!(
+            f,
+            "{}",
+            if self.file.is_empty() {
+                "the manifest folder"
+            } else {
+                &self.file
+            }
+        )?;
         if let Some(document) = self.document {
             write!(f, ", document {document}")?;
         }
@@ -117,7 +125,10 @@ impl DirectorySource {
             path,
             files: Files::default(),
             listed: false,
-            pending: Pending { all: true, ..Pending::default() },
+            pending: Pending {
+                all: true,
+                ..Pending::default()
+            },
             status: watch::Sender::default(),
         })
     }
@@ -182,7 +193,8 @@ impl DirectorySource {
     /// Reads what is pending and says what changed by it.
     fn read(&mut self) -> Vec<Event> {
         let pending = std::mem::take(&mut self.pending);
-        let before = std::mem::take(&mut self.status.send_replace(DirectoryStatus::default()).faults);
+        let before =
+            std::mem::take(&mut self.status.send_replace(DirectoryStatus::default()).faults);
         let (events, status) = self.files.read(&self.path, &pending);
         for fault in status.faults.iter().filter(|fault| !before.contains(fault)) {
             tracing::warn!(

@@ -37,22 +37,28 @@ pub(super) struct Found {
 pub(super) fn parse(text: &str) -> Result<Vec<Found>, Misfit> {
     let mut found = Vec::new();
     for (number, (first_line, document)) in documents(text).into_iter().enumerate() {
-        let place = Place { document: number + 1, prefix: String::new() };
+        let place = Place {
+            document: number + 1,
+            prefix: String::new(),
+        };
         if document.lines().all(is_empty) {
             continue;
         }
         // A node called `y` is not called `true`, as YAML 1.1 would have it.
         let options = serde_saphyr::options! { strict_booleans: true };
-        let value: Value = serde_saphyr::from_str_with_options(&document, options).map_err(|error| {
-            let error = error.without_snippet();
-            let line = error.location().and_then(|at| usize::try_from(at.line()).ok());
-            Misfit {
-                document: place.document,
-                line: line.map(|line| first_line + line - 1),
-                field: String::new(),
-                message: error.to_string(),
-            }
-        })?;
+        let value: Value =
+            serde_saphyr::from_str_with_options(&document, options).map_err(|error| {
+                let error = error.without_snippet();
+                let line = error
+                    .location()
+                    .and_then(|at| usize::try_from(at.line()).ok());
+                Misfit {
+                    document: place.document,
+                    line: line.map(|line| first_line + line - 1),
+                    field: String::new(),
+                    message: error.to_string(),
+                }
+            })?;
         if !value.is_null() {
             objects(value, None, &place, &mut found)?;
         }
@@ -65,7 +71,9 @@ fn documents(text: &str) -> Vec<(usize, String)> {
     let mut all = vec![(1, String::new())];
     let mut in_directives = true;
     for (index, line) in text.lines().enumerate() {
-        let marker = line.strip_prefix("---").filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r']));
+        let marker = line
+            .strip_prefix("---")
+            .filter(|rest| rest.is_empty() || rest.starts_with([' ', '\t', '\r']));
         match marker {
             // What stands before the first marker is a document of its own only if there is anything.
             Some(rest) if in_directives => restart(&mut all, index, rest),
@@ -100,7 +108,11 @@ struct Place {
 
 impl Place {
     fn misfit(&self, field: &str, message: impl Into<String>) -> Misfit {
-        let dot = if self.prefix.is_empty() || field.is_empty() { "" } else { "." };
+        let dot = if self.prefix.is_empty() || field.is_empty() {
+            ""
+        } else {
+            "."
+        };
         Misfit {
             document: self.document,
             line: None,
@@ -111,7 +123,12 @@ impl Place {
 }
 
 /// Adds the object that `value` is, or those that it lists. Items of a typed list need not name their kind.
-fn objects(value: Value, implied: Option<&str>, place: &Place, found: &mut Vec<Found>) -> Result<(), Misfit> {
+fn objects(
+    value: Value,
+    implied: Option<&str>,
+    place: &Place,
+    found: &mut Vec<Found>,
+) -> Result<(), Misfit> {
     let Value::Object(mut fields) = value else {
         return Err(place.misfit("", "not an object"));
     };
@@ -140,7 +157,15 @@ fn objects(value: Value, implied: Option<&str>, place: &Place, found: &mut Vec<F
         let implied = (!item_kind.is_empty()).then_some(item_kind);
         for (index, item) in items.into_iter().enumerate() {
             let prefix = place.misfit(&format!("items[{index}]"), "").field;
-            objects(item, implied, &Place { document: place.document, prefix }, found)?;
+            objects(
+                item,
+                implied,
+                &Place {
+                    document: place.document,
+                    prefix,
+                },
+                found,
+            )?;
         }
         return Ok(());
     }
@@ -157,19 +182,27 @@ fn objects(value: Value, implied: Option<&str>, place: &Place, found: &mut Vec<F
     if object.reference().name.is_empty() {
         return Err(place.misfit("metadata.name", "missing"));
     }
-    found.push(Found { document: place.document, object });
+    found.push(Found {
+        document: place.document,
+        object,
+    });
     Ok(())
 }
 
 fn read<T: DeserializeOwned>(value: Value, place: &Place) -> Result<T, Misfit> {
     serde_path_to_error::deserialize(value).map_err(|error| {
         let path = error.path().to_string();
-        place.misfit(if path == "." { "" } else { &path }, error.inner().to_string())
+        place.misfit(
+            if path == "." { "" } else { &path },
+            error.inner().to_string(),
+        )
     })
 }
 
 /// Kubernetes writes `null` where it means "not given".
-fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(from: D) -> Result<T, D::Error> {
+fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
     Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
 }
 
@@ -193,7 +226,10 @@ struct NamespaceManifest {
 
 impl From<NamespaceManifest> for Namespace {
     fn from(from: NamespaceManifest) -> Namespace {
-        Namespace { name: from.metadata.name, labels: from.metadata.labels }
+        Namespace {
+            name: from.metadata.name,
+            labels: from.metadata.labels,
+        }
     }
 }
 
@@ -234,17 +270,30 @@ struct NodeAddress {
 /// Only an address of type `InternalIP` must be one: a `Hostname` is not.
 fn node(from: NodeManifest, place: &Place) -> Result<Node, Misfit> {
     let mut internal_ips = Vec::new();
-    for (index, entry) in from.status.addresses.iter().enumerate().filter(|(_, entry)| entry.kind == "InternalIP") {
+    for (index, entry) in from
+        .status
+        .addresses
+        .iter()
+        .enumerate()
+        .filter(|(_, entry)| entry.kind == "InternalIP")
+    {
         let address = entry.address.parse();
         internal_ips.push(address.map_err(|error: std::net::AddrParseError| {
-            place.misfit(&format!("status.addresses[{index}].address"), error.to_string())
+            place.misfit(
+                &format!("status.addresses[{index}].address"),
+                error.to_string(),
+            )
         })?);
     }
     let cidrs = match from.spec.pod_cidrs {
         cidrs if cidrs.is_empty() => from.spec.pod_cidr.into_iter().collect(),
         cidrs => cidrs,
     };
-    Ok(Node { name: from.metadata.name, pod_cidrs: cidrs.iter().map(IpNet::trunc).collect(), internal_ips })
+    Ok(Node {
+        name: from.metadata.name,
+        pod_cidrs: cidrs.iter().map(IpNet::trunc).collect(),
+        internal_ips,
+    })
 }
 
 #[derive(Deserialize)]
@@ -281,7 +330,12 @@ struct PodIp {
 
 impl From<PodManifest> for Pod {
     fn from(from: PodManifest) -> Pod {
-        let ips: Vec<IpAddr> = from.status.pod_ips.into_iter().map(|entry| entry.ip).collect();
+        let ips: Vec<IpAddr> = from
+            .status
+            .pod_ips
+            .into_iter()
+            .map(|entry| entry.ip)
+            .collect();
         Pod {
             namespace: match from.metadata.namespace {
                 namespace if namespace.is_empty() => "default".to_owned(),
@@ -292,7 +346,11 @@ impl From<PodManifest> for Pod {
             node: from.spec.node_name,
             labels: from.metadata.labels,
             host_network: from.spec.host_network,
-            ips: if ips.is_empty() { from.status.pod_ip.into_iter().collect() } else { ips },
+            ips: if ips.is_empty() {
+                from.status.pod_ip.into_iter().collect()
+            } else {
+                ips
+            },
         }
     }
 }

@@ -123,6 +123,10 @@ impl Object {
             Object::Namespace(namespace) => ("", &namespace.name),
             Object::Pod(pod) => (pod.namespace.as_str(), &pod.name),
         };
-        ObjectRef { kind: self.kind(), namespace: namespace.to_owned(), name: name.clone() }
+        ObjectRef {
+            kind: self.kind(),
+            namespace: namespace.to_owned(),
+            name: name.clone(),
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use nix::errno::Errno;
-use rtnetlink::packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage};
+use rtnetlink::packet_route::address::{
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
+};
 
 use super::{HostError, NLM_F_CREATE, NLM_F_REPLACE, Netlink, RouteNetlinkMessage, family, unless};
 
@@ -19,10 +21,17 @@ impl Netlink {
     pub async fn set_address(&self, index: u32, address: Address) -> Result<(), HostError> {
         let mut message = named(index, address);
         message.header.flags = AddressHeaderFlags::Nodad;
-        message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad | AddressFlags::Noprefixroute));
-        self.change(RouteNetlinkMessage::NewAddress(message), NLM_F_CREATE | NLM_F_REPLACE)
-            .await
-            .map_err(|error| HostError::kernel(format!("add address {address} to device {index}"), error))
+        message.attributes.push(AddressAttribute::Flags(
+            AddressFlags::Nodad | AddressFlags::Noprefixroute,
+        ));
+        self.change(
+            RouteNetlinkMessage::NewAddress(message),
+            NLM_F_CREATE | NLM_F_REPLACE,
+        )
+        .await
+        .map_err(|error| {
+            HostError::kernel(format!("add address {address} to device {index}"), error)
+        })
     }
 
     /// Takes an address away; says whether it was still there.
@@ -31,8 +40,12 @@ impl Netlink {
     /// [`HostError::Kernel`] for any answer but "no such address".
     pub async fn delete_address(&self, index: u32, address: Address) -> Result<bool, HostError> {
         let message = RouteNetlinkMessage::DelAddress(named(index, address));
-        unless(self.change(message, 0).await, Errno::EADDRNOTAVAIL)
-            .map_err(|error| HostError::kernel(format!("remove address {address} from device {index}"), error))
+        unless(self.change(message, 0).await, Errno::EADDRNOTAVAIL).map_err(|error| {
+            HostError::kernel(
+                format!("remove address {address} from device {index}"),
+                error,
+            )
+        })
     }
 
     /// The addresses of a device, link-local ones included.
@@ -45,8 +58,13 @@ impl Netlink {
         let found = self
             .dump(RouteNetlinkMessage::GetAddress(message))
             .await
-            .map_err(|error| HostError::kernel(format!("list addresses of device {index}"), error))?;
-        Ok(found.iter().filter_map(|message| parse(index, message)).collect())
+            .map_err(|error| {
+                HostError::kernel(format!("list addresses of device {index}"), error)
+            })?;
+        Ok(found
+            .iter()
+            .filter_map(|message| parse(index, message))
+            .collect())
     }
 }
 
@@ -55,8 +73,12 @@ fn named(index: u32, address: Address) -> AddressMessage {
     message.header.family = family(address.addr());
     message.header.index = index;
     message.header.prefix_len = address.prefix_len();
-    message.attributes.push(AddressAttribute::Local(address.addr()));
-    message.attributes.push(AddressAttribute::Address(address.addr()));
+    message
+        .attributes
+        .push(AddressAttribute::Local(address.addr()));
+    message
+        .attributes
+        .push(AddressAttribute::Address(address.addr()));
     message
 }
 

@@ -2,13 +2,13 @@
 
 use nix::errno::Errno;
 use rtnetlink::packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, InfoVeth, LinkFlags, LinkInfo,
-    MacVlanMode,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan, InfoVeth,
+    LinkFlags, LinkInfo, MacVlanMode,
 };
 
 use super::{
-    HostError, LinkAttribute, LinkMessage, Mac, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, Netlink, RouteNetlinkMessage,
-    link_name, unless,
+    HostError, LinkAttribute, LinkMessage, Mac, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, Netlink,
+    RouteNetlinkMessage, link_name, unless,
 };
 use crate::host::netns::Netns;
 
@@ -55,19 +55,29 @@ pub struct MoveInto<'a>(pub &'a Netns);
 impl LinkChange<'_> {
     fn write(&self, message: &mut LinkMessage) {
         if let Some(mac) = self.mac {
-            message.attributes.push(LinkAttribute::Address(mac.to_vec()));
+            message
+                .attributes
+                .push(LinkAttribute::Address(mac.to_vec()));
         }
         if let Some(mtu) = self.mtu {
             message.attributes.push(LinkAttribute::Mtu(mtu));
         }
         if let Some(name) = self.name {
-            message.attributes.push(LinkAttribute::IfName(name.to_owned()));
+            message
+                .attributes
+                .push(LinkAttribute::IfName(name.to_owned()));
         }
         if let Some(wanted) = self.link_local {
-            let mode = if wanted { In6AddrGenMode::Eui64 } else { In6AddrGenMode::None };
-            message.attributes.push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![
-                AfSpecInet6::AddrGenMode(mode),
-            ])]));
+            let mode = if wanted {
+                In6AddrGenMode::Eui64
+            } else {
+                In6AddrGenMode::None
+            };
+            message
+                .attributes
+                .push(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(
+                    vec![AfSpecInet6::AddrGenMode(mode)],
+                )]));
         }
         if let Some(up) = self.up {
             message.header.change_mask |= LinkFlags::Up;
@@ -83,8 +93,13 @@ impl Netlink {
     /// [`HostError::Kernel`] for any answer but "no such device".
     pub async fn link(&self, name: &str) -> Result<Option<Link>, HostError> {
         let mut message = LinkMessage::default();
-        message.attributes.push(LinkAttribute::IfName(name.to_owned()));
-        match self.exchange(RouteNetlinkMessage::GetLink(message), NLM_F_REQUEST).await {
+        message
+            .attributes
+            .push(LinkAttribute::IfName(name.to_owned()));
+        match self
+            .exchange(RouteNetlinkMessage::GetLink(message), NLM_F_REQUEST)
+            .await
+        {
             Ok(found) => Ok(found.iter().find_map(parse)),
             Err(error) if error.raw_os_error() == Some(Errno::ENODEV as i32) => Ok(None),
             Err(error) => Err(HostError::kernel(format!("look for device {name}"), error)),
@@ -117,12 +132,16 @@ impl Netlink {
         let mut message = LinkMessage::default();
         message.header.index = index;
         if let Some(MoveInto(netns)) = into {
-            message.attributes.push(LinkAttribute::NetNsFd(netns.raw_fd()));
+            message
+                .attributes
+                .push(LinkAttribute::NetNsFd(netns.raw_fd()));
         }
         change.write(&mut message);
         self.change(RouteNetlinkMessage::SetLink(message), 0)
             .await
-            .map_err(|error| HostError::kernel(format!("configure device {index} ({change:?})"), error))
+            .map_err(|error| {
+                HostError::kernel(format!("configure device {index} ({change:?})"), error)
+            })
     }
 
     /// Deletes a device; says whether it was still there.
@@ -132,8 +151,11 @@ impl Netlink {
     pub async fn delete_link(&self, index: u32) -> Result<bool, HostError> {
         let mut message = LinkMessage::default();
         message.header.index = index;
-        unless(self.change(RouteNetlinkMessage::DelLink(message), 0).await, Errno::ENODEV)
-            .map_err(|error| HostError::kernel(format!("delete device {index}"), error))
+        unless(
+            self.change(RouteNetlinkMessage::DelLink(message), 0).await,
+            Errno::ENODEV,
+        )
+        .map_err(|error| HostError::kernel(format!("delete device {index}"), error))
     }
 
     /// Creates a veth pair: one end here, configured by `here`, the other in `there`, configured by `peer`.
@@ -156,26 +178,45 @@ impl Netlink {
             LinkInfo::Kind(InfoKind::Veth),
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(far))),
         ]));
-        self.change(RouteNetlinkMessage::NewLink(near), NLM_F_CREATE | NLM_F_EXCL)
-            .await
-            .map_err(|error| HostError::kernel(format!("create veth pair {here:?} and {peer:?}"), error))
+        self.change(
+            RouteNetlinkMessage::NewLink(near),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+        .await
+        .map_err(|error| {
+            HostError::kernel(format!("create veth pair {here:?} and {peer:?}"), error)
+        })
     }
 
     /// Stacks a macvlan in mode passthru upon the device `lower`; it inherits `lower`'s Ethernet address.
     ///
     /// # Errors
     /// [`HostError::Kernel`]; `EEXIST` when the name is taken, `EINVAL` when `lower` already carries one.
-    pub async fn add_macvlan_passthru(&self, lower: u32, change: &LinkChange<'_>) -> Result<(), HostError> {
+    pub async fn add_macvlan_passthru(
+        &self,
+        lower: u32,
+        change: &LinkChange<'_>,
+    ) -> Result<(), HostError> {
         let mut message = LinkMessage::default();
         message.attributes.push(LinkAttribute::Link(lower));
         change.write(&mut message);
         message.attributes.push(LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::MacVlan),
-            LinkInfo::Data(InfoData::MacVlan(vec![InfoMacVlan::Mode(MacVlanMode::Passthrough)])),
+            LinkInfo::Data(InfoData::MacVlan(vec![InfoMacVlan::Mode(
+                MacVlanMode::Passthrough,
+            )])),
         ]));
-        self.change(RouteNetlinkMessage::NewLink(message), NLM_F_CREATE | NLM_F_EXCL)
-            .await
-            .map_err(|error| HostError::kernel(format!("stack a macvlan upon device {lower} ({change:?})"), error))
+        self.change(
+            RouteNetlinkMessage::NewLink(message),
+            NLM_F_CREATE | NLM_F_EXCL,
+        )
+        .await
+        .map_err(|error| {
+            HostError::kernel(
+                format!("stack a macvlan upon device {lower} ({change:?})"),
+                error,
+            )
+        })
     }
 }
 
@@ -195,7 +236,9 @@ fn parse(message: &RouteNetlinkMessage) -> Option<Link> {
     };
     for attribute in &message.attributes {
         match attribute {
-            LinkAttribute::Address(bytes) => link.mac = Mac::try_from(bytes.as_slice()).unwrap_or_default(),
+            LinkAttribute::Address(bytes) => {
+                link.mac = Mac::try_from(bytes.as_slice()).unwrap_or_default()
+            }
             LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
             LinkAttribute::Link(lower) => link.lower = Some(*lower),
             LinkAttribute::LinkInfo(infos) => {

@@ -2,9 +2,14 @@
 
 use std::net::IpAddr;
 
-use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState};
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
 
-use super::{AddressFamily, HostError, Mac, NLM_F_CREATE, NLM_F_REPLACE, Netlink, RouteNetlinkMessage, family};
+use super::{
+    AddressFamily, HostError, Mac, NLM_F_CREATE, NLM_F_REPLACE, Netlink, RouteNetlinkMessage,
+    family,
+};
 
 /// A neighbour of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +32,23 @@ impl Netlink {
         message.header.family = family(addr);
         message.header.ifindex = index;
         message.header.state = NeighbourState::Permanent;
-        message.attributes.push(NeighbourAttribute::Destination(match addr {
-            IpAddr::V4(addr) => NeighbourAddress::Inet(addr),
-            IpAddr::V6(addr) => NeighbourAddress::Inet6(addr),
-        }));
-        message.attributes.push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
-        self.change(RouteNetlinkMessage::NewNeighbour(message), NLM_F_CREATE | NLM_F_REPLACE)
-            .await
-            .map_err(|error| HostError::kernel(format!("set neighbour {addr} of device {index}"), error))
+        message
+            .attributes
+            .push(NeighbourAttribute::Destination(match addr {
+                IpAddr::V4(addr) => NeighbourAddress::Inet(addr),
+                IpAddr::V6(addr) => NeighbourAddress::Inet6(addr),
+            }));
+        message
+            .attributes
+            .push(NeighbourAttribute::LinkLayerAddress(mac.to_vec()));
+        self.change(
+            RouteNetlinkMessage::NewNeighbour(message),
+            NLM_F_CREATE | NLM_F_REPLACE,
+        )
+        .await
+        .map_err(|error| {
+            HostError::kernel(format!("set neighbour {addr} of device {index}"), error)
+        })
     }
 
     /// The neighbours of a device that have an Ethernet address.
@@ -50,7 +64,9 @@ impl Netlink {
             let found = self
                 .dump(RouteNetlinkMessage::GetNeighbour(message))
                 .await
-                .map_err(|error| HostError::kernel(format!("list neighbours of device {index}"), error))?;
+                .map_err(|error| {
+                    HostError::kernel(format!("list neighbours of device {index}"), error)
+                })?;
             all.extend(found.iter().filter_map(|message| parse(index, message)));
         }
         Ok(all)
@@ -68,11 +84,21 @@ fn parse(index: u32, message: &RouteNetlinkMessage) -> Option<Neighbour> {
     let mut mac = None;
     for attribute in &message.attributes {
         match attribute {
-            NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => addr = Some(IpAddr::V4(*v4)),
-            NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => addr = Some(IpAddr::V6(*v6)),
-            NeighbourAttribute::LinkLayerAddress(bytes) => mac = Mac::try_from(bytes.as_slice()).ok(),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(v4)) => {
+                addr = Some(IpAddr::V4(*v4))
+            }
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(v6)) => {
+                addr = Some(IpAddr::V6(*v6))
+            }
+            NeighbourAttribute::LinkLayerAddress(bytes) => {
+                mac = Mac::try_from(bytes.as_slice()).ok()
+            }
             _ => {}
         }
     }
-    Some(Neighbour { addr: addr?, mac: mac?, permanent: message.header.state == NeighbourState::Permanent })
+    Some(Neighbour {
+        addr: addr?,
+        mac: mac?,
+        permanent: message.header.state == NeighbourState::Permanent,
+    })
 }

@@ -9,7 +9,8 @@ use rtnetlink::packet_route::route::{
 };
 
 use super::{
-    AddressFamily, HostError, NLM_F_CREATE, NLM_F_REPLACE, Netlink, RouteNetlinkMessage, family, unless,
+    AddressFamily, HostError, NLM_F_CREATE, NLM_F_REPLACE, Netlink, RouteNetlinkMessage, family,
+    unless,
 };
 
 /// A unicast route through a gateway that is reached directly over the device ("onlink").
@@ -33,9 +34,17 @@ impl Netlink {
     /// # Errors
     /// [`HostError::Kernel`].
     pub async fn set_route(&self, route: &Route) -> Result<(), HostError> {
-        self.change(RouteNetlinkMessage::NewRoute(message(route)), NLM_F_CREATE | NLM_F_REPLACE)
-            .await
-            .map_err(|error| HostError::kernel(format!("set route to {} via {}", route.to, route.via), error))
+        self.change(
+            RouteNetlinkMessage::NewRoute(message(route)),
+            NLM_F_CREATE | NLM_F_REPLACE,
+        )
+        .await
+        .map_err(|error| {
+            HostError::kernel(
+                format!("set route to {} via {}", route.to, route.via),
+                error,
+            )
+        })
     }
 
     /// Takes a route out of the main table; says whether it was still there.
@@ -43,8 +52,17 @@ impl Netlink {
     /// # Errors
     /// [`HostError::Kernel`] for any answer but "no such route".
     pub async fn delete_route(&self, route: &Route) -> Result<bool, HostError> {
-        unless(self.change(RouteNetlinkMessage::DelRoute(message(route)), 0).await, Errno::ESRCH)
-            .map_err(|error| HostError::kernel(format!("remove route to {} via {}", route.to, route.via), error))
+        unless(
+            self.change(RouteNetlinkMessage::DelRoute(message(route)), 0)
+                .await,
+            Errno::ESRCH,
+        )
+        .map_err(|error| {
+            HostError::kernel(
+                format!("remove route to {} via {}", route.to, route.via),
+                error,
+            )
+        })
     }
 
     /// The routes of the main table that go over a gateway and were put there by `protocol`, or by anybody.
@@ -65,7 +83,10 @@ impl Netlink {
                 Err(error) => return Err(HostError::kernel("list routes", error)),
             };
             all.extend(
-                found.iter().filter_map(parse).filter(|route| protocol.is_none_or(|wanted| wanted == route.protocol)),
+                found
+                    .iter()
+                    .filter_map(parse)
+                    .filter(|route| protocol.is_none_or(|wanted| wanted == route.protocol)),
             );
         }
         Ok(all)
@@ -82,12 +103,18 @@ fn message(route: &Route) -> RouteMessage {
     message.header.kind = RouteType::Unicast;
     message.header.flags = RouteFlags::Onlink;
     if route.to.prefix_len() > 0 {
-        message.attributes.push(RouteAttribute::Destination(route.to.network().into()));
+        message
+            .attributes
+            .push(RouteAttribute::Destination(route.to.network().into()));
     }
-    message.attributes.push(RouteAttribute::Gateway(route.via.into()));
+    message
+        .attributes
+        .push(RouteAttribute::Gateway(route.via.into()));
     message.attributes.push(RouteAttribute::Oif(route.device));
     if let Some(source) = route.source {
-        message.attributes.push(RouteAttribute::PrefSource(source.into()));
+        message
+            .attributes
+            .push(RouteAttribute::PrefSource(source.into()));
     }
     message
 }

@@ -5,16 +5,16 @@ use std::io;
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
     nftables::{
-        ChainAttribute, ChainMessage, Hook, InetHookNumber, NfTablesMessage, RuleAttribute, RuleMessage,
-        TableAttribute, TableMessage,
+        ChainAttribute, ChainMessage, Hook, InetHookNumber, NfTablesMessage, RuleAttribute,
+        RuleMessage, TableAttribute, TableMessage,
     },
     none::ControlMessage,
 };
 use nix::libc;
 use rtnetlink::{
     packet_core::{
-        NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer, NetlinkMessage,
-        NetlinkPayload, Parseable,
+        NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer,
+        NetlinkMessage, NetlinkPayload, Parseable,
     },
     sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER},
 };
@@ -36,7 +36,9 @@ pub(super) fn comments() -> io::Result<Option<Vec<String>>> {
     let mut socket = open()?;
     let table = message(
         NetfilterProtoFamily::Inet,
-        NfTablesMessage::GetTable(TableMessage { attributes: vec![TableAttribute::Name(TABLE.into())] }),
+        NfTablesMessage::GetTable(TableMessage {
+            attributes: vec![TableAttribute::Name(TABLE.into())],
+        }),
         NLM_F_ACK,
         1,
     );
@@ -47,9 +49,15 @@ pub(super) fn comments() -> io::Result<Option<Vec<String>>> {
         Err(error) => return Err(error),
     }
     let dump = NfTablesMessage::GetRule(RuleMessage {
-        attributes: vec![RuleAttribute::Table(TABLE.into()), RuleAttribute::Chain(CHAIN.into())],
+        attributes: vec![
+            RuleAttribute::Table(TABLE.into()),
+            RuleAttribute::Chain(CHAIN.into()),
+        ],
     });
-    send(&socket, &[message(NetfilterProtoFamily::Inet, dump, NLM_F_DUMP, 2)])?;
+    send(
+        &socket,
+        &[message(NetfilterProtoFamily::Inet, dump, NLM_F_DUMP, 2)],
+    )?;
     let mut found = Vec::new();
     for answer in answers(&mut socket, 2)? {
         if let NetfilterMessageInner::NfTables(NfTablesMessage::NewRule(rule)) = answer.inner
@@ -63,8 +71,12 @@ pub(super) fn comments() -> io::Result<Option<Vec<String>>> {
 
 /// A kernel that does not filter dumps sends everybody's rules.
 fn is_ours(attributes: &[RuleAttribute]) -> bool {
-    attributes.iter().any(|a| matches!(a, RuleAttribute::Table(name) if name == TABLE))
-        && attributes.iter().any(|a| matches!(a, RuleAttribute::Chain(name) if name == CHAIN))
+    attributes
+        .iter()
+        .any(|a| matches!(a, RuleAttribute::Table(name) if name == TABLE))
+        && attributes
+            .iter()
+            .any(|a| matches!(a, RuleAttribute::Chain(name) if name == CHAIN))
 }
 
 /// Replaces the whole table. Creating it first makes deleting it succeed in either case.
@@ -77,7 +89,10 @@ pub(super) fn replace(wanted: &Masquerade) -> io::Result<()> {
     ];
     changes.extend(wanted.pod_cidrs.iter().map(|cidr| {
         let attributes = rule::attributes(&wanted.gateway, cidr.trunc());
-        (NfTablesMessage::NewRule(RuleMessage { attributes }), NLM_F_CREATE | NLM_F_APPEND)
+        (
+            NfTablesMessage::NewRule(RuleMessage { attributes }),
+            NLM_F_CREATE | NLM_F_APPEND,
+        )
     }));
     commit(changes)
 }
@@ -88,7 +103,9 @@ pub(super) fn delete() -> io::Result<()> {
 }
 
 fn named_table() -> TableMessage {
-    TableMessage { attributes: vec![TableAttribute::Name(TABLE.into())] }
+    TableMessage {
+        attributes: vec![TableAttribute::Name(TABLE.into())],
+    }
 }
 
 fn chain() -> ChainMessage {
@@ -111,13 +128,22 @@ fn commit(changes: Vec<(NfTablesMessage, u16)>) -> io::Result<()> {
     let mut socket = open()?;
     let frame = |control, sequence| {
         let header = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, SUBSYSTEM);
-        finish(NetfilterMessage::new(header, control), NLM_F_REQUEST, sequence)
+        finish(
+            NetfilterMessage::new(header, control),
+            NLM_F_REQUEST,
+            sequence,
+        )
     };
     let mut sequence = 0;
     let mut batch = vec![frame(ControlMessage::BatchBegin, sequence)];
     for (change, flags) in changes {
         sequence += 1;
-        batch.push(message(NetfilterProtoFamily::Inet, change, flags | NLM_F_ACK, sequence));
+        batch.push(message(
+            NetfilterProtoFamily::Inet,
+            change,
+            flags | NLM_F_ACK,
+            sequence,
+        ));
     }
     batch.push(frame(ControlMessage::BatchEnd, sequence + 1));
     send(&socket, &batch)?;
@@ -128,8 +154,17 @@ fn commit(changes: Vec<(NfTablesMessage, u16)>) -> io::Result<()> {
     Ok(())
 }
 
-fn message(family: NetfilterProtoFamily, inner: NfTablesMessage, flags: u16, sequence: u32) -> Message {
-    finish(NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), inner), NLM_F_REQUEST | flags, sequence)
+fn message(
+    family: NetfilterProtoFamily,
+    inner: NfTablesMessage,
+    flags: u16,
+    sequence: u32,
+) -> Message {
+    finish(
+        NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), inner),
+        NLM_F_REQUEST | flags,
+        sequence,
+    )
 }
 
 type Message = NetlinkMessage<NetfilterMessage>;
@@ -155,7 +190,9 @@ fn send(socket: &Socket, messages: &[Message]) -> io::Result<()> {
         let start = bytes.len();
         // Netlink messages begin at multiples of four; every nf_tables message is one long.
         bytes.resize(start + message.buffer_len().next_multiple_of(4), 0);
-        let room = bytes.get_mut(start..).ok_or_else(|| malformed("netlink message of no length"))?;
+        let room = bytes
+            .get_mut(start..)
+            .ok_or_else(|| malformed("netlink message of no length"))?;
         message.serialize(room);
     }
     socket.send(&bytes, 0).map(drop)
@@ -170,8 +207,12 @@ fn answers(socket: &mut Socket, sequence: u32) -> io::Result<Vec<NetfilterMessag
         let mut rest = bytes.as_slice();
         let mut done = false;
         while !rest.is_empty() {
-            let buffer = NetlinkBuffer::new_checked(&rest).map_err(|error| malformed(&error.to_string()))?;
-            let len = usize::try_from(buffer.length()).unwrap_or(usize::MAX).next_multiple_of(4).min(rest.len());
+            let buffer =
+                NetlinkBuffer::new_checked(&rest).map_err(|error| malformed(&error.to_string()))?;
+            let len = usize::try_from(buffer.length())
+                .unwrap_or(usize::MAX)
+                .next_multiple_of(4)
+                .min(rest.len());
             let answer = Message::parse(&buffer).map_err(|error| malformed(&error.to_string()))?;
             rest = rest.get(len..).unwrap_or_default();
             match answer.payload {

@@ -2,8 +2,8 @@
 
 use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::{
-    Bitwise, Cmp, DataAttribute, ExpressionAttribute, Expressions, ListAttribute, Meta, MetaKey, Operator, Payload,
-    Register, RuleAttribute,
+    Bitwise, Cmp, DataAttribute, ExpressionAttribute, Expressions, ListAttribute, Meta, MetaKey,
+    Operator, Payload, Register, RuleAttribute,
 };
 use rtnetlink::packet_core::DefaultNla;
 
@@ -47,7 +47,10 @@ pub(super) fn attributes(gateway: &str, cidr: IpNet) -> Vec<RuleAttribute> {
 type Expression = ListAttribute<ExpressionAttribute>;
 
 fn meta(key: MetaKey, operator: Operator, value: Vec<u8>) -> [Expression; 2] {
-    let load = Expressions::Meta(vec![Meta::Key(key), Meta::DestinationRegister(Register::Reg1)]);
+    let load = Expressions::Meta(vec![
+        Meta::Key(key),
+        Meta::DestinationRegister(Register::Reg1),
+    ]);
     [load.into(), compare(operator, value)]
 }
 
@@ -78,12 +81,20 @@ fn source_in(cidr: IpNet, offset: u32) -> [Expression; 3] {
         Bitwise::Xor(DataAttribute::Value(vec![0; mask.len()])),
         Bitwise::Mask(DataAttribute::Value(mask)),
     ]);
-    [load.into(), keep_prefix.into(), compare(Operator::Equal, network)]
+    [
+        load.into(),
+        keep_prefix.into(),
+        compare(Operator::Equal, network),
+    ]
 }
 
 /// `masq` takes no argument here: the address is that of the device the packet leaves through.
 fn masquerade() -> Expression {
-    Expressions::Other { expression_type: "masq".into(), attributes: Vec::<DefaultNla>::new() }.into()
+    Expressions::Other {
+        expression_type: "masq".into(),
+        attributes: Vec::<DefaultNla>::new(),
+    }
+    .into()
 }
 
 fn padded(name: &str) -> Vec<u8> {
@@ -109,9 +120,13 @@ pub(super) fn comment_of(attributes: &[RuleAttribute]) -> String {
     });
     let mut rest = data.unwrap_or_default();
     while let [kind, len, tail @ ..] = rest {
-        let Some((value, after)) = tail.split_at_checked(usize::from(*len)) else { break };
+        let Some((value, after)) = tail.split_at_checked(usize::from(*len)) else {
+            break;
+        };
         if *kind == COMMENT {
-            return String::from_utf8_lossy(value).trim_end_matches('\0').to_owned();
+            return String::from_utf8_lossy(value)
+                .trim_end_matches('\0')
+                .to_owned();
         }
         rest = after;
     }
@@ -133,6 +148,9 @@ mod tests {
     fn a_foreign_or_broken_user_data_has_no_comment() {
         assert_eq!(comment_of(&[]), "");
         assert_eq!(comment_of(&[RuleAttribute::UserData(vec![0, 9, b'x'])]), "");
-        assert_eq!(comment_of(&[RuleAttribute::UserData(vec![7, 1, b'x', 0, 2, b'y', 0])]), "y");
+        assert_eq!(
+            comment_of(&[RuleAttribute::UserData(vec![7, 1, b'x', 0, 2, b'y', 0])]),
+            "y"
+        );
     }
 }

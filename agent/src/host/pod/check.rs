@@ -5,12 +5,7 @@ use std::{fmt, net::IpAddr};
 use ipnet::IpNet;
 
 use super::{Attachment, Datapath, PodNic};
-use crate::host::{
-    HostError, Mac, MacText,
-    netlink::Netlink,
-    netns::Netns,
-    offload,
-};
+use crate::host::{HostError, Mac, MacText, netlink::Netlink, netns::Netns, offload};
 
 /// Something about a pod's interface that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,13 +52,21 @@ impl fmt::Display for Problem {
             Problem::Down(name) => write!(f, "device {name} is down"),
             Problem::NoCarrier(name) => write!(f, "device {name} has no carrier"),
             Problem::Mac { wanted, found } => {
-                write!(f, "the ethernet address is {}, not {}", MacText(*found), MacText(*wanted))
+                write!(
+                    f,
+                    "the ethernet address is {}, not {}",
+                    MacText(*found),
+                    MacText(*wanted)
+                )
             }
             Problem::Mtu { wanted, found } => write!(f, "the mtu is {found}, not {wanted}"),
             Problem::NotStacked(lower) => write!(f, "the interface is not stacked upon {lower}"),
             Problem::NoAddress(prefix) => write!(f, "address {prefix} is missing"),
             Problem::NoRoute(to, via) => write!(f, "the route to {to} via {via} is missing"),
-            Problem::NoNeighbour(addr) => write!(f, "the permanent neighbour entry of {addr} is missing or wrong"),
+            Problem::NoNeighbour(addr) => write!(
+                f,
+                "the permanent neighbour entry of {addr} is missing or wrong"
+            ),
             Problem::TxChecksumOffload => write!(f, "transmit checksum offload is on"),
         }
     }
@@ -84,7 +87,11 @@ pub async fn check(nic: &PodNic) -> Result<Vec<Problem>, HostError> {
     }
     let wanted = nic.clone();
     let inside = match Netns::open(&nic.netns) {
-        Ok(netns) => netns.run(move || async move { inside(&wanted).await }).await,
+        Ok(netns) => {
+            netns
+                .run(move || async move { inside(&wanted).await })
+                .await
+        }
         Err(error) => Err(error),
     };
     match inside {
@@ -108,15 +115,23 @@ pub(super) async fn inside(nic: &PodNic) -> Result<Vec<Problem>, HostError> {
         problems.push(Problem::NoCarrier(link.name.clone()));
     }
     if link.mac != nic.mac {
-        problems.push(Problem::Mac { wanted: nic.mac, found: link.mac });
+        problems.push(Problem::Mac {
+            wanted: nic.mac,
+            found: link.mac,
+        });
     }
     if link.mtu != nic.mtu {
-        problems.push(Problem::Mtu { wanted: nic.mtu, found: link.mtu });
+        problems.push(Problem::Mtu {
+            wanted: nic.mtu,
+            found: link.mtu,
+        });
     }
     if let Some(lower) = nic.lower() {
         match netlink.link(lower).await? {
             None => problems.push(Problem::NoDevice(lower.to_owned(), "in the pod")),
-            Some(port) if link.lower != Some(port.index) => problems.push(Problem::NotStacked(lower.to_owned())),
+            Some(port) if link.lower != Some(port.index) => {
+                problems.push(Problem::NotStacked(lower.to_owned()))
+            }
             Some(port) if !port.up => problems.push(Problem::Down(port.name)),
             Some(_) => {}
         }
@@ -125,7 +140,11 @@ pub(super) async fn inside(nic: &PodNic) -> Result<Vec<Problem>, HostError> {
         problems.push(Problem::TxChecksumOffload);
     }
     let addresses = netlink.addresses(link.index).await?;
-    problems.extend(nic.prefixes().filter(|prefix| !addresses.contains(prefix)).map(Problem::NoAddress));
+    problems.extend(
+        nic.prefixes()
+            .filter(|prefix| !addresses.contains(prefix))
+            .map(Problem::NoAddress),
+    );
     let neighbours = netlink.neighbours(link.index).await?;
     let routes = netlink.routes(None).await?;
     for wanted in nic.default_routes(link.index) {
@@ -135,9 +154,9 @@ pub(super) async fn inside(nic: &PodNic) -> Result<Vec<Problem>, HostError> {
         if !routes.iter().any(|found| same(&found)) {
             problems.push(Problem::NoRoute(wanted.to, wanted.via));
         }
-        let known = neighbours
-            .iter()
-            .any(|found| found.permanent && found.addr == wanted.via && found.mac == nic.router_mac);
+        let known = neighbours.iter().any(|found| {
+            found.permanent && found.addr == wanted.via && found.mac == nic.router_mac
+        });
         if !known {
             problems.push(Problem::NoNeighbour(wanted.via));
         }

@@ -45,7 +45,11 @@ pub async fn unplumb(remnant: &Remnant) -> Result<(), HostError> {
     };
     let inside = remnant.clone();
     let result = match Netns::open(path) {
-        Ok(netns) => netns.run(move || async move { remove_inside(&inside).await }).await,
+        Ok(netns) => {
+            netns
+                .run(move || async move { remove_inside(&inside).await })
+                .await
+        }
         Err(error) => Err(error),
     };
     match result {
@@ -102,9 +106,12 @@ pub async fn replumb(nic: &PodNic, limit: Duration) -> Result<Replumbed, HostErr
             source: std::io::Error::from_raw_os_error(nix::libc::ENOENT),
         });
     }
-    let lost = problems
-        .iter()
-        .any(|problem| matches!(problem, Problem::NoDevice(..) | Problem::NoCarrier(_) | Problem::NotStacked(_)));
+    let lost = problems.iter().any(|problem| {
+        matches!(
+            problem,
+            Problem::NoDevice(..) | Problem::NoCarrier(_) | Problem::NotStacked(_)
+        )
+    });
     if !lost {
         reset(nic, &netns).await?;
         return Ok(Replumbed::Repaired);
@@ -117,7 +124,9 @@ pub async fn replumb(nic: &PodNic, limit: Duration) -> Result<Replumbed, HostErr
     // First the new device, then the end of the old one: if the switch offers none, the pod keeps what it has.
     let device = wait_for_link(&nic.host_ifname, limit).await?;
     let old = remnant(nic);
-    netns.run(move || async move { remove_inside(&old).await }).await?;
+    netns
+        .run(move || async move { remove_inside(&old).await })
+        .await?;
     move_in(nic, &netns, &device).await?;
     finish(nic, &netns).await?;
     Ok(Replumbed::Replaced)

@@ -46,7 +46,11 @@ pub(super) fn counts(name: &OsStr) -> bool {
 
 impl Files {
     /// Reads what is pending again, and says how the objects in force changed.
-    pub(super) fn read(&mut self, folder: &Path, pending: &Pending) -> (Vec<Event>, DirectoryStatus) {
+    pub(super) fn read(
+        &mut self,
+        folder: &Path,
+        pending: &Pending,
+    ) -> (Vec<Event>, DirectoryStatus) {
         let mut names = pending.names.clone();
         let mut folder_fault = None;
         if pending.all {
@@ -55,7 +59,9 @@ impl Files {
                     names.extend(self.files.keys().map(OsString::from));
                     names.extend(found);
                 }
-                Err(error) => folder_fault = Some(fault(OsStr::new(""), format!("cannot be listed: {error}"))),
+                Err(error) => {
+                    folder_fault = Some(fault(OsStr::new(""), format!("cannot be listed: {error}")))
+                }
             }
         }
         // Only what a file read now defines, or defined before, can have changed; here as it was before.
@@ -71,18 +77,42 @@ impl Files {
                 (None, _) => events.push(Event::Gone(reference)),
             }
         }
-        let mut faults: Vec<Fault> = self.files.values().filter_map(|file| file.fault.clone()).collect();
-        faults.extend(self.contested.iter().flat_map(|reference| self.losers(reference)));
+        let mut faults: Vec<Fault> = self
+            .files
+            .values()
+            .filter_map(|file| file.fault.clone())
+            .collect();
+        faults.extend(
+            self.contested
+                .iter()
+                .flat_map(|reference| self.losers(reference)),
+        );
         faults.extend(folder_fault);
         faults.sort();
-        (events, DirectoryStatus { files: self.files.len(), objects: self.claims.len(), faults })
+        (
+            events,
+            DirectoryStatus {
+                files: self.files.len(),
+                objects: self.claims.len(),
+                faults,
+            },
+        )
     }
 
     /// Everything in force, kind by kind.
     pub(super) fn listing(&self) -> Vec<Event> {
         let of_kind = |kind| {
-            let objects = self.claims.keys().filter(|reference| reference.kind == kind);
-            Event::Listed(kind, objects.filter_map(|reference| self.winner(reference)).cloned().collect())
+            let objects = self
+                .claims
+                .keys()
+                .filter(|reference| reference.kind == kind);
+            Event::Listed(
+                kind,
+                objects
+                    .filter_map(|reference| self.winner(reference))
+                    .cloned()
+                    .collect(),
+            )
         };
         Kind::ALL.into_iter().map(of_kind).collect()
     }
@@ -93,24 +123,36 @@ impl Files {
 
     /// The definition of an object that counts.
     fn winner(&self, reference: &ObjectRef) -> Option<&Object> {
-        self.at(self.claims.get(reference)?.first()?).map(|found| &found.object)
+        self.at(self.claims.get(reference)?.first()?)
+            .map(|found| &found.object)
     }
 
     /// A report for every definition of an object that does not count.
     fn losers(&self, reference: &ObjectRef) -> Vec<Fault> {
         let mut places = self.claims.get(reference).into_iter().flatten();
-        let Some((winner, found)) = places.next().and_then(|place| Some((&place.0, self.at(place)?))) else {
+        let Some((winner, found)) = places
+            .next()
+            .and_then(|place| Some((&place.0, self.at(place)?)))
+        else {
             return Vec::new();
         };
         let winner = format!("{}, document {}", winner.to_string_lossy(), found.document);
         let lost = |place: &Place| {
             let message = format!("{reference} is already defined by {winner}, which counts");
-            Some(Fault { document: Some(self.at(place)?.document), ..fault(&place.0, message) })
+            Some(Fault {
+                document: Some(self.at(place)?.document),
+                ..fault(&place.0, message)
+            })
         };
         places.filter_map(lost).collect()
     }
 
-    fn read_file(&mut self, folder: &Path, name: &OsStr, touched: &mut BTreeMap<ObjectRef, Option<Object>>) {
+    fn read_file(
+        &mut self,
+        folder: &Path,
+        name: &OsStr,
+        touched: &mut BTreeMap<ObjectRef, Option<Object>>,
+    ) {
         let text = match load(&folder.join(name)) {
             Ok(Some(text)) => text,
             Ok(None) => {
@@ -118,13 +160,25 @@ impl Files {
                 self.files.remove(name);
                 return;
             }
-            Err(error) => return self.reject(name, fault(name, format!("cannot be read: {error}"))),
+            Err(error) => {
+                return self.reject(name, fault(name, format!("cannot be read: {error}")));
+            }
         };
         match manifest::parse(&text) {
             Ok(found) => self.replace(name, Some(found), touched),
             Err(misfit) => {
-                let place = Fault { document: Some(misfit.document), line: misfit.line, ..fault(name, misfit.message) };
-                self.reject(name, Fault { field: misfit.field, ..place });
+                let place = Fault {
+                    document: Some(misfit.document),
+                    line: misfit.line,
+                    ..fault(name, misfit.message)
+                };
+                self.reject(
+                    name,
+                    Fault {
+                        field: misfit.field,
+                        ..place
+                    },
+                );
             }
         }
     }
@@ -133,7 +187,10 @@ impl Files {
     fn reject(&mut self, name: &OsStr, fault: Fault) {
         let file = self.files.entry(name.into()).or_default();
         let kept = file.found.len();
-        let message = format!("{}; {kept} objects of its last good state stay in force", fault.message);
+        let message = format!(
+            "{}; {kept} objects of its last good state stay in force",
+            fault.message
+        );
         file.fault = Some(Fault { message, ..fault });
     }
 
@@ -144,9 +201,21 @@ impl Files {
         found: Option<Vec<Found>>,
         touched: &mut BTreeMap<ObjectRef, Option<Object>>,
     ) {
-        let old = self.files.get(name).map(|file| file.found.as_slice()).unwrap_or_default();
-        let references = |found: &[Found]| found.iter().map(|f| f.object.reference()).collect::<Vec<_>>();
-        let (old, new) = (references(old), references(found.as_deref().unwrap_or_default()));
+        let old = self
+            .files
+            .get(name)
+            .map(|file| file.found.as_slice())
+            .unwrap_or_default();
+        let references = |found: &[Found]| {
+            found
+                .iter()
+                .map(|f| f.object.reference())
+                .collect::<Vec<_>>()
+        };
+        let (old, new) = (
+            references(old),
+            references(found.as_deref().unwrap_or_default()),
+        );
         for reference in old.iter().chain(&new) {
             if !touched.contains_key(reference) {
                 touched.insert(reference.clone(), self.winner(reference).cloned());
@@ -171,12 +240,24 @@ impl Files {
                 self.contested.insert(reference);
             }
         }
-        self.files.insert(name, File { found: found.unwrap_or_default(), fault: None });
+        self.files.insert(
+            name,
+            File {
+                found: found.unwrap_or_default(),
+                fault: None,
+            },
+        );
     }
 }
 
 fn fault(name: &OsStr, message: String) -> Fault {
-    Fault { file: name.to_string_lossy().into_owned(), document: None, line: None, field: String::new(), message }
+    Fault {
+        file: name.to_string_lossy().into_owned(),
+        document: None,
+        line: None,
+        field: String::new(),
+        message,
+    }
 }
 
 fn list(folder: &Path) -> io::Result<Vec<OsString>> {
@@ -207,7 +288,9 @@ fn load(path: &Path) -> io::Result<Option<String>> {
         return Err(io::Error::other(format!("larger than {LARGEST} bytes")));
     }
     match fs::read(path) {
-        Ok(bytes) => String::from_utf8(bytes).map(Some).map_err(|_| io::Error::other("not UTF-8")),
+        Ok(bytes) => String::from_utf8(bytes)
+            .map(Some)
+            .map_err(|_| io::Error::other("not UTF-8")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }

@@ -10,7 +10,9 @@ fn node(name: &str, cidr: &str) -> String {
 }
 
 async fn next(source: &mut DirectorySource) -> Vec<Event> {
-    tokio::time::timeout(SOON, source.next()).await.expect("an event within ten seconds")
+    tokio::time::timeout(SOON, source.next())
+        .await
+        .expect("an event within ten seconds")
 }
 
 fn summary(events: &[Event]) -> Vec<String> {
@@ -22,7 +24,10 @@ fn summary(events: &[Event]) -> Vec<String> {
         .iter()
         .map(|event| match event {
             Event::Listed(kind, objects) => {
-                format!("{kind}s: {}", objects.iter().map(show).collect::<Vec<_>>().join(" "))
+                format!(
+                    "{kind}s: {}",
+                    objects.iter().map(show).collect::<Vec<_>>().join(" ")
+                )
             }
             Event::Set(object) => format!("set {}", show(object)),
             Event::Gone(reference) => format!("gone {}", reference.name),
@@ -50,7 +55,10 @@ async fn files_come_change_and_go() {
     fs::write(at("a.yaml"), node("a", "10.1.0.0/24")).expect("written");
     fs::write(at("notes.txt"), "not a manifest").expect("written");
     let (mut source, listed) = opened(folder.path()).await;
-    assert_eq!(listed.first().map(String::as_str), Some("Nodes: a [10.1.0.0/24]"));
+    assert_eq!(
+        listed.first().map(String::as_str),
+        Some("Nodes: a [10.1.0.0/24]")
+    );
 
     fs::write(at("b.yml"), node("b", "10.2.0.0/24")).expect("written");
     assert_eq!(summary(&next(&mut source).await), ["set b [10.2.0.0/24]"]);
@@ -80,11 +88,13 @@ async fn a_half_written_file_is_not_looked_at() {
     fs::write(&path, node("a", "10.1.0.0/24")).expect("written");
     let (mut source, _) = opened(folder.path()).await;
     let mut file = fs::File::create(&path).expect("truncated");
-    file.write_all(b"apiVersion: v1\nkind: Node\n").expect("half of it written");
+    file.write_all(b"apiVersion: v1\nkind: Node\n")
+        .expect("half of it written");
     fs::write(folder.path().join("b.yaml"), node("b", "10.2.0.0/24")).expect("written");
     assert_eq!(summary(&next(&mut source).await), ["set b [10.2.0.0/24]"]);
     assert_eq!(source.status().borrow().faults, []);
-    file.write_all(b"metadata: {name: a}\nspec: {podCIDR: 10.8.0.0/24}\n").expect("the rest written");
+    file.write_all(b"metadata: {name: a}\nspec: {podCIDR: 10.8.0.0/24}\n")
+        .expect("the rest written");
     drop(file);
     assert_eq!(summary(&next(&mut source).await), ["set a [10.8.0.0/24]"]);
 }
@@ -94,14 +104,27 @@ async fn the_last_good_state_of_a_bad_file_stays_in_force() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = |name: &str| folder.path().join(name);
     fs::write(at("a.yaml"), node("a", "10.1.0.0/24")).expect("written");
-    fs::write(at("bad.yaml"), format!("{}---\n{}", node("x", "10.5.0.0/24"), node("y", "10.6.0/24"))).expect("written");
+    fs::write(
+        at("bad.yaml"),
+        format!(
+            "{}---\n{}",
+            node("x", "10.5.0.0/24"),
+            node("y", "10.6.0/24")
+        ),
+    )
+    .expect("written");
     let (mut source, listed) = opened(folder.path()).await;
-    assert_eq!(listed.first().map(String::as_str), Some("Nodes: a [10.1.0.0/24]"));
+    assert_eq!(
+        listed.first().map(String::as_str),
+        Some("Nodes: a [10.1.0.0/24]")
+    );
     let status = source.status().borrow().clone();
     let faults: Vec<String> = status.faults.iter().map(ToString::to_string).collect();
     assert_eq!(
         faults,
-        ["bad.yaml, document 2, field spec.podCIDR: invalid IP address syntax; 0 objects of its last good state stay in force"]
+        [
+            "bad.yaml, document 2, field spec.podCIDR: invalid IP address syntax; 0 objects of its last good state stay in force"
+        ]
     );
 
     let mut status = source.status();
@@ -114,7 +137,10 @@ async fn the_last_good_state_of_a_bad_file_stays_in_force() {
             events = source.next() => panic!("nothing changed, yet {events:?}"),
         }
     });
-    let status = waited.await.expect("a report within ten seconds").expect("a living source");
+    let status = waited
+        .await
+        .expect("a report within ten seconds")
+        .expect("a living source");
     assert_eq!((status.objects, status.files), (2, 3));
 
     fs::write(at("a.yaml"), node("a", "10.7.0.0/24")).expect("written");
@@ -131,8 +157,17 @@ async fn the_first_file_by_name_wins_and_the_others_are_reported() {
     let (mut source, _) = opened(folder.path()).await;
     fs::write(at("a.yaml"), node("n", "10.1.0.0/24")).expect("written");
     assert_eq!(summary(&next(&mut source).await), ["set n [10.1.0.0/24]"]);
-    let faults: Vec<String> = source.status().borrow().faults.iter().map(ToString::to_string).collect();
-    assert_eq!(faults, ["b.yaml, document 1: Node n is already defined by a.yaml, document 1, which counts"]);
+    let faults: Vec<String> = source
+        .status()
+        .borrow()
+        .faults
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        faults,
+        ["b.yaml, document 1: Node n is already defined by a.yaml, document 1, which counts"]
+    );
     fs::remove_file(at("a.yaml")).expect("removed");
     assert_eq!(summary(&next(&mut source).await), ["set n [10.2.0.0/24]"]);
     assert_eq!(source.status().borrow().faults, []);
@@ -150,7 +185,10 @@ async fn a_config_map_is_swapped_as_a_whole() {
     symlink("..v1", at("..data")).expect("linked");
     symlink("..data/a.yaml", at("a.yaml")).expect("linked");
     let (mut source, listed) = opened(folder.path()).await;
-    assert_eq!(listed.first().map(String::as_str), Some("Nodes: a [10.1.0.0/24]"));
+    assert_eq!(
+        listed.first().map(String::as_str),
+        Some("Nodes: a [10.1.0.0/24]")
+    );
     symlink("..v2", at("..data_tmp")).expect("linked");
     fs::rename(at("..data_tmp"), at("..data")).expect("renamed");
     assert_eq!(summary(&next(&mut source).await), ["set a [10.2.0.0/24]"]);
@@ -173,7 +211,10 @@ async fn no_update_of_a_burst_is_lost() {
     let done = |state: &std::collections::BTreeMap<ObjectRef, Object>| {
         state.len() == 50
             && state.values().all(|object| match object {
-                Object::Node(node) => node.pod_cidrs.iter().all(|cidr| cidr.to_string().starts_with("10.19.")),
+                Object::Node(node) => node
+                    .pod_cidrs
+                    .iter()
+                    .all(|cidr| cidr.to_string().starts_with("10.19.")),
                 _ => false,
             })
     };
@@ -211,12 +252,19 @@ async fn a_folder_that_goes_away_keeps_its_state_and_may_come_back() {
     seen.sort();
     assert_eq!(seen, ["gone a", "set b [10.2.0.0/24]"]);
     assert_eq!(source.status().borrow().faults, []);
-    let gone = ObjectRef { kind: Kind::Node, namespace: String::new(), name: "a".into() };
+    let gone = ObjectRef {
+        kind: Kind::Node,
+        namespace: String::new(),
+        name: "a".into(),
+    };
     assert_eq!(gone.to_string(), "Node a");
 }
 
 #[test]
 fn a_folder_that_does_not_exist_cannot_be_opened() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     runtime.block_on(async { assert!(DirectorySource::open("/nowhere/at/all").is_err()) });
 }

@@ -35,7 +35,10 @@ impl Watcher {
             | WatchMask::MOVE_SELF
             | WatchMask::ONLYDIR;
         inotify.watches().add(path, mask)?;
-        Ok(Watcher { folder: path.to_path_buf(), events: inotify.into_event_stream(vec![0; BUFFER])? })
+        Ok(Watcher {
+            folder: path.to_path_buf(),
+            events: inotify.into_event_stream(vec![0; BUFFER])?,
+        })
     }
 
     /// Waits for one event and notes what is to be read again. Cancelling it loses nothing.
@@ -52,7 +55,9 @@ impl Watcher {
 }
 
 fn note<S: AsRef<OsStr>>(folder: &Path, event: &Event<S>, pending: &mut Pending) -> io::Result<()> {
-    if event.mask.intersects(EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::IGNORED | EventMask::UNMOUNT) {
+    if event.mask.intersects(
+        EventMask::DELETE_SELF | EventMask::MOVE_SELF | EventMask::IGNORED | EventMask::UNMOUNT,
+    ) {
         return Err(io::ErrorKind::NotFound.into());
     }
     if event.mask.contains(EventMask::Q_OVERFLOW) {
@@ -65,7 +70,9 @@ fn note<S: AsRef<OsStr>>(folder: &Path, event: &Event<S>, pending: &mut Pending)
     if name == OsStr::new("..data") {
         // The files are links through `..data`, and none of them is named when it is swapped.
         pending.all = true;
-    } else if super::files::counts(name) && !(event.mask.contains(EventMask::CREATE) && is_unwritten(&folder.join(name))) {
+    } else if super::files::counts(name)
+        && !(event.mask.contains(EventMask::CREATE) && is_unwritten(&folder.join(name)))
+    {
         pending.names.insert(name.to_owned());
     }
     Ok(())

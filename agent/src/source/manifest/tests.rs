@@ -1,7 +1,11 @@
 use super::*;
 
 fn objects_of(text: &str) -> Vec<Object> {
-    parse(text).expect("a manifest that is understood").into_iter().map(|found| found.object).collect()
+    parse(text)
+        .expect("a manifest that is understood")
+        .into_iter()
+        .map(|found| found.object)
+        .collect()
 }
 
 fn misfit_of(text: &str) -> (usize, String, String) {
@@ -24,8 +28,14 @@ status:
 fn n1() -> Object {
     Object::Node(Node {
         name: "n1".into(),
-        pod_cidrs: vec!["10.1.1.0/24".parse().expect("a CIDR"), "fd00:1:0:1::/64".parse().expect("a CIDR")],
-        internal_ips: vec!["192.0.2.1".parse().expect("an address"), "2001:db8::1".parse().expect("an address")],
+        pod_cidrs: vec![
+            "10.1.1.0/24".parse().expect("a CIDR"),
+            "fd00:1:0:1::/64".parse().expect("a CIDR"),
+        ],
+        internal_ips: vec![
+            "192.0.2.1".parse().expect("an address"),
+            "2001:db8::1".parse().expect("an address"),
+        ],
     })
 }
 
@@ -40,15 +50,25 @@ fn many_documents_and_other_kinds() {
         "# a comment\n---\n{NODE}---\n# nothing\n--- # a comment\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n\
          \n---\napiVersion: apps/v1\nkind: Deployment\nspec: {{anything: at all}}\n---\nnull\n"
     );
-    let namespace = Object::Namespace(Namespace { name: "web".into(), ..Namespace::default() });
+    let namespace = Object::Namespace(Namespace {
+        name: "web".into(),
+        ..Namespace::default()
+    });
     assert_eq!(objects_of(&text), [n1(), namespace]);
-    let documents: Vec<usize> = parse(&text).expect("understood").iter().map(|found| found.document).collect();
+    let documents: Vec<usize> = parse(&text)
+        .expect("understood")
+        .iter()
+        .map(|found| found.document)
+        .collect();
     assert_eq!(documents, [1, 3]);
 }
 
 #[test]
 fn a_document_before_the_first_marker_counts() {
-    assert_eq!(objects_of(&format!("{NODE}---\n{}", NODE.replace("n1", "n2"))).len(), 2);
+    assert_eq!(
+        objects_of(&format!("{NODE}---\n{}", NODE.replace("n1", "n2"))).len(),
+        2
+    );
 }
 
 #[test]
@@ -56,8 +76,13 @@ fn lists_of_both_sorts_and_json() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n\
                 - {apiVersion: v1, kind: Service, metadata: {name: b}}\n";
     assert_eq!(objects_of(list).len(), 1);
-    let typed = r#"{"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "p"}}]}"#;
-    let pod = Object::Pod(Pod { namespace: "default".into(), name: "p".into(), ..Pod::default() });
+    let typed =
+        r#"{"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "p"}}]}"#;
+    let pod = Object::Pod(Pod {
+        namespace: "default".into(),
+        name: "p".into(),
+        ..Pod::default()
+    });
     assert_eq!(objects_of(typed), [pod]);
 }
 
@@ -75,12 +100,21 @@ fn a_pod_with_and_without_status() {
         ..Pod::default()
     };
     assert_eq!(objects_of(text), [Object::Pod(pod)]);
-    assert_eq!(objects_of("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: null\nstatus: {}").len(), 1);
+    assert_eq!(
+        objects_of("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: null\nstatus: {}").len(),
+        1
+    );
 }
 
 #[test]
 fn an_empty_file_says_nothing() {
-    for text in ["", "\n\n", "# only a comment\n", "---\n---\n", "---\n# x\n---"] {
+    for text in [
+        "",
+        "\n\n",
+        "# only a comment\n",
+        "---\n---\n",
+        "---\n# x\n---",
+    ] {
         assert_eq!(objects_of(text), [], "{text:?}");
     }
 }
@@ -118,7 +152,8 @@ fn the_place_of_a_misfit() {
 
 #[test]
 fn the_line_of_a_syntax_error_counts_from_the_top_of_the_file() {
-    let misfit = parse("a: 1\nkind: x\napiVersion: v2\n---\nkind: Node\n  bad: [\n").expect_err("not YAML");
+    let misfit =
+        parse("a: 1\nkind: x\napiVersion: v2\n---\nkind: Node\n  bad: [\n").expect_err("not YAML");
     assert_eq!(misfit.document, 2);
     assert!(matches!(misfit.line, Some(5..=7)), "{misfit:?}");
 }
@@ -126,8 +161,16 @@ fn the_line_of_a_syntax_error_counts_from_the_top_of_the_file() {
 #[test]
 fn a_name_is_not_a_boolean() {
     for name in ["y", "n", "on", "off", "yes"] {
-        let namespace = Object::Namespace(Namespace { name: name.into(), ..Namespace::default() });
-        assert_eq!(objects_of(&format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n")), [namespace]);
+        let namespace = Object::Namespace(Namespace {
+            name: name.into(),
+            ..Namespace::default()
+        });
+        assert_eq!(
+            objects_of(&format!(
+                "apiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n"
+            )),
+            [namespace]
+        );
     }
 }
 
