@@ -1,11 +1,280 @@
 //! The daemon: wires the parts together and owns start and stop.
+//!
+//! Start: database → bridge → what is attached already → cluster state → flows → CNI. Each step
+//! only waits for what it needs; what is not there yet is retried and shown as not ready. Stop:
+//! requests under way are finished, the dataplane is left as it is.
 
-use crate::config::Config;
+mod cluster;
+mod sessions;
 
-/// Runs the agent until it is told to stop.
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use openflow::connection::{Connection, Options};
+use sluice_flows::model::TunnelKind;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::api::Agent;
+use crate::attach::{Service, Settings};
+use crate::config::{Config, TunnelType};
+use crate::metrics::Metrics;
+use crate::readiness::{Condition, Readiness};
+use crate::rpc::listener::{Limits, Listener};
+use crate::switch::{Built, Switch, SwitchError, Tunnel, Wanted};
+use crate::{conflist, http, mtu, node, reconciler, rpc};
+
+/// How long one attempt to reach the database, or to build the bridge, may take.
+const ATTEMPT: Duration = Duration::from_secs(20);
+
+/// Pause between attempts.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Runs the agent until it is told to stop (SIGTERM or SIGINT).
 ///
 /// # Errors
-/// If it cannot start.
-pub fn run(_config: Config) -> anyhow::Result<()> {
-    anyhow::bail!("not wired yet")
+/// If the agent cannot serve and waiting would not help: the switch lacks what is asked for, a
+/// name is taken, a listener cannot be bound.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    // One thread does all: the work is waiting. Namespaces are entered on threads of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(8)
+        .thread_keep_alive(Duration::from_secs(2))
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let (mut term, mut int) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let on_signal = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = term.recv() => tracing::info!("SIGTERM: stopping"),
+                _ = int.recv() => tracing::info!("SIGINT: stopping"),
+            }
+            on_signal.cancel();
+        });
+        serve(config, stop).await
+    })
+}
+
+/// Runs the agent until `stop`, on the current runtime.
+///
+/// # Errors
+/// As [`run`].
+pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
+    let (readiness, tasks) = (Readiness::default(), TaskTracker::new());
+    let (metrics, registry) = Metrics::new();
+    let node = config.node();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), node, bridge = %config.bridge, "starting");
+    if let Some(address) = config.http.0 {
+        let serving = http::serve(address, readiness.clone(), registry, stop.clone()).await?;
+        tasks.spawn(serving);
+    }
+
+    let wanted = wanted(&config);
+    let Some((switch, built)) = until(&stop, reach(&config, &wanted, &metrics, &readiness))
+        .await
+        .transpose()?
+    else {
+        return Ok(());
+    };
+    tasks.spawn(sessions::watch_database(
+        switch.clone(),
+        metrics.clone(),
+        readiness.clone(),
+        stop.clone(),
+    ));
+
+    let target = config.openflow_target();
+    let target = target
+        .parse()
+        .with_context(|| format!("OpenFlow endpoint {target:?}"))?;
+    let connection = Connection::connect(target, Options::default());
+    let options = reconciler::Options {
+        audit_interval: config.audit_interval.0,
+    };
+    let reconciler = reconciler::start(connection, options, metrics.clone());
+
+    let pod_mtu = pod_mtu(&config, &wanted);
+    let settings = Settings {
+        mode: config.attach,
+        datapath: config.datapath_type,
+        mtu: pod_mtu,
+        add_timeout: config.add_timeout.0,
+    };
+    let service = Service::new(
+        settings,
+        switch.clone(),
+        reconciler.clone(),
+        readiness.clone(),
+        metrics.clone(),
+    );
+    let recovered = service.recover();
+    tracing::info!(
+        pods = recovered.len(),
+        "attachments recovered from the switch's database"
+    );
+    let _applied_later = reconciler.submit(recovered).await?;
+
+    let agent = Agent {
+        node: node.clone(),
+        started: Instant::now(),
+        pod_mtu,
+        service: service.clone(),
+        reconciler: reconciler.clone(),
+        switch: switch.clone(),
+        built: built.clone(),
+        readiness: readiness.clone(),
+    };
+    let listener = Listener::bind(&config.socket).await?;
+    let serving = listener.serve(
+        rpc::module(Arc::new(agent))?,
+        Limits::default(),
+        stop.clone(),
+    );
+    let serving = tokio::spawn(serving);
+
+    let (nets, net) = tokio::sync::watch::channel(None);
+    let (device_changes, device_changed) = tokio::sync::watch::channel(0);
+    tasks.spawn(node::keep(
+        net,
+        device_changed,
+        readiness.clone(),
+        stop.clone(),
+    ));
+    let cluster = cluster::Cluster {
+        node,
+        config: config.clone(),
+        built,
+        pod_mtu,
+        service: service.clone(),
+        reconciler: reconciler.clone(),
+        readiness: readiness.clone(),
+        nets,
+    };
+    tasks.spawn(cluster.follow(stop.clone()));
+    let sessions = sessions::Sessions {
+        switch,
+        service: service.clone(),
+        reconciler,
+        readiness: readiness.clone(),
+        metrics,
+        device_changes,
+        rebuild_interval: config.audit_interval.0,
+    };
+    tasks.spawn(sessions.follow(stop.clone()));
+    tasks.spawn(announce(config.clone(), readiness, stop.clone()));
+
+    stop.cancelled().await;
+    tasks.close();
+    let drained = async {
+        // The socket closes first, then what came over it is finished.
+        let _served = serving.await;
+        service.drained().await;
+        tasks.wait().await;
+    };
+    if tokio::time::timeout(config.drain_timeout.0, drained)
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests under way did not finish in time");
+    }
+    tracing::info!("stopped; the switch goes on as it is");
+    Ok(())
+}
+
+/// Reaches the database and builds the bridge, as long as waiting can help.
+async fn reach(
+    config: &Config,
+    wanted: &Wanted,
+    metrics: &Metrics,
+    readiness: &Readiness,
+) -> anyhow::Result<(Switch, Built)> {
+    let switch = loop {
+        match Switch::connect(&config.ovsdb, wanted.clone(), ATTEMPT, metrics.clone()).await {
+            Ok(switch) => break switch,
+            Err(error) if passing(&error) => readiness.fails(Condition::Ovsdb, error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(PAUSE).await;
+    };
+    readiness.holds(Condition::Ovsdb);
+    loop {
+        match switch.build(ATTEMPT).await {
+            Ok(built) => {
+                readiness.holds(Condition::Switch);
+                return Ok((switch, built));
+            }
+            Err(error) if passing(&error) => readiness.fails(Condition::Switch, error.to_string()),
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// True if the error may go away by itself.
+fn passing(error: &SwitchError) -> bool {
+    use SwitchError::{Foreign, Missing, NoBridge, Schema, Stopped};
+    !matches!(
+        error,
+        Schema(_) | Missing(_) | Foreign { .. } | NoBridge(_) | Stopped
+    )
+}
+
+/// Writes the conflist once all is ready.
+async fn announce(config: Config, readiness: Readiness, stop: CancellationToken) {
+    let Some(path) = config.conflist.0 else {
+        return;
+    };
+    if until(&stop, readiness.ready()).await.is_none() {
+        return;
+    }
+    match conflist::write(&path, &config.socket) {
+        Ok(true) => tracing::info!(path = %path.display(), "conflist written"),
+        Ok(false) => tracing::debug!(path = %path.display(), "conflist is there"),
+        Err(error) => {
+            tracing::error!(error = %format!("{error:#}"), "no conflist: pods cannot be attached")
+        }
+    }
+}
+
+/// The bridge that the configuration asks for.
+pub fn wanted(config: &Config) -> Wanted {
+    Wanted {
+        bridge: config.bridge.to_string(),
+        datapath_type: config.datapath_type,
+        gateway: config.gateway.to_string(),
+        tunnel: tunnel_kind(config.tunnel).map(|kind| Tunnel {
+            name: config.tunnel_name.to_string(),
+            kind,
+            dst_port: config.tunnel_dst_port.0,
+        }),
+    }
+}
+
+fn tunnel_kind(tunnel: TunnelType) -> Option<TunnelKind> {
+    Some(match tunnel {
+        TunnelType::Vxlan => TunnelKind::Vxlan,
+        TunnelType::Geneve => TunnelKind::Geneve,
+        TunnelType::Gre => TunnelKind::Gre,
+        TunnelType::Stt => TunnelKind::Stt,
+        TunnelType::None => return None,
+    })
+}
+
+fn pod_mtu(config: &Config, wanted: &Wanted) -> u16 {
+    let kind = wanted.tunnel.as_ref().map(|tunnel| tunnel.kind);
+    let _ = kind;
+    config.underlay_mtu.saturating_sub(100)
+}
+
+/// `None` if `stop` comes first.
+async fn until<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Option<T> {
+    stop.run_until_cancelled(work).await
 }

@@ -9,12 +9,13 @@
 //! * [`switch`]: the bridge, its ports and what the running switch can do, over OVSDB.
 //! * [`reconciler`]: the flows of the bridge, over OpenFlow; the only writer of flows.
 //! * [`attach`]: the life of a pod's attachment, from CNI ADD to DEL and GC.
-//! * [`host`], [`ipam`], [`mtu`]: the Linux side of it: devices, routes, addresses, masquerading.
-//! * [`rpc`]: the unix socket that the CNI plugin and `sluicectl` ([`ctl`]) speak to.
+//! * [`host`], [`ipam`], [`mtu`], [`node`]: the Linux side of it: devices, routes, addresses, masquerading.
+//! * [`rpc`]: the unix socket that the CNI plugin and `sluicectl` ([`ctl`]) speak to, and the [`api`] behind it.
 //! * [`conflist`], [`cleanup`]: what the agent leaves on the node, and how it is taken away.
 //!
 //! This crate knows nothing of the bytes of either protocol; they belong to `ovsdb` and `openflow`.
 
+pub mod api;
 pub mod attach;
 pub mod cleanup;
 pub mod cli;
@@ -28,6 +29,7 @@ pub mod index;
 pub mod ipam;
 pub mod metrics;
 pub mod mtu;
+pub mod node;
 pub mod readiness;
 pub mod reconciler;
 pub mod rpc;

@@ -1,0 +1,141 @@
+//! What the socket offers, put together from the parts that know.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use sluice_rpc::{
+    AddRequest, AddResult, CheckRequest, CheckResult, DelRequest, DelResult, ErrorObject,
+    FlowsReport, FlowsRequest, GcRequest, GcResult, PodState, PodsReport, StatusReport,
+    StatusRequest, StatusResult, VerifyReport, code, report,
+};
+
+use crate::attach;
+use crate::readiness::Readiness;
+use crate::reconciler::{self, InspectError};
+use crate::rpc::Api;
+use crate::switch::{Built, Switch};
+
+/// The agent as its callers see it.
+#[derive(Debug)]
+pub struct Agent {
+    /// Name of this node.
+    pub node: String,
+    /// When the agent started.
+    pub started: Instant,
+    /// MTU of pods, bytes.
+    pub pod_mtu: u16,
+    /// Attachments.
+    pub service: attach::Service,
+    /// Flows.
+    pub reconciler: reconciler::Handle,
+    /// Bridge and database.
+    pub switch: Switch,
+    /// The bridge as it was built when the agent started.
+    pub built: Built,
+    /// Whether all is well.
+    pub readiness: Readiness,
+}
+
+impl Api for Agent {
+    async fn cni_add(&self, request: AddRequest) -> Result<AddResult, ErrorObject> {
+        Ok(self.service.add(request).await?)
+    }
+
+    async fn cni_del(&self, request: DelRequest) -> Result<DelResult, ErrorObject> {
+        Ok(self.service.del(request).await?)
+    }
+
+    async fn cni_check(&self, request: CheckRequest) -> Result<CheckResult, ErrorObject> {
+        Ok(self.service.check(request).await?)
+    }
+
+    async fn cni_gc(&self, request: GcRequest) -> Result<GcResult, ErrorObject> {
+        Ok(self.service.gc(request).await?)
+    }
+
+    async fn cni_status(&self, _: StatusRequest) -> Result<StatusResult, ErrorObject> {
+        Ok(self.service.status()?)
+    }
+
+    async fn status(&self) -> Result<StatusReport, ErrorObject> {
+        Ok(self.report())
+    }
+
+    async fn pods(&self) -> Result<PodsReport, ErrorObject> {
+        Ok(PodsReport {
+            pods: self.service.pods(),
+        })
+    }
+
+    async fn flows(&self, request: FlowsRequest) -> Result<FlowsReport, ErrorObject> {
+        let flows = self.reconciler.flows(request).await.map_err(unanswered)?;
+        Ok(FlowsReport { flows })
+    }
+
+    async fn verify(&self) -> Result<VerifyReport, ErrorObject> {
+        self.reconciler.verify().await.map_err(unanswered)
+    }
+}
+
+impl Agent {
+    fn report(&self) -> StatusReport {
+        let status = self.reconciler.status().borrow().clone();
+        let wanted = self.switch.wanted();
+        let versions = self.switch.versions();
+        let pods = self.service.pods();
+        let mut problems: Vec<String> = Vec::new();
+        for (condition, why) in self.readiness.missing() {
+            problems.push(format!("{}: {why}", condition.as_str()));
+        }
+        problems.extend(status.refused.iter().cloned());
+        for pod in pods.iter().filter(|pod| pod.state == PodState::Broken) {
+            let problem = pod.problem.as_deref().unwrap_or("broken");
+            problems.push(format!("pod {}/{}: {problem}", pod.namespace, pod.name));
+        }
+        StatusReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: sluice_rpc::PROTOCOL,
+            node: self.node.clone(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            ready: self.readiness.is_ready(),
+            problems,
+            switch: report::SwitchReport {
+                ovs_version: versions.ovs,
+                db_version: versions.database,
+                bridge: wanted.bridge.clone(),
+                datapath_type: wanted.datapath_type.to_string(),
+                ovsdb_connected: self.switch.in_sync(),
+                openflow_connected: status.generation.is_some(),
+                generation: status.generation.unwrap_or_default(),
+            },
+            tunnel: wanted.tunnel.as_ref().map(|tunnel| report::TunnelReport {
+                kind: tunnel.kind.to_string(),
+                ifname: tunnel.name.clone(),
+                ofport: self.built.tunnel_ofport.unwrap_or_default(),
+                pod_mtu: self.pod_mtu,
+            }),
+            ranges: self.service.ranges(),
+            reconciler: report::ReconcilerReport {
+                in_sync: status.in_sync(),
+                bundles: status.bundles,
+                failures: status.failures,
+                repaired: status.repaired,
+                last_audit_seconds: status.compared.map(|at| at.elapsed().as_secs_f64()),
+                last_error: status.last_error.as_deref().map(str::to_owned),
+            },
+            counts: BTreeMap::from(
+                [
+                    ("pods", pods.len()),
+                    ("peers", status.peers),
+                    ("flows", status.flows),
+                    ("groups", status.groups),
+                ]
+                .map(|(name, n)| (name.to_owned(), u64::try_from(n).unwrap_or(u64::MAX))),
+            ),
+        }
+    }
+}
+
+fn unanswered(error: InspectError) -> ErrorObject {
+    ErrorObject::new(code::FAILED, error.to_string())
+}

@@ -1,0 +1,241 @@
+//! CNI ADD: validate, then act, with everything undone on any failure.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sluice_flows::model::Change;
+use sluice_rpc::{AddRequest, AddResult, Attachment, CniCode, CniError, PodState};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::book::Entry;
+use super::record::{self, Record};
+use super::{Shared, internal, remove, result, same_namespace, sandbox};
+use crate::config::AttachMode;
+use crate::host::pod;
+use crate::switch::{NewPort, PortKind};
+
+pub(super) async fn add(
+    shared: &Shared,
+    request: AddRequest,
+    cancelled: CancellationToken,
+) -> Result<AddResult, CniError> {
+    let limit = shared
+        .settings
+        .add_timeout
+        .min(Duration::from_millis(request.deadline_ms));
+    let until = Instant::now() + limit;
+    validate(shared, &request)?;
+    let attachment = Attachment {
+        container_id: request.container_id.clone(),
+        ifname: request.ifname.clone(),
+    };
+    let work = async {
+        let _turn = shared.locks.lock(&attachment).await;
+        shared.ready(until).await?;
+        if let Some(existing) = shared.book.get(&attachment) {
+            if request.attempt == 0 {
+                return Err(CniError::new(CniCode::ALREADY_ATTACHED, "already attached")
+                    .with_details(format!("port {}", existing.port)));
+            }
+            remove::remove(shared, &existing).await?;
+        }
+        let entry = open(shared, &request, &attachment)?;
+        tracing::debug!(
+            pod = entry.record.label(),
+            sandbox = sandbox(&attachment),
+            "attaching"
+        );
+        let outcome = tokio::select! {
+            biased;
+            outcome = attach(shared, &entry, until) => outcome,
+            () = cancelled.cancelled() => Err(internal("the caller hung up")),
+            () = tokio::time::sleep_until(until) => {
+                let stage = "not attached in time";
+                Err(CniError::new(CniCode::TRY_AGAIN, stage)
+                    .with_details(shared.readiness.explain().unwrap_or_default()))
+            }
+        };
+        if let Err(error) = &outcome {
+            let pod = entry.record.label();
+            tracing::warn!(pod, sandbox = sandbox(&attachment), %error, "attaching failed; undoing");
+            if let Err(error) = remove::remove(shared, &entry).await {
+                tracing::error!(pod, %error, "could not undo; DEL or GC will");
+                let problem = Some(format!("left over from a failed ADD: {error}"));
+                shared.book.update(&attachment, |entry| {
+                    entry.state = PodState::Broken;
+                    entry.problem = problem;
+                });
+            }
+        }
+        outcome
+    };
+    work.await
+}
+
+fn open(shared: &Shared, request: &AddRequest, attachment: &Attachment) -> Result<Entry, CniError> {
+    let port = (0..16)
+        .map(|attempt| record::port_name(attachment, attempt))
+        .find(|name| shared.switch.port(name).is_none())
+        .ok_or_else(|| internal("every name for the port is taken"))?;
+    shared.book.open(|ips, ofport| Entry {
+        record: Record {
+            attachment: attachment.clone(),
+            network: request.network.clone(),
+            netns: request.netns.clone().into(),
+            pod: request.pod.clone(),
+            mac: record::mac(attachment, &ips),
+            ips,
+            mode: shared.settings.mode,
+            mtu: request.mtu.unwrap_or(shared.settings.mtu),
+        },
+        port,
+        ofport,
+        state: PodState::Pending,
+        problem: None,
+    })
+}
+
+/// The port and its device on one side, the flows on the other, at once.
+async fn attach(shared: &Shared, entry: &Entry, until: Instant) -> Result<AddResult, CniError> {
+    let Entry {
+        record,
+        port,
+        ofport,
+        ..
+    } = entry;
+    let flows = async {
+        let pod = record.to_pod(*ofport);
+        let applied = shared.reconciler.apply(vec![Change::PodSet(pod)]).await;
+        applied.map_err(|error| {
+            internal("its flows are not in the switch").with_details(error.to_string())
+        })
+    };
+    let ((), given) = tokio::try_join!(flows, plug(shared, entry, until))?;
+    if given != *ofport {
+        // Someone else has the number that was asked for.
+        tracing::warn!(
+            pod = record.label(),
+            wanted = ofport,
+            given,
+            "another port number was given"
+        );
+        let applied = shared
+            .reconciler
+            .apply(vec![Change::PodSet(record.to_pod(given))])
+            .await;
+        applied.map_err(|error| {
+            internal("its flows are not in the switch").with_details(error.to_string())
+        })?;
+    }
+    shared.book.update(&record.attachment, |entry| {
+        entry.ofport = given;
+        entry.state = PodState::Ready;
+    });
+    let (pod, ips) = (record.label(), &record.ips);
+    tracing::info!(
+        pod,
+        sandbox = sandbox(&record.attachment),
+        interface = port,
+        ?ips,
+        "attached"
+    );
+    Ok(result(record, port))
+}
+
+/// Makes port and device; returns the port's OpenFlow number.
+async fn plug(shared: &Shared, entry: &Entry, until: Instant) -> Result<u32, CniError> {
+    let Entry {
+        record,
+        port,
+        ofport,
+        ..
+    } = entry;
+    let switch = &shared.switch;
+    let new = |kind| NewPort {
+        name: port.clone(),
+        kind,
+        ofport_request: *ofport,
+        external_ids: record.to_external_ids(),
+    };
+    let refused = |error: crate::switch::SwitchError| {
+        internal("the switch did not make its port").with_details(error.to_string())
+    };
+    let nic = shared.nic(record, port);
+    let left = || until.saturating_duration_since(Instant::now());
+    match record.mode {
+        AttachMode::Internal => {
+            let row = switch
+                .insert_port(new(PortKind::Internal))
+                .await
+                .map_err(refused)?;
+            // The device is there once the number is.
+            let given = switch
+                .wait_number(row, port, left())
+                .await
+                .map_err(refused)?;
+            pod::plumb(&nic, left()).await.map_err(host_error)?;
+            Ok(given)
+        }
+        AttachMode::Veth => {
+            pod::plumb(&nic, left()).await.map_err(host_error)?;
+            let row = switch
+                .insert_port(new(PortKind::System))
+                .await
+                .map_err(refused)?;
+            switch.wait_number(row, port, left()).await.map_err(refused)
+        }
+    }
+}
+
+pub(super) fn host_error(error: crate::host::HostError) -> CniError {
+    let code = if error.namespace_is_gone() {
+        CniCode::INVALID_NETNS
+    } else {
+        CniCode::AGENT
+    };
+    CniError::new(code, "the pod's interface could not be made").with_details(error.to_string())
+}
+
+fn validate(shared: &Shared, request: &AddRequest) -> Result<(), CniError> {
+    let invalid = |message: String| CniError::new(CniCode::INVALID_ENVIRONMENT, message);
+    if request.container_id.is_empty() || request.container_id.contains(char::is_whitespace) {
+        return Err(invalid(format!(
+            "container id {:?} is not valid",
+            request.container_id
+        )));
+    }
+    let ifname = request.ifname.as_str();
+    let bad = |c: char| c == '/' || c == ':' || c.is_whitespace() || c.is_control();
+    if ifname.is_empty()
+        || ifname.len() > 15
+        || matches!(ifname, "." | ".." | "lo")
+        || ifname.contains(bad)
+    {
+        return Err(invalid(format!("interface name {ifname:?} is not valid")));
+    }
+    if let Some(mtu) = request.mtu
+        && mtu > shared.settings.mtu
+    {
+        return Err(CniError::new(
+            CniCode::INVALID_CONFIG,
+            format!(
+                "mtu {mtu} is more than the {} that this network carries",
+                shared.settings.mtu
+            ),
+        ));
+    }
+    let netns = Path::new(&request.netns);
+    let unusable = |why: String| CniError::new(CniCode::INVALID_NETNS, why);
+    match same_namespace(netns, Path::new("/proc/self/ns/net")) {
+        Err(error) => Err(unusable(format!(
+            "network namespace {}: {error}",
+            netns.display()
+        ))),
+        Ok(true) => Err(unusable(format!(
+            "{} is the host's own network namespace",
+            netns.display()
+        ))),
+        Ok(false) => Ok(()),
+    }
+}

@@ -1,0 +1,130 @@
+//! This node's own way into the pod network: keeps device, routes and masquerading as they should
+//! be, one state after the other, the latest wins.
+//!
+//! It must not know where the state comes from.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use openflow::MacAddr;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::host::gateway::{self, GatewayNic};
+use crate::host::nft::{self, Masquerade};
+use crate::ipam::gateway_address;
+use crate::readiness::{Condition, Readiness};
+
+/// How long the switch may take to make the gateway device.
+const DEVICE: Duration = Duration::from_secs(20);
+
+/// Pause before another attempt.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Everything that the host's side depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeNet {
+    /// The gateway device and the routes through it.
+    pub nic: GatewayNic,
+    /// The ranges of this node's pods, masqueraded beyond the gateway; none to have none.
+    pub masquerade: Option<Vec<IpNet>>,
+}
+
+/// The addresses of the gateway port: one in each range.
+pub fn gateway_addresses(ranges: &[IpNet]) -> Vec<IpAddr> {
+    ranges
+        .iter()
+        .filter_map(|&range| gateway_address(range))
+        .collect()
+}
+
+/// MAC of the gateway port's host end. It follows from an address, so that it is as unique.
+pub fn gateway_mac(addresses: &[IpAddr]) -> MacAddr {
+    let [a, b, c, d] = match addresses.first() {
+        Some(IpAddr::V4(ip)) => ip.octets(),
+        Some(IpAddr::V6(ip)) => {
+            // The network's part: the rest is the same on every node.
+            let [_, _, _, _, a, b, c, d, ..] = ip.octets();
+            [a, b, c, d]
+        }
+        None => [0; 4],
+    };
+    MacAddr([0x0a, 0x5a, a, b, c, d])
+}
+
+/// Keeps the host's side equal to `wanted` until `stop`. Whenever `again` changes, the device may
+/// have been made anew, and everything is looked at again.
+pub async fn keep(
+    mut wanted: watch::Receiver<Option<NodeNet>>,
+    mut again: watch::Receiver<u64>,
+    readiness: Readiness,
+    stop: CancellationToken,
+) {
+    loop {
+        let latest = wanted.borrow_and_update().clone();
+        again.mark_unchanged();
+        let failed = match latest {
+            None => false,
+            Some(net) => match apply(&net).await {
+                Ok(()) => {
+                    readiness.holds(Condition::Host);
+                    false
+                }
+                Err(error) => {
+                    readiness.fails(Condition::Host, format!("{error:#}"));
+                    true
+                }
+            },
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            changed = wanted.changed() => if changed.is_err() { return },
+            changed = again.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep(PAUSE), if failed => {}
+        }
+    }
+}
+
+async fn apply(net: &NodeNet) -> anyhow::Result<()> {
+    let changes = gateway::configure(&net.nic, DEVICE).await?;
+    if !changes.is_empty() {
+        tracing::info!(interface = net.nic.ifname, ?changes, "host side configured");
+    }
+    match &net.masquerade {
+        Some(ranges) => {
+            let wanted = Masquerade {
+                gateway: net.nic.ifname.clone(),
+                pod_cidrs: ranges.clone(),
+            };
+            if nft::ensure_masquerade(&wanted).await? {
+                tracing::info!(table = nft::TABLE, "masquerading set up");
+            }
+        }
+        None => {
+            if nft::remove_masquerade().await? {
+                tracing::info!(table = nft::TABLE, "masquerading removed");
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gateway_has_the_first_address_of_each_range() {
+        let ranges = ["10.1.2.0/24", "fd00:1::/64"].map(|range| range.parse().expect("a range"));
+        let addresses = gateway_addresses(&ranges);
+        assert_eq!(
+            addresses
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>(),
+            ["10.1.2.1", "fd00:1::1"]
+        );
+        assert_eq!(gateway_mac(&addresses), MacAddr([0x0a, 0x5a, 10, 1, 2, 1]));
+    }
+}

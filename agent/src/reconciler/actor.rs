@@ -1,0 +1,533 @@
+//! The actor: takes changes in, keeps the switch equal to what they add up to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openflow::connection::{Connection, Error, FlowStatsRequest, State as Session};
+use openflow::{FlowStats, GroupDesc};
+use sluice_flows::model::{Change, State};
+use sluice_flows::{Compiler, Cookie, Patch, Program, cookie::Registry, diff};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use super::plan::{Plan, Step};
+use super::refused::Refused;
+use super::{ApplyError, InspectError, Options, Request, Status, inspect};
+use crate::metrics::{MessageKind, Metrics, Outcome};
+
+/// Requests taken from the queue at a time: what shares one bundle.
+const BATCH: usize = 256;
+
+/// Refusals that one bundle is retried for at once; what is left waits for the next attempt.
+const REFUSALS: usize = 64;
+
+/// How long to wait before reading the switch again after a failure on a session that stayed up.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// How long after a change the flows are counted again.
+const RECOUNT: Duration = Duration::from_secs(2);
+
+/// Differences that an audit logs one by one.
+const LOGGED: usize = 20;
+
+pub(super) struct Actor {
+    connection: Connection,
+    options: Options,
+    metrics: Metrics,
+    requests: mpsc::Receiver<Request>,
+    publish: watch::Sender<Status>,
+    status: Status,
+    model: Model,
+    listed: bool,
+    refused: Refused,
+    waiters: Vec<Waiter>,
+    /// Not before this, after a failure.
+    not_before: Option<Instant>,
+    /// When to count again what the switch shall hold.
+    recount: Option<Instant>,
+}
+
+/// What is wanted.
+enum Model {
+    /// The local node is not known: changes wait.
+    Waiting(Vec<Change>),
+    Known(Box<Compiler>),
+}
+
+/// Someone who waits for changes to be in the switch.
+struct Waiter {
+    cookies: Vec<Cookie>,
+    since: Instant,
+    done: oneshot::Sender<Result<(), ApplyError>>,
+}
+
+/// Why a plan is not in the switch.
+enum Failure {
+    /// The session broke, or the outcome is unknown: read back.
+    Lost(Error),
+    /// Something is wrong that no flow can be blamed for.
+    Failed(String),
+}
+
+impl Actor {
+    pub(super) fn new(
+        connection: Connection,
+        options: Options,
+        metrics: Metrics,
+        requests: mpsc::Receiver<Request>,
+        publish: watch::Sender<Status>,
+    ) -> Self {
+        Self {
+            connection,
+            options,
+            metrics,
+            requests,
+            publish,
+            status: Status::default(),
+            model: Model::Waiting(Vec::new()),
+            listed: false,
+            refused: Refused::default(),
+            waiters: Vec::new(),
+            not_before: None,
+            recount: None,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut session = self.connection.state();
+        let mut audit = tokio::time::interval_at(
+            Instant::now() + self.options.audit_interval,
+            self.options.audit_interval,
+        );
+        audit.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batch = Vec::new();
+        loop {
+            self.observe(&session.borrow_and_update().clone());
+            self.converge().await;
+            self.publish();
+            let wake = self.wake();
+            tokio::select! {
+                changed = session.changed() => if changed.is_err() { return },
+                taken = self.requests.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        return;
+                    }
+                    self.observe(&session.borrow_and_update().clone());
+                    self.take(std::mem::take(&mut batch)).await;
+                }
+                _ = audit.tick() => self.audit().await,
+                () = sleep_until(wake), if wake.is_some() => self.woken(),
+            }
+        }
+    }
+
+    /// Takes note of the state of the connection.
+    fn observe(&mut self, session: &Session) {
+        let generation = session.generation();
+        if generation == self.status.generation {
+            return;
+        }
+        self.metrics
+            .openflow_connected
+            .set(i64::from(generation.is_some()));
+        match session {
+            Session::Connected { generation, .. } => {
+                tracing::info!(generation, "OpenFlow session is up");
+            }
+            Session::Disconnected { error } => {
+                let error = error.clone().unwrap_or_else(|| "not connected".into());
+                tracing::warn!(%error, "OpenFlow session is down");
+                self.status.last_error = Some(error);
+            }
+        }
+        self.status.generation = generation;
+        self.status.synced = None;
+        self.not_before = None;
+    }
+
+    /// When to look again without being asked.
+    fn wake(&self) -> Option<Instant> {
+        let retry = if self.status.in_sync() {
+            self.refused.retry()
+        } else {
+            None
+        };
+        [self.not_before, self.recount, retry]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn woken(&mut self) {
+        let now = Instant::now();
+        self.not_before = self.not_before.filter(|&at| at > now);
+        if self.recount.is_some_and(|at| at <= now)
+            && let Model::Known(compiler) = &self.model
+        {
+            let desired = compiler.desired();
+            self.counted(&desired);
+        }
+        if self.status.in_sync() && self.refused.retry().is_some_and(|at| at <= now) {
+            tracing::info!(flows = self.refused.len(), "trying refused flows again");
+            self.refused.try_again();
+            // What was left out is missing in the switch, so a comparison finds it.
+            self.status.synced = None;
+        }
+    }
+
+    /// Makes the switch hold what it shall, if it is not known to.
+    async fn converge(&mut self) {
+        if !self.listed || self.not_before.is_some() || self.status.in_sync() {
+            return;
+        }
+        let Some(generation) = self.status.generation else {
+            return;
+        };
+        match self.resync(generation).await {
+            Ok(difference) => {
+                tracing::info!(
+                    generation,
+                    messages = difference,
+                    "the switch holds what it shall"
+                );
+                self.status.synced = Some(generation);
+                self.status.last_error = None;
+                self.refused.settled();
+                self.answer();
+            }
+            Err(failure) => self.failed(failure),
+        }
+    }
+
+    /// Reads back, compares, sends the difference; returns how many messages that took.
+    async fn resync(&mut self, generation: u64) -> Result<usize, Failure> {
+        let (flows, groups) = self.read(generation).await.map_err(Failure::Lost)?;
+        let Model::Known(compiler) = &self.model else {
+            return Err(Failure::Failed(
+                "the local node is not known yet".to_owned(),
+            ));
+        };
+        let desired = compiler.desired();
+        self.counted(&desired);
+        let mut plan = self.plan([diff(&desired, &flows, &groups)]);
+        let messages = plan.len();
+        self.send(generation, &mut plan).await?;
+        Ok(messages)
+    }
+
+    async fn read(&mut self, generation: u64) -> Result<(Vec<FlowStats>, Vec<GroupDesc>), Error> {
+        let connection = self.connection.pinned(generation);
+        self.metrics.sent(MessageKind::dump, 2);
+        let (flows, groups) = tokio::join!(
+            connection.dump_flows(FlowStatsRequest::default()),
+            connection.dump_groups()
+        );
+        self.metrics.readbacks.inc();
+        self.status.compared = Some(Instant::now());
+        Ok((flows?.into_inner(), groups?.into_inner()))
+    }
+
+    /// Patches as one plan, without the flows that the switch is known to refuse.
+    fn plan(&mut self, patches: impl IntoIterator<Item = Patch>) -> Plan {
+        let mut plan = Plan::default();
+        for mut patch in patches {
+            for key in &patch.flows_gone {
+                self.refused.forget(key);
+            }
+            patch.flows_set.retain(|flow| !self.refused.contains(flow));
+            plan.extend(patch);
+        }
+        plan
+    }
+
+    /// Sends a plan as one bundle and waits for the switch to confirm it. Flows that the switch
+    /// refuses are taken out, noted, and the rest is sent again.
+    async fn send(&mut self, generation: u64, plan: &mut Plan) -> Result<(), Failure> {
+        let connection = self.connection.pinned(generation);
+        for _ in 0..REFUSALS {
+            if plan.is_empty() {
+                return Ok(());
+            }
+            let flows = plan.flows();
+            self.metrics.sent(MessageKind::flow_mod, flows);
+            self.metrics
+                .sent(MessageKind::group_mod, plan.len() - flows);
+            let began = Instant::now();
+            let sent = connection.bundle(plan.messages()).await;
+            self.metrics
+                .bundle_seconds
+                .observe(began.elapsed().as_secs_f64());
+            let error = match sent {
+                Ok(_) => {
+                    self.metrics.bundle(Outcome::ok);
+                    self.status.bundles += 1;
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            let Some(refusal) = error.as_switch() else {
+                self.metrics.bundle(Outcome::unknown);
+                return Err(Failure::Lost(error));
+            };
+            self.metrics.bundle(Outcome::refused);
+            self.status.failures += 1;
+            let reason = refusal.error.code.to_string();
+            match refusal
+                .offending
+                .as_ref()
+                .and_then(|offending| plan.take(offending.index))
+            {
+                Some(Step::FlowSet(flow)) => {
+                    let object = self.describe(flow.cookie);
+                    let text = flow.to_string();
+                    tracing::error!(
+                        object,
+                        flow = text,
+                        error = reason,
+                        "the switch refuses a flow"
+                    );
+                    let error = ApplyError::Refused {
+                        object,
+                        flow: text,
+                        reason,
+                    };
+                    self.refused.add(flow, error);
+                }
+                Some(step) => {
+                    return Err(Failure::Failed(format!(
+                        "the switch refuses {step:?}: {reason}"
+                    )));
+                }
+                None => {
+                    return Err(Failure::Failed(format!(
+                        "the switch refuses a bundle: {error}"
+                    )));
+                }
+            }
+        }
+        Err(Failure::Failed(
+            "the switch refuses too many flows".to_owned(),
+        ))
+    }
+
+    fn failed(&mut self, failure: Failure) {
+        self.status.synced = None;
+        self.not_before = Some(Instant::now() + RETRY);
+        let error: Arc<str> = match failure {
+            Failure::Lost(error) => error.to_string().into(),
+            Failure::Failed(error) => error.into(),
+        };
+        tracing::warn!(%error, "the switch is read back before anything else");
+        self.status.last_error = Some(error);
+    }
+
+    /// Takes a batch of requests: all changes in one bundle, then the questions.
+    async fn take(&mut self, batch: Vec<Request>) {
+        let mut patches = Vec::new();
+        let mut questions = Vec::new();
+        let since = Instant::now();
+        for request in batch {
+            match request {
+                Request::Apply { changes, done } => {
+                    let cookies = changes.iter().filter_map(cookie).collect();
+                    for change in changes {
+                        patches.extend(self.change(change));
+                    }
+                    self.waiters.push(Waiter {
+                        cookies,
+                        since,
+                        done,
+                    });
+                }
+                Request::Listed => self.listed = true,
+                question => questions.push(question),
+            }
+        }
+        if self.status.in_sync() {
+            let mut plan = self.plan(patches);
+            let generation = self.status.generation.unwrap_or_default();
+            match self.send(generation, &mut plan).await {
+                Ok(()) => self.answer(),
+                Err(failure) => self.failed(failure),
+            }
+        }
+        for question in questions {
+            self.inspect(question).await;
+        }
+    }
+
+    fn change(&mut self, change: Change) -> Option<Patch> {
+        match &mut self.model {
+            Model::Known(compiler) => {
+                self.recount.get_or_insert_with(|| Instant::now() + RECOUNT);
+                Some(compiler.apply(change))
+            }
+            Model::Waiting(waiting) => {
+                match change {
+                    Change::Node(node) => {
+                        let mut state = State::new(node);
+                        for change in waiting.drain(..) {
+                            state.apply(change);
+                        }
+                        self.model = Model::Known(Box::new(Compiler::new(state)));
+                    }
+                    change => waiting.push(change),
+                }
+                None
+            }
+        }
+    }
+
+    /// Tells those who wait that the switch holds what they asked for, or refuses it.
+    fn answer(&mut self) {
+        for Waiter {
+            cookies,
+            since,
+            done,
+        } in self.waiters.drain(..)
+        {
+            let result = match self.refused.error_of(&cookies) {
+                Some(error) => Err(error),
+                None => Ok(()),
+            };
+            tracing::debug!(elapsed = ?since.elapsed(), ok = result.is_ok(), "changes are in the switch");
+            // Whoever asked may have given up.
+            let _gone = done.send(result);
+        }
+    }
+
+    /// Compares as a matter of routine, and repairs.
+    async fn audit(&mut self) {
+        if !self.status.in_sync() {
+            return;
+        }
+        let Some(generation) = self.status.generation else {
+            return;
+        };
+        let read = self.read(generation).await;
+        let Model::Known(compiler) = &self.model else {
+            return;
+        };
+        let (flows, groups) = match read {
+            Ok(read) => read,
+            Err(error) => return self.failed(Failure::Lost(error)),
+        };
+        let desired = compiler.desired();
+        self.counted(&desired);
+        let mut plan = self.plan([diff(&desired, &flows, &groups)]);
+        if plan.is_empty() {
+            tracing::debug!(flows = flows.len(), "audit found no drift");
+            return;
+        }
+        let count = plan.len();
+        tracing::warn!(differences = count, "the switch has drifted; repairing");
+        for step in plan.steps().iter().take(LOGGED) {
+            match step {
+                Step::FlowSet(flow) => {
+                    let object = self.describe(flow.cookie);
+                    tracing::warn!(%flow, object, "drift: missing or changed");
+                }
+                Step::FlowGone(key) => tracing::warn!(flow = %key, "drift: not wanted"),
+                Step::Group(group) => tracing::warn!(?group, "drift: group"),
+            }
+        }
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.metrics.drift.inc_by(count);
+        self.status.repaired += count;
+        if let Err(failure) = self.send(generation, &mut plan).await {
+            self.failed(failure);
+        }
+    }
+
+    async fn inspect(&mut self, question: Request) {
+        let generation = self.status.generation.unwrap_or_default();
+        match question {
+            Request::Verify { done } => {
+                let read = self.read(generation).await;
+                let _gone = done.send(match (&self.model, read) {
+                    (_, Err(error)) => Err(error.into()),
+                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
+                    (Model::Known(compiler), Ok((flows, groups))) => {
+                        Ok(inspect::verify(compiler, &flows, &groups))
+                    }
+                });
+            }
+            Request::Flows { filter, done } => {
+                self.metrics.sent(MessageKind::dump, 1);
+                let read = self
+                    .connection
+                    .pinned(generation)
+                    .dump_flows(inspect::request(&filter))
+                    .await;
+                let registry = self.registry();
+                let _gone = done.send(match read {
+                    Err(error) => Err(error.into()),
+                    Ok(flows) => Ok(inspect::annotate(&registry, &filter, flows.into_inner())),
+                });
+            }
+            Request::CheckPod { pod, done } => {
+                self.metrics.sent(MessageKind::dump, 1);
+                let cookie = Cookie::pod(&pod);
+                let request = inspect::request_object(cookie);
+                let read = self.connection.pinned(generation).dump_flows(request).await;
+                let _gone = done.send(match (&self.model, read) {
+                    (_, Err(error)) => Err(error.into()),
+                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
+                    (Model::Known(compiler), Ok(flows)) => {
+                        Ok(inspect::check_object(compiler, cookie, &flows))
+                    }
+                });
+            }
+            Request::Apply { .. } | Request::Listed => {}
+        }
+    }
+
+    fn registry(&self) -> Registry {
+        match &self.model {
+            Model::Known(compiler) => Registry::new(compiler.state()),
+            Model::Waiting(_) => Registry::default(),
+        }
+    }
+
+    fn describe(&self, cookie: Cookie) -> String {
+        cookie.describe(&self.registry())
+    }
+
+    /// Notes how much the switch shall hold. Compiling everything costs as much as the state is
+    /// large, so between comparisons this is done only now and then.
+    fn counted(&mut self, desired: &Program) {
+        self.status.flows = desired.len();
+        self.status.groups = desired.groups().count();
+        self.recount = None;
+    }
+
+    fn publish(&mut self) {
+        if let Model::Known(compiler) = &self.model {
+            self.status.peers = compiler.state().peers.len();
+        }
+        self.status.refused = self.refused.texts();
+        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.metrics.flows.set(gauge(self.status.flows));
+        self.metrics.groups.set(gauge(self.status.groups));
+        self.metrics.peers.set(gauge(self.status.peers));
+        self.metrics.flows_refused.set(gauge(self.refused.len()));
+        self.publish.send_replace(self.status.clone());
+    }
+}
+
+/// The object that a change makes flows of.
+fn cookie(change: &Change) -> Option<Cookie> {
+    match change {
+        Change::Node(node) => Some(Cookie::node(&node.name)),
+        Change::PeerSet(peer) => Some(Cookie::peer(&peer.name)),
+        Change::PodSet(pod) => Some(Cookie::pod(&pod.id)),
+        Change::PeerGone(_) | Change::PodGone(_) => None,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,83 @@
+//! A bundle in the making: what to send, in order, and which object each message is for.
+
+use openflow::{GroupMod, Message};
+use sluice_flows::{Flow, FlowKey, Patch};
+
+/// What a message does.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    /// Makes or replaces a flow.
+    FlowSet(Flow),
+    /// Removes a flow.
+    FlowGone(FlowKey),
+    /// Makes, replaces or removes a group.
+    Group(GroupMod),
+}
+
+impl Step {
+    fn message(&self) -> Message {
+        match self {
+            Step::FlowSet(flow) => Message::FlowMod(flow.to_add()),
+            Step::FlowGone(key) => Message::FlowMod(key.to_delete()),
+            Step::Group(group) => Message::GroupMod(group.clone()),
+        }
+    }
+}
+
+/// The steps of one bundle: groups before the flows that use them, deletions last.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    steps: Vec<Step>,
+}
+
+impl Plan {
+    /// Appends a patch. Patches are appended in the order in which their changes happened; each is
+    /// ordered in itself, and the switch applies a bundle in order.
+    pub(super) fn extend(&mut self, patch: Patch) {
+        let Patch {
+            groups_set,
+            flows_set,
+            flows_gone,
+            groups_gone,
+        } = patch;
+        self.steps
+            .extend(groups_set.iter().map(|group| Step::Group(group.to_set())));
+        self.steps.extend(flows_set.into_iter().map(Step::FlowSet));
+        self.steps
+            .extend(flows_gone.into_iter().map(Step::FlowGone));
+        self.steps.extend(
+            groups_gone
+                .into_iter()
+                .map(|id| Step::Group(GroupMod::delete(id))),
+        );
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
+    pub(super) fn steps(&self) -> &[Step] {
+        &self.steps
+    }
+
+    /// How many messages are about flows.
+    pub(super) fn flows(&self) -> usize {
+        self.steps
+            .iter()
+            .filter(|step| !matches!(step, Step::Group(_)))
+            .count()
+    }
+
+    pub(super) fn messages(&self) -> Vec<Message> {
+        self.steps.iter().map(Step::message).collect()
+    }
+
+    /// Takes out the step at `index`.
+    pub(super) fn take(&mut self, index: usize) -> Option<Step> {
+        (index < self.steps.len()).then(|| self.steps.remove(index))
+    }
+}

@@ -1,0 +1,116 @@
+//! What the running switch can do, against what the configuration asks for.
+
+use super::Wanted;
+use super::schema::OpenVSwitch;
+
+/// The oldest Open vSwitch with all that the agent uses: bundles over OpenFlow 1.3, the registers
+/// and actions of the pipeline, `monitor_cond_since`.
+const OLDEST: (u32, u32) = (2, 17);
+
+/// Everything that is missing, one sentence each; empty if the switch will do.
+pub(super) fn missing(switch: &OpenVSwitch, wanted: &Wanted) -> Vec<String> {
+    let mut missing = Vec::new();
+    // Written by the scripts that start the switch, not by itself: it may be absent.
+    if let Some(text) = switch.ovs_version.as_deref() {
+        match version(text) {
+            Some(version) if version >= OLDEST => {}
+            Some(_) => missing.push(format!(
+                "Open vSwitch {}.{} or newer, for bundles among others; this is {text}",
+                OLDEST.0, OLDEST.1
+            )),
+            None => missing.push(format!("a version that can be read; this is {text:?}")),
+        }
+    }
+    let datapath = wanted.datapath_type.as_str();
+    if !switch.datapath_types.contains(datapath) {
+        let known = join(&switch.datapath_types);
+        missing.push(format!("datapath type {datapath}; this switch has {known}"));
+    }
+    let tunnel = wanted.tunnel.as_ref().map(|tunnel| tunnel.kind.as_str());
+    for kind in ["internal"].into_iter().chain(tunnel) {
+        if !switch.iface_types.contains(kind) {
+            let known = join(&switch.iface_types);
+            missing.push(format!("interface type {kind}; this switch has {known}"));
+        }
+    }
+    missing
+}
+
+/// True once the switch has said what it can do; before that, `ovs-vswitchd` has not run.
+pub(super) fn known(switch: &OpenVSwitch) -> bool {
+    !switch.iface_types.is_empty() && !switch.datapath_types.is_empty()
+}
+
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split('.');
+    let major = parts.next()?.trim().parse().ok()?;
+    let minor = parts.next()?;
+    let digits = minor
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(minor.len());
+    Some((major, minor.get(..digits)?.parse().ok()?))
+}
+
+fn join(types: &std::collections::BTreeSet<String>) -> String {
+    types
+        .iter()
+        .map(String::as_str)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DatapathType;
+    use crate::switch::Tunnel;
+    use sluice_flows::model::TunnelKind;
+
+    fn switch(version: &str) -> OpenVSwitch {
+        OpenVSwitch {
+            uuid: ovsdb::Uuid::default(),
+            bridges: Default::default(),
+            datapaths: Default::default(),
+            other_config: Default::default(),
+            next_cfg: 0,
+            cur_cfg: 0,
+            ovs_version: Some(version.to_owned()),
+            db_version: None,
+            datapath_types: ["netdev".to_owned()].into(),
+            iface_types: ["internal", "geneve", "vxlan"].map(str::to_owned).into(),
+        }
+    }
+
+    fn wanted(datapath_type: DatapathType, kind: TunnelKind) -> Wanted {
+        Wanted {
+            bridge: "br".to_owned(),
+            datapath_type,
+            gateway: "gw".to_owned(),
+            tunnel: Some(Tunnel {
+                name: "tun".to_owned(),
+                kind,
+                dst_port: None,
+            }),
+        }
+    }
+
+    #[test]
+    fn all_that_is_missing_is_named_at_once() {
+        let missing = missing(
+            &switch("2.5.1"),
+            &wanted(DatapathType::System, TunnelKind::Stt),
+        );
+        assert_eq!(missing.len(), 3, "{missing:?}");
+        assert!(missing[0].contains("2.5.1"));
+        assert!(missing[1].contains("datapath type system"));
+        assert!(missing[2].contains("interface type stt"));
+    }
+
+    #[test]
+    fn a_newer_switch_will_do() {
+        for version in ["2.17.0", "3.1.0", "3.10.2-rc1", "4.0"] {
+            let wanted = wanted(DatapathType::Netdev, TunnelKind::Geneve);
+            assert_eq!(missing(&switch(version), &wanted), [""; 0], "{version}");
+        }
+    }
+}
