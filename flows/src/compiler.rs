@@ -41,7 +41,8 @@ fn compile(state: &State, claims: &Claims) -> Program {
 
 /// The flows that every node has.
 fn base() -> Vec<Flow> {
-    let tables: [(Table, fn(&mut Fragment)); 6] = [
+    type Base = fn(&mut Fragment);
+    let tables: [(Table, Base); 6] = [
         (Table::Classify, classify::base),
         (Table::Guard, guard::base),
         (Table::ArpNd, arp_nd::base),

@@ -29,5 +29,5 @@ pub use compiler::{Compiler, compile_all};
 pub use cookie::Cookie;
 pub use diff::diff;
 pub use flow::{Flow, FlowKey, Group, Program};
-pub use patch::{Mod, Patch};
+pub use patch::Patch;
 pub use reason::DropReason;

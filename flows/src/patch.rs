@@ -1,6 +1,6 @@
 //! What has to change in a switch, and in which order it is said.
 
-use openflow::{FlowMod, GroupId, GroupMod};
+use openflow::{GroupId, GroupMod, Message};
 
 use crate::flow::{Flow, FlowKey, Group, Program};
 
@@ -15,15 +15,6 @@ pub struct Patch {
     pub flows_gone: Vec<FlowKey>,
     /// Groups that go.
     pub groups_gone: Vec<GroupId>,
-}
-
-/// One change of a switch's content, to be sent as a message of its own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mod {
-    /// A group is set or goes.
-    Group(GroupMod),
-    /// A flow is set or goes.
-    Flow(FlowMod),
 }
 
 impl Patch {
@@ -88,22 +79,27 @@ impl Patch {
 
     /// What to tell the switch, in this order and in one bundle: groups before the flows that use them, deletions
     /// last, and a group only when no flow uses it any more (the switch would remove those flows with it).
-    pub fn mods(&self) -> impl Iterator<Item = Mod> {
+    pub fn messages(&self) -> Vec<Message> {
         let Self {
             groups_set,
             flows_set,
             flows_gone,
             groups_gone,
         } = self;
-        let groups_set = groups_set.iter().map(|group| Mod::Group(group.to_set()));
-        let flows_set = flows_set.iter().map(|flow| Mod::Flow(flow.to_add()));
-        let flows_gone = flows_gone.iter().map(|key| Mod::Flow(key.to_delete()));
+        let groups_set = groups_set
+            .iter()
+            .map(|group| Message::GroupMod(group.to_set()));
+        let flows_set = flows_set.iter().map(|flow| Message::FlowMod(flow.to_add()));
+        let flows_gone = flows_gone
+            .iter()
+            .map(|key| Message::FlowMod(key.to_delete()));
         let groups_gone = groups_gone
             .iter()
-            .map(|id| Mod::Group(GroupMod::delete(*id)));
+            .map(|id| Message::GroupMod(GroupMod::delete(*id)));
         groups_set
             .chain(flows_set)
             .chain(flows_gone)
             .chain(groups_gone)
+            .collect()
     }
 }

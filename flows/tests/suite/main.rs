@@ -3,9 +3,11 @@
 
 mod fixture;
 mod fragments;
+mod installed;
 mod map;
 mod patches;
 mod properties;
+mod random;
 mod real_switch;
 mod switch;
 mod verdicts;

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use openflow::{FlowFlags, FlowModCommand, FlowStats};
+use openflow::{FlowFlags, FlowModCommand, FlowStats, Message};
 use sluice_flows::claims::{Claim, Owner};
 use sluice_flows::model::{Change, LocalPod, State};
-use sluice_flows::{Compiler, Mod, Patch, Program, compile_all, diff};
+use sluice_flows::{Compiler, Patch, Program, compile_all, diff};
 
 use crate::fixture::*;
 
 fn kinds(patch: &Patch) -> Vec<FlowModCommand> {
-    let kind = |change| match change {
-        Mod::Flow(flow) => flow.command,
-        Mod::Group(group) => panic!("{group:?}"),
+    let kind = |message| match message {
+        Message::FlowMod(flow) => flow.command,
+        other => panic!("{other:?}"),
     };
-    patch.mods().map(kind).collect()
+    patch.messages().into_iter().map(kind).collect()
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! The same flows, the same packets: what the interpreter says is what a real Open vSwitch does.
 
 use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use openflow::{Field, Match, PortNo};
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sluice_flows::compile_all;
 use sluice_flows::interpreter::{Outcome, Packet, Tables, Verdict};
-use sluice_flows::pipeline::SCRATCH;
+use sluice_flows::model::State;
+use sluice_flows::pipeline::{ROUTER_MAC, SCRATCH, Table};
+use sluice_flows::{Cookie, DropReason};
 
+use crate::fixture::{self, *};
+use crate::random::{draw, runner};
 use crate::switch::Switch;
 use crate::world;
 
@@ -103,29 +105,6 @@ fn shown(packet: &Packet) -> Vec<String> {
     all.to_string().split(',').map(str::to_owned).collect()
 }
 
-/// A runner that says how to repeat what it does.
-fn runner() -> TestRunner {
-    let seed: u64 = match std::env::var("SLUICE_SEED") {
-        Ok(seed) => seed.parse().unwrap(),
-        Err(_) => SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap()
-            .subsec_nanos()
-            .into(),
-    };
-    println!("SLUICE_SEED={seed}");
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    TestRunner::new_with_rng(
-        Config::default(),
-        TestRng::from_seed(RngAlgorithm::ChaCha, &bytes),
-    )
-}
-
-fn draw<T: std::fmt::Debug>(runner: &mut TestRunner, from: &impl Strategy<Value = T>) -> T {
-    from.new_tree(runner).unwrap().current()
-}
-
 #[test]
 fn the_interpreter_is_right() {
     const STATES: usize = 40;
@@ -153,4 +132,120 @@ fn the_interpreter_is_right() {
         STATES * PACKETS
     );
     assert!(delivered > STATES * PACKETS / 10, "the dice are loaded");
+}
+
+/// A switch with the fixture's node on it.
+fn switch() -> (Switch, State) {
+    let state = fixture::state();
+    let switch = Switch::start(&[TUNNEL, GATEWAY, 10, 11], TUNNEL);
+    switch.add_flows(&compile_all(&state).to_string());
+    (switch, state)
+}
+
+fn trace(switch: &mut Switch, packet: &Packet) -> (String, String) {
+    let text = switch.appctl("ofproto/trace", &["br0", &packet.to_string()]);
+    let line = |start: &str| {
+        let line = text.lines().find_map(|l| l.strip_prefix(start));
+        line.unwrap_or_else(|| panic!("{text}")).to_owned()
+    };
+    (line("Megaflow: "), line("Datapath actions: "))
+}
+
+/// The paths of a plain network: each is one lookup, one megaflow without whole L4 ports, and bare actions.
+#[test]
+fn plain_packets_take_no_recirculation() {
+    let (mut switch, _) = switch();
+    let to_neighbour = |host| format!("set(eth(src={ROUTER_MAC},dst={})),", mac(host));
+    let v4 = "set(ipv4(ttl=63)),";
+    let v6 = "set(ipv6(hlimit=63)),";
+    for (to, actions) in [
+        ("10.0.1.11", format!("{}{v4}11", to_neighbour(11))),
+        ("fd00:1::11", format!("{}{v6}11", to_neighbour(11))),
+        ("10.0.2.9", format!("{v4}{TUNNEL}")),
+        ("fd00:2::9", format!("{v6}{TUNNEL}")),
+        ("10.0.1.1", format!("{}{GATEWAY}", to_neighbour(2))),
+        ("198.51.100.1", format!("{}{GATEWAY}", to_neighbour(2))),
+        ("2001:db8::1", format!("{}{GATEWAY}", to_neighbour(2))),
+    ] {
+        let (megaflow, done) = trace(&mut switch, &of_pod(to));
+        assert_eq!(done, actions, "{to}");
+        assert!(!megaflow.contains("tp_"), "{megaflow}");
+        // To tell a DHCP server takes one bit of the port.
+        let (megaflow, done) = trace(&mut switch, &udp(of_pod(to), 40000, 53));
+        assert_eq!(done, actions, "{to}");
+        assert!(
+            megaflow.contains("tp_src=0x8000/0x8000") && !megaflow.contains("tp_dst"),
+            "{megaflow}"
+        );
+    }
+}
+
+#[test]
+fn advertisements_are_whole() {
+    let (mut switch, _) = switch();
+    let (_, done) = trace(
+        &mut switch,
+        &solicitation(10, mac(10), "fd00:1::10", "fe80::1"),
+    );
+    let expected = format!(
+        "set(eth(src={ROUTER_MAC},dst={})),set(ipv6(src=fe80::1,dst=fd00:1::10)),\
+         set(nd_ext(nd_reserved=0xe0000000,nd_options_type=2)),set(nd(tll={ROUTER_MAC})),set(icmpv6(type=136,code=0)),10",
+        mac(10)
+    );
+    assert_eq!(done, expected);
+}
+
+#[test]
+fn drops_are_counted_by_reason_with_real_packets() {
+    let (mut switch, _) = switch();
+    let ethernet = format!("eth(src={},dst={ROUTER_MAC})", mac(10));
+    let ip = |source: &str, destination: &str, ttl: u8| {
+        format!(
+            "eth_type(0x0800),ipv4(src={source},dst={destination},proto=6,tos=0,ttl={ttl},frag=no),\
+             tcp(src=40000,dst=80),tcp_flags(0x002)"
+        )
+    };
+    let good = ip("10.0.1.10", "10.0.1.11", 64);
+    let packets = [
+        (None, format!("{ethernet},{good}")),
+        // A tag must not ride on the megaflow that the untagged packet made.
+        (
+            Some(DropReason::VlanTagged),
+            format!("{ethernet},eth_type(0x8100),vlan(vid=5,pcp=0),encap({good})"),
+        ),
+        (
+            Some(DropReason::SpoofedSource),
+            format!("{ethernet},{}", ip("10.0.1.11", "10.0.1.1", 64)),
+        ),
+        (
+            Some(DropReason::TtlExpired),
+            format!("{ethernet},{}", ip("10.0.1.10", "10.0.1.11", 1)),
+        ),
+        (
+            Some(DropReason::UnknownDestinationPod),
+            format!("{ethernet},{}", ip("10.0.1.10", "10.0.1.77", 64)),
+        ),
+    ];
+    for (reason, packet) in packets {
+        let received = format!("in_port(10),{packet}");
+        switch.appctl("netdev-dummy/receive", &["p10", &received]);
+        switch.appctl("netdev-dummy/receive", &["p10", &received]);
+        if let Some(reason) = reason {
+            let filter = format!(
+                "cookie={}/-1,table={}",
+                Cookie::drop(reason),
+                Table::Drop.id()
+            );
+            let counted = || switch.ofctl(&[], "dump-flows", &[&filter]);
+            let end = Instant::now() + Duration::from_secs(20);
+            while !counted().contains("n_packets=2,") {
+                assert!(
+                    Instant::now() < end,
+                    "{reason} is not counted:\n{}",
+                    counted()
+                );
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }
+    }
 }
