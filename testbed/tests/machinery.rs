@@ -1,7 +1,6 @@
 //! The testbed without us: that nodes, underlay and probes work where only Open vSwitch is involved.
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sluice_testbed::cluster::{self, Cluster, Depth};

@@ -155,8 +155,6 @@ async fn add_pair(nic: &PodNic, netns: &Netns) -> Result<(), HostError> {
     let here = LinkChange {
         name: Some(&nic.host_ifname),
         mtu: Some(nic.mtu),
-        link_local: Some(false),
-        up: Some(true),
         ..LinkChange::default()
     };
     let peer = LinkChange {
@@ -165,7 +163,15 @@ async fn add_pair(nic: &PodNic, netns: &Netns) -> Result<(), HostError> {
         mtu: Some(nic.mtu),
         ..LinkChange::default()
     };
-    netlink.add_veth(&here, netns, &peer).await
+    netlink.add_veth(&here, netns, &peer).await?;
+    // Only the switch uses the near end. (The kernel takes the IPv6 setting of a device that exists, not of a new one.)
+    let near = existing(&netlink, &nic.host_ifname).await?;
+    let quiet = LinkChange {
+        link_local: Some(false),
+        up: Some(true),
+        ..LinkChange::default()
+    };
+    netlink.set_link(near.index, &quiet, None).await
 }
 
 /// Does what is to be done inside the pod once its device is there.
