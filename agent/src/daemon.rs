@@ -270,8 +270,8 @@ fn tunnel_kind(tunnel: TunnelType) -> Option<TunnelKind> {
 
 fn pod_mtu(config: &Config, wanted: &Wanted) -> u16 {
     let kind = wanted.tunnel.as_ref().map(|tunnel| tunnel.kind);
-    let _ = kind;
-    config.underlay_mtu.saturating_sub(100)
+    let family = if config.underlay_ipv6 { mtu::Family::V6 } else { mtu::Family::V4 };
+    mtu::pod_mtu(config.underlay_mtu, kind, family)
 }
 
 /// `None` if `stop` comes first.
