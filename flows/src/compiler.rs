@@ -122,6 +122,7 @@ fn pod(pod: &LocalPod, owned: &Owned<'_>) -> Vec<Flow> {
         classify::pod(pod, &mut f);
         guard::pod(pod, &ips, &mut f);
         route::pod(pod, &ips, &mut f);
+        output::pod(pod, &mut f);
     }
     f.flows
 }

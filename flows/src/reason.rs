@@ -66,7 +66,7 @@ reasons! {
     UnknownDestinationPod = 14, "unknown-destination-pod";
     /// The packet came from the tunnel or the host, and no route leads to its destination.
     NoRoute = 15, "no-route";
-    /// The route leads back to the tunnel or the host that the packet came from.
+    /// The route leads back to where the packet came from: the tunnel, the host, or the pod itself.
     RoutedBack = 16, "routed-back";
     /// The packet has used up its hops.
     TtlExpired = 17, "ttl-expired";

@@ -3,11 +3,14 @@
 //! A pod's packet to another pod is routed by the switch, which takes a hop off. To the host it is handed as it
 //! is: the host does the routing, and answers when the hops are used up. What comes from the host or a peer has
 //! been routed there.
+//!
+//! A switch sends nothing out of the port it came in by, and says nothing: here such packets are dropped with a
+//! reason. A way to send some back on purpose goes before that.
 
 use openflow::{Field, Match};
 
-use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from};
-use crate::model::LocalNode;
+use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from, in_port};
+use crate::model::{LocalNode, LocalPod};
 use crate::pipeline::{OUT_PORT, Source, Table};
 use crate::reason::DropReason;
 
@@ -38,6 +41,16 @@ pub(crate) fn base(f: &mut Fragment) {
         );
     }
     f.flow(Table::Output, ELSE, any(), Steps::new().output_chosen());
+}
+
+pub(crate) fn pod(pod: &LocalPod, f: &mut Fragment) {
+    let own = in_port(pod.ofport).eq(OUT_PORT, pod.ofport);
+    f.flow(
+        Table::Output,
+        ROUTED_BACK,
+        own,
+        drop_for(DropReason::RoutedBack),
+    );
 }
 
 pub(crate) fn node(node: &LocalNode, f: &mut Fragment) {

@@ -30,6 +30,7 @@ fn of_a_pod() {
             "table=4,priority=300,arp,in_port=10,arp_tpa=10.0.1.10 actions=set_field:0x9->reg3,goto_table:60",
             "table=36,priority=1500,ip,nw_dst=10.0.1.10 actions=set_field:aa:53:4c:55:49:43->eth_src,set_field:0a:00:00:00:00:0a->eth_dst,set_field:0xa->reg2,goto_table:52",
             "table=36,priority=1500,ipv6,ipv6_dst=fd00:1::10 actions=set_field:aa:53:4c:55:49:43->eth_src,set_field:0a:00:00:00:00:0a->eth_dst,set_field:0xa->reg2,goto_table:52",
+            "table=52,priority=300,reg2=0xa,in_port=10 actions=set_field:0x10->reg3,goto_table:60",
         ],
     );
 }
@@ -46,6 +47,7 @@ fn of_a_pod_with_one_ipv4_address() {
             "table=4,priority=200,arp,in_port=10,dl_src=0a:00:00:00:00:0a,arp_spa=10.0.1.10,arp_sha=0a:00:00:00:00:0a actions=goto_table:8",
             "table=4,priority=300,arp,in_port=10,arp_tpa=10.0.1.10 actions=set_field:0x9->reg3,goto_table:60",
             "table=36,priority=1500,ip,nw_dst=10.0.1.10 actions=set_field:aa:53:4c:55:49:43->eth_src,set_field:0a:00:00:00:00:0a->eth_dst,set_field:0xa->reg2,goto_table:52",
+            "table=52,priority=300,reg2=0xa,in_port=10 actions=set_field:0x10->reg3,goto_table:60",
         ],
     );
 }
@@ -56,7 +58,10 @@ fn of_a_pod_without_addresses() {
     pod.ips.clear();
     adds(
         Change::PodSet(pod),
-        &["table=0,priority=100,in_port=10 actions=set_field:0x1->reg0,goto_table:4"],
+        &[
+            "table=0,priority=100,in_port=10 actions=set_field:0x1->reg0,goto_table:4",
+            "table=52,priority=300,reg2=0xa,in_port=10 actions=set_field:0x10->reg3,goto_table:60",
+        ],
     );
 }
 

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sluice_flows::pipeline::Table;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const SCHEMA: &str = "/usr/share/openvswitch/vswitch.ovsschema";
@@ -29,7 +30,7 @@ impl Drop for Switch {
 }
 
 impl Switch {
-    /// Starts one with bridge `br0` and these ports; the one that `tunnel` names is a flow-based VXLAN port.
+    /// Starts one with bridge `br0`, its tables as the pipeline has them, and these ports; the one that `tunnel` names is a flow-based VXLAN port.
     pub(crate) fn start(ports: &[u32], tunnel: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
@@ -79,6 +80,14 @@ impl Switch {
             say(&format!(
                 "-- add-port br0 p{port} -- set interface p{port} ofport_request={port} type={kind}"
             ));
+        }
+        for table in Table::ALL {
+            let (id, prefixes) = (table.id(), table.prefixes().join(","));
+            let prefixes = if prefixes.is_empty() { "[]" } else { &prefixes };
+            say(&format!(
+                "-- --id=@t{id} create Flow_Table name={table} prefixes={prefixes}"
+            ));
+            say(&format!("-- set bridge br0 flow_tables:{id}=@t{id}"));
         }
         // Returns when ovs-vswitchd has done it.
         run(
