@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use ovsdb::{Client, Error, Options, Remote, ReplicaBuilder, Snapshot};
 
-const USAGE: &str = "usage: replica [--follow] [--ssl KEY CERT CA] REMOTE[,REMOTE...] DB [TABLE[:COLUMN,...]...]";
+const USAGE: &str =
+    "usage: replica [--follow] [--ssl KEY CERT CA] REMOTE[,REMOTE...] DB [TABLE[:COLUMN,...]...]";
 
 struct Args {
     follow: bool,
@@ -29,23 +30,38 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Args, String> {
                 let mut file = || args.next().ok_or(USAGE);
                 ssl = Some([file()?, file()?, file()?]);
             }
-            option if option.starts_with('-') => return Err(format!("unknown option {option}\n{USAGE}")),
+            option if option.starts_with('-') => {
+                return Err(format!("unknown option {option}\n{USAGE}"));
+            }
             _ => plain.push(arg),
         }
     }
     let mut plain = plain.into_iter();
-    let (Some(remotes), Some(database)) = (plain.next(), plain.next()) else { return Err(USAGE.to_owned()) };
+    let (Some(remotes), Some(database)) = (plain.next(), plain.next()) else {
+        return Err(USAGE.to_owned());
+    };
     let remotes = Remote::parse_list(&remotes).map_err(|error| error.to_string())?;
-    Ok(Args { follow, ssl, remotes, database, tables: plain.collect() })
+    Ok(Args {
+        follow,
+        ssl,
+        remotes,
+        database,
+        tables: plain.collect(),
+    })
 }
 
 #[cfg(feature = "tls")]
 fn options(ssl: Option<[String; 3]>) -> Result<Options, String> {
     let tls = ssl
-        .map(|[key, cert, ca]| ovsdb::TlsConfig::from_pem_files(key.as_ref(), cert.as_ref(), ca.as_ref()))
+        .map(|[key, cert, ca]| {
+            ovsdb::TlsConfig::from_pem_files(key.as_ref(), cert.as_ref(), ca.as_ref())
+        })
         .transpose()
         .map_err(|error| error.to_string())?;
-    Ok(Options { tls, ..Options::default() })
+    Ok(Options {
+        tls,
+        ..Options::default()
+    })
 }
 
 #[cfg(not(feature = "tls"))]
@@ -63,7 +79,9 @@ fn spec(client: &Client, database: &str, tables: &[String]) -> ReplicaBuilder {
     }
     for table in tables {
         builder = match table.split_once(':') {
-            Some((table, columns)) => builder.columns(table, columns.split(',').filter(|c| !c.is_empty())),
+            Some((table, columns)) => {
+                builder.columns(table, columns.split(',').filter(|c| !c.is_empty()))
+            }
             None => builder.all_columns(table),
         };
     }
@@ -74,16 +92,23 @@ fn print(snapshot: &Snapshot) -> Result<(), String> {
     let mut line = serde_json::to_vec(snapshot).map_err(|error| error.to_string())?;
     line.push(b'\n');
     let mut out = std::io::stdout().lock();
-    out.write_all(&line).and_then(|()| out.flush()).map_err(|error| error.to_string())
+    out.write_all(&line)
+        .and_then(|()| out.flush())
+        .map_err(|error| error.to_string())
 }
 
 async fn run(args: Args) -> Result<(), String> {
     let client = Client::connect(args.remotes, options(args.ssl)?);
     let replica = loop {
-        match spec(&client, &args.database, &args.tables).open(Duration::from_secs(10)).await {
+        match spec(&client, &args.database, &args.tables)
+            .open(Duration::from_secs(10))
+            .await
+        {
             Ok(replica) => break replica,
             // One that follows also waits for a server that is not there yet.
-            Err(error @ (Error::Disconnected(_) | Error::Timeout(_))) if args.follow => eprintln!("replica: {error}"),
+            Err(error @ (Error::Disconnected(_) | Error::Timeout(_))) if args.follow => {
+                eprintln!("replica: {error}")
+            }
             Err(error) => return Err(error.to_string()),
         }
     };

@@ -69,7 +69,9 @@ struct Shared {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("state", &*self.shared.state.borrow()).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("state", &*self.shared.state.borrow())
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,9 +83,22 @@ impl Client {
         let (commands, receiver) = mpsc::channel(options.queue.max(1));
         let (state_sender, state) = watch::channel(State::Disconnected { error: None });
         let (alive, dead) = oneshot::channel();
-        let actor = actor::Actor::new(remotes.into_iter().collect(), options.clone(), receiver, state_sender);
+        let actor = actor::Actor::new(
+            remotes.into_iter().collect(),
+            options.clone(),
+            receiver,
+            state_sender,
+        );
         tokio::spawn(actor.run(dead));
-        Self { shared: Arc::new(Shared { commands, state, ids: AtomicU64::new(1), options, _alive: alive }) }
+        Self {
+            shared: Arc::new(Shared {
+                commands,
+                state,
+                ids: AtomicU64::new(1),
+                options,
+                _alive: alive,
+            }),
+        }
     }
 
     /// Whether there is a connection, and which; changes are seen through the receiver.
@@ -129,7 +144,11 @@ impl Client {
     ///
     /// # Errors
     /// There was no room in the queue within [`Options::request_timeout`].
-    pub async fn start(&self, database: &str, transaction: Transaction) -> Result<PendingTransaction, Error> {
+    pub async fn start(
+        &self,
+        database: &str,
+        transaction: Transaction,
+    ) -> Result<PendingTransaction, Error> {
         let mut params = vec![b'['];
         params.extend(to_json(&database));
         let mut list = to_json(&transaction.operations());
@@ -143,7 +162,9 @@ impl Client {
             params.push(b']');
         }
         let operations: Vec<Operation> = transaction.operations().to_vec();
-        let call = self.begin("transact", params, self.shared.options.request_timeout).await?;
+        let call = self
+            .begin("transact", params, self.shared.options.request_timeout)
+            .await?;
         Ok(PendingTransaction::new(call, operations))
     }
 
@@ -169,7 +190,9 @@ impl Client {
     /// # Errors
     /// No answer.
     pub async fn echo(&self) -> Result<(), Error> {
-        self.request::<serde_json::Value>("echo", &()).await.map(drop)
+        self.request::<serde_json::Value>("echo", &())
+            .await
+            .map(drop)
     }
 
     /// Any request: `params` must serialize to an array (`()` is the empty one).
@@ -188,7 +211,11 @@ impl Client {
         if params.first() != Some(&b'[') {
             return Err(Error::Invalid("parameters must be an array".into()));
         }
-        let (result, _) = self.begin(method, params, self.shared.options.request_timeout).await?.finish().await?;
+        let (result, _) = self
+            .begin(method, params, self.shared.options.request_timeout)
+            .await?
+            .finish()
+            .await?;
         serde_json::from_slice(&result).map_err(|error| Error::decode(method, error))
     }
 
@@ -238,7 +265,8 @@ impl Client {
 
     /// For destructors: sent now if there is room, else as soon as there is.
     pub(crate) fn send_late(&self, command: Command) {
-        if let Err(mpsc::error::TrySendError::Full(command)) = self.shared.commands.try_send(command)
+        if let Err(mpsc::error::TrySendError::Full(command)) =
+            self.shared.commands.try_send(command)
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
         {
             let commands = self.shared.commands.clone();
@@ -246,7 +274,12 @@ impl Client {
         }
     }
 
-    async fn begin(&self, method: &'static str, params: Vec<u8>, timeout: Duration) -> Result<Call, Error> {
+    async fn begin(
+        &self,
+        method: &'static str,
+        params: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Call, Error> {
         Call::begin(self, method, Bytes::from(params), timeout).await
     }
 }

@@ -18,10 +18,17 @@ pub fn apply(ty: &ColumnType, old: &Value, diff: Value) -> Value {
         return diff;
     }
     if ty.value.is_some() {
-        let pairs = merge(old.pairs(), diff.pairs(), |a, b| a.0.cmp(&b.0), |a, b| (a.1 != b.1).then(|| b.clone()));
+        let pairs = merge(
+            old.pairs(),
+            diff.pairs(),
+            |a, b| a.0.cmp(&b.0),
+            |a, b| (a.1 != b.1).then(|| b.clone()),
+        );
         Value::from_sorted_pairs(pairs)
     } else {
-        Value::from_sorted(merge(old.elements(), diff.elements(), Atom::cmp, |_, _| None))
+        Value::from_sorted(merge(old.elements(), diff.elements(), Atom::cmp, |_, _| {
+            None
+        }))
     }
 }
 
@@ -32,10 +39,17 @@ pub fn between(ty: &ColumnType, old: &Value, new: &Value) -> Value {
         return new.clone();
     }
     if ty.value.is_some() {
-        let pairs = merge(old.pairs(), new.pairs(), |a, b| a.0.cmp(&b.0), |a, b| (a.1 != b.1).then(|| b.clone()));
+        let pairs = merge(
+            old.pairs(),
+            new.pairs(),
+            |a, b| a.0.cmp(&b.0),
+            |a, b| (a.1 != b.1).then(|| b.clone()),
+        );
         Value::from_sorted_pairs(pairs)
     } else {
-        Value::from_sorted(merge(old.elements(), new.elements(), Atom::cmp, |_, _| None))
+        Value::from_sorted(merge(old.elements(), new.elements(), Atom::cmp, |_, _| {
+            None
+        }))
     }
 }
 
@@ -75,9 +89,18 @@ mod tests {
     #[test]
     fn sets_maps_and_scalars() {
         let set = ColumnType::set(AtomType::Integer);
-        assert_eq!(apply(&set, &Value::set([1, 2]), Value::set([2, 3])), Value::set([1, 3]));
-        assert_eq!(apply(&set, &Value::from(1), Value::from(1)), Value::empty_set());
-        assert_eq!(apply(&set, &Value::empty_set(), Value::from(1)), Value::from(1));
+        assert_eq!(
+            apply(&set, &Value::set([1, 2]), Value::set([2, 3])),
+            Value::set([1, 3])
+        );
+        assert_eq!(
+            apply(&set, &Value::from(1), Value::from(1)),
+            Value::empty_set()
+        );
+        assert_eq!(
+            apply(&set, &Value::empty_set(), Value::from(1)),
+            Value::from(1)
+        );
 
         let map = ColumnType::map(AtomType::String, AtomType::String);
         assert_eq!(
@@ -91,10 +114,19 @@ mod tests {
 
         // At most one element, a set or a map though it be: the difference is the new value.
         let optional = ColumnType::optional(AtomType::Integer);
-        assert_eq!(apply(&optional, &Value::from(1), Value::from(1)), Value::from(1));
-        assert_eq!(apply(&optional, &Value::from(1), Value::empty_set()), Value::empty_set());
+        assert_eq!(
+            apply(&optional, &Value::from(1), Value::from(1)),
+            Value::from(1)
+        );
+        assert_eq!(
+            apply(&optional, &Value::from(1), Value::empty_set()),
+            Value::empty_set()
+        );
         let mut pair = map;
         pair.max = Some(1);
-        assert_eq!(apply(&pair, &Value::map([("a", "1")]), Value::map([("a", "1")])), Value::map([("a", "1")]));
+        assert_eq!(
+            apply(&pair, &Value::map([("a", "1")]), Value::map([("a", "1")])),
+            Value::map([("a", "1")])
+        );
     }
 }

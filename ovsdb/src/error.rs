@@ -52,7 +52,10 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn decode(what: &'static str, reason: impl std::fmt::Display) -> Self {
-        Self::Decode { what, reason: reason.to_string().into() }
+        Self::Decode {
+            what,
+            reason: reason.to_string().into(),
+        }
     }
 
     /// Whether the request may have been carried out although there is no answer.
@@ -87,11 +90,18 @@ impl RpcError {
             Text(String),
         }
         match serde_json::from_slice(json) {
-            Ok(Repr::Object { error, details }) => {
-                Self { error: error.into(), details: details.unwrap_or_default().into() }
-            }
-            Ok(Repr::Text(error)) => Self { error: error.into(), details: "".into() },
-            Err(_) => Self { error: String::from_utf8_lossy(json).into(), details: "".into() },
+            Ok(Repr::Object { error, details }) => Self {
+                error: error.into(),
+                details: details.unwrap_or_default().into(),
+            },
+            Ok(Repr::Text(error)) => Self {
+                error: error.into(),
+                details: "".into(),
+            },
+            Err(_) => Self {
+                error: String::from_utf8_lossy(json).into(),
+                details: "".into(),
+            },
         }
     }
 }
@@ -122,7 +132,9 @@ pub enum SchemaError {
         column: Box<str>,
     },
     /// A column of another type.
-    #[error("database {database} (schema {version}): column {column} of table {table} is {found}, not {expected}")]
+    #[error(
+        "database {database} (schema {version}): column {column} of table {table} is {found}, not {expected}"
+    )]
     ColumnType {
         /// The database.
         database: Box<str>,

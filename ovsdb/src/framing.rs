@@ -58,17 +58,32 @@ enum State {
     /// After a comma.
     Key,
     /// Inside a key that began at this offset.
-    InKey { from: usize, escape: bool },
+    InKey {
+        from: usize,
+        escape: bool,
+    },
     Colon,
     Value,
     /// Inside a string value.
-    InString { from: usize, escape: bool },
+    InString {
+        from: usize,
+        escape: bool,
+    },
     /// Inside a number or word.
-    InWord { from: usize },
+    InWord {
+        from: usize,
+    },
     /// Inside an array or object, `depth` brackets deep.
-    Nested { from: usize, depth: u32 },
+    Nested {
+        from: usize,
+        depth: u32,
+    },
     /// Inside a string of an array or object.
-    NestedString { from: usize, depth: u32, escape: bool },
+    NestedString {
+        from: usize,
+        depth: u32,
+        escape: bool,
+    },
     Comma,
 }
 
@@ -107,7 +122,13 @@ impl Scanner {
     /// A scanner that refuses documents longer than `limit` bytes.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, at: 0, state: State::Start, member: Member::Other, found: Envelope::default() }
+        Self {
+            limit,
+            at: 0,
+            state: State::Start,
+            member: Member::Other,
+            found: Envelope::default(),
+        }
     }
 
     /// Scans on from where the last call stopped. `buffer` must begin with the same document as
@@ -127,7 +148,11 @@ impl Scanner {
                     self.nested(buffer, from, depth)?;
                     continue;
                 }
-                State::NestedString { from, depth, escape } => {
+                State::NestedString {
+                    from,
+                    depth,
+                    escape,
+                } => {
                     self.nested_string(buffer, from, depth, escape);
                     continue;
                 }
@@ -151,7 +176,11 @@ impl Scanner {
             match byte {
                 b'"' => {
                     self.at += i + 1;
-                    self.state = State::NestedString { from, depth, escape: false };
+                    self.state = State::NestedString {
+                        from,
+                        depth,
+                        escape: false,
+                    };
                     return Ok(());
                 }
                 b'[' | b'{' => {
@@ -190,7 +219,11 @@ impl Scanner {
             }
         }
         self.at += rest.len();
-        self.state = State::NestedString { from, depth, escape };
+        self.state = State::NestedString {
+            from,
+            depth,
+            escape,
+        };
     }
 
     /// One byte at the top level; true at the document's end.
@@ -200,27 +233,55 @@ impl Scanner {
         self.at += 1;
         let space = matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
         match self.state {
-            State::Start | State::FirstKey | State::Key | State::Colon | State::Value | State::Comma if space => {}
+            State::Start
+            | State::FirstKey
+            | State::Key
+            | State::Colon
+            | State::Value
+            | State::Comma
+                if space => {}
             State::Start if byte == b'{' => self.state = State::FirstKey,
             State::FirstKey if byte == b'}' => return Ok(true),
-            State::FirstKey | State::Key if byte == b'"' => self.state = State::InKey { from: at, escape: false },
-            State::InKey { from, escape: false } if byte == b'"' => {
+            State::FirstKey | State::Key if byte == b'"' => {
+                self.state = State::InKey {
+                    from: at,
+                    escape: false,
+                }
+            }
+            State::InKey {
+                from,
+                escape: false,
+            } if byte == b'"' => {
                 self.member = member(buffer.get(from..self.at).unwrap_or_default(), at)?;
                 self.state = State::Colon;
             }
             State::InKey { from, escape } => {
-                self.state = State::InKey { from, escape: !escape && byte == b'\\' };
+                self.state = State::InKey {
+                    from,
+                    escape: !escape && byte == b'\\',
+                };
             }
             State::Colon if byte == b':' => self.state = State::Value,
             State::Value => match byte {
-                b'"' => self.state = State::InString { from: at, escape: false },
+                b'"' => {
+                    self.state = State::InString {
+                        from: at,
+                        escape: false,
+                    }
+                }
                 b'[' | b'{' => self.state = State::Nested { from: at, depth: 1 },
                 b'-' | b'0'..=b'9' | b't' | b'f' | b'n' => self.state = State::InWord { from: at },
                 _ => return syntax,
             },
-            State::InString { from, escape: false } if byte == b'"' => self.value_ends(from)?,
+            State::InString {
+                from,
+                escape: false,
+            } if byte == b'"' => self.value_ends(from)?,
             State::InString { from, escape } => {
-                self.state = State::InString { from, escape: !escape && byte == b'\\' };
+                self.state = State::InString {
+                    from,
+                    escape: !escape && byte == b'\\',
+                };
             }
             State::InWord { from } => {
                 if space || matches!(byte, b',' | b'}') {
@@ -283,12 +344,19 @@ mod tests {
         let whole = Scanner::new(1000).scan(text).unwrap().unwrap();
         assert_eq!(&text[whole.id.clone().unwrap()], b"7");
         assert_eq!(&text[whole.error.clone().unwrap()], b"null");
-        assert_eq!(&text[whole.result.clone().unwrap()], br#"[{"a":"}]\\\""},[],"\"",-1.5e3]"#);
+        assert_eq!(
+            &text[whole.result.clone().unwrap()],
+            br#"[{"a":"}]\\\""},[],"\"",-1.5e3]"#
+        );
         assert_eq!(whole.end, text.len() - 1);
         for split in 0..whole.end {
             let mut scanner = Scanner::new(1000);
             assert_eq!(scanner.scan(&text[..split]).unwrap(), None, "{split}");
-            assert_eq!(scanner.scan(text).unwrap().as_ref(), Some(&whole), "{split}");
+            assert_eq!(
+                scanner.scan(text).unwrap().as_ref(),
+                Some(&whole),
+                "{split}"
+            );
         }
     }
 
@@ -304,14 +372,33 @@ mod tests {
 
     #[test]
     fn refuses() {
-        for bad in ["x", "[]", "{,", "{1", r#"{"a",1}"#, r#"{"a":}"#, r#"{"a":1,}"#, r#"{"a":1 2"#, r#"{"a":+"#, r#"{"id":1,"id":2}"#]
-        {
+        for bad in [
+            "x",
+            "[]",
+            "{,",
+            "{1",
+            r#"{"a",1}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            r#"{"a":1 2"#,
+            r#"{"a":+"#,
+            r#"{"id":1,"id":2}"#,
+        ] {
             assert!(Scanner::new(100).scan(bad.as_bytes()).is_err(), "{bad}");
         }
-        assert_eq!(Scanner::new(8).scan(br#"{"id":[1]}"#), Err(FrameError::TooLong { limit: 8 }));
-        assert_eq!(Scanner::new(8).scan(br#"{"id":"aaaaaaa"}"#), Err(FrameError::TooLong { limit: 8 }));
+        assert_eq!(
+            Scanner::new(8).scan(br#"{"id":[1]}"#),
+            Err(FrameError::TooLong { limit: 8 })
+        );
+        assert_eq!(
+            Scanner::new(8).scan(br#"{"id":"aaaaaaa"}"#),
+            Err(FrameError::TooLong { limit: 8 })
+        );
         let deep = format!("{{\"id\":{}", "[".repeat(200));
-        assert_eq!(Scanner::new(1000).scan(deep.as_bytes()), Err(FrameError::TooDeep));
+        assert_eq!(
+            Scanner::new(1000).scan(deep.as_bytes()),
+            Err(FrameError::TooDeep)
+        );
         // Exactly at the limit is fine.
         assert!(Scanner::new(10).scan(br#"{"id":[1]}"#).unwrap().is_some());
     }

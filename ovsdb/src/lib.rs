@@ -120,8 +120,8 @@ pub use replica::{Changes, MonitorMethod, Replica, ReplicaBuilder, Status};
 #[cfg(feature = "tls")]
 pub use tls::TlsConfig;
 pub use txn::{
-    Collection, ErrorKind, Insert, Mutate, Numeric, OpIndex, OpResult, Reply, SelectedRow, Transaction,
-    TransactionError, Update, Wait,
+    Collection, ErrorKind, Insert, Mutate, Numeric, OpIndex, OpResult, Reply, SelectedRow,
+    Transaction, TransactionError, Update, Wait,
 };
 pub use typed::{Column, Reference, Table, Untyped, Where};
 pub use uuid::{ParseUuidError, Uuid};

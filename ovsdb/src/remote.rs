@@ -52,8 +52,13 @@ impl FromStr for Remote {
     type Err = ParseRemoteError;
 
     fn from_str(text: &str) -> Result<Self, ParseRemoteError> {
-        let error = |reason| ParseRemoteError { text: text.to_owned(), reason };
-        let (kind, rest) = text.split_once(':').ok_or_else(|| error("it has no unix:, tcp: or ssl: before it"))?;
+        let error = |reason| ParseRemoteError {
+            text: text.to_owned(),
+            reason,
+        };
+        let (kind, rest) = text
+            .split_once(':')
+            .ok_or_else(|| error("it has no unix:, tcp: or ssl: before it"))?;
         if rest.is_empty() {
             return Err(error("nothing stands after the colon"));
         }
@@ -61,12 +66,17 @@ impl FromStr for Remote {
             return Ok(Self::Unix(rest.into()));
         }
         let (host, port) = if let Some(rest) = rest.strip_prefix('[') {
-            let (host, rest) = rest.split_once(']').ok_or_else(|| error("the bracket is not closed"))?;
+            let (host, rest) = rest
+                .split_once(']')
+                .ok_or_else(|| error("the bracket is not closed"))?;
             (host, rest.strip_prefix(':'))
         } else {
-            rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port)))
+            rest.split_once(':')
+                .map_or((rest, None), |(host, port)| (host, Some(port)))
         };
-        let port = port.map_or(Ok(DEFAULT_PORT), |p| p.parse().map_err(|_| error("the port is not a number")))?;
+        let port = port.map_or(Ok(DEFAULT_PORT), |p| {
+            p.parse().map_err(|_| error("the port is not a number"))
+        })?;
         let host = host.to_owned();
         match kind {
             "tcp" => Ok(Self::Tcp { host, port }),
@@ -83,7 +93,11 @@ impl fmt::Display for Remote {
             Self::Tcp { host, port } => ("tcp", host, port),
             Self::Ssl { host, port } => ("ssl", host, port),
         };
-        if host.contains(':') { write!(f, "{kind}:[{host}]:{port}") } else { write!(f, "{kind}:{host}:{port}") }
+        if host.contains(':') {
+            write!(f, "{kind}:[{host}]:{port}")
+        } else {
+            write!(f, "{kind}:{host}:{port}")
+        }
     }
 }
 
@@ -94,10 +108,21 @@ mod tests {
 
     #[test]
     fn text_form() {
-        for text in ["unix:/run/openvswitch/db.sock", "tcp:127.0.0.1:6640", "ssl:[::1]:6641", "tcp:host:1"] {
+        for text in [
+            "unix:/run/openvswitch/db.sock",
+            "tcp:127.0.0.1:6640",
+            "ssl:[::1]:6641",
+            "tcp:host:1",
+        ] {
             assert_eq!(text.parse::<Remote>().unwrap().to_string(), text);
         }
-        assert_eq!("tcp:h".parse::<Remote>().unwrap(), Remote::Tcp { host: "h".into(), port: 6640 });
+        assert_eq!(
+            "tcp:h".parse::<Remote>().unwrap(),
+            Remote::Tcp {
+                host: "h".into(),
+                port: 6640
+            }
+        );
         for bad in ["", "unix:", "db.sock", "tcp:h:x", "tcp:[::1", "ptcp:1"] {
             assert!(bad.parse::<Remote>().is_err(), "{bad}");
         }

@@ -85,10 +85,16 @@ impl Spec {
                 check_columns(schema, name, &[])?;
                 continue;
             };
-            let column =
-                |name: &Arc<str>, ty: &crate::schema::ColumnType| LayoutColumn { name: name.clone(), ty: ty.clone() };
+            let column = |name: &Arc<str>, ty: &crate::schema::ColumnType| LayoutColumn {
+                name: name.clone(),
+                ty: ty.clone(),
+            };
             let columns = match &spec.columns {
-                None => table.columns.iter().map(|(c, schema)| column(&c.as_str().into(), &schema.ty)).collect(),
+                None => table
+                    .columns
+                    .iter()
+                    .map(|(c, schema)| column(&c.as_str().into(), &schema.ty))
+                    .collect(),
                 Some(names) => names
                     .iter()
                     .map(|c| match table.columns.get(&**c) {
@@ -103,7 +109,10 @@ impl Spec {
             for (name, table) in &schema.tables {
                 let name: Arc<str> = name.as_str().into();
                 let columns = table.columns.iter();
-                let columns = columns.map(|(c, s)| LayoutColumn { name: c.as_str().into(), ty: s.ty.clone() });
+                let columns = columns.map(|(c, s)| LayoutColumn {
+                    name: c.as_str().into(),
+                    ty: s.ty.clone(),
+                });
                 plan.insert(name.clone(), Arc::new(Layout::new(name, columns.collect())));
             }
         }
@@ -142,7 +151,10 @@ impl ReplicaBuilder {
             .spec
             .tables
             .entry(table.into())
-            .or_insert_with(|| TableSpec { columns: Some(Vec::new()), ..TableSpec::default() });
+            .or_insert_with(|| TableSpec {
+                columns: Some(Vec::new()),
+                ..TableSpec::default()
+            });
         match (&mut spec.columns, columns) {
             (Some(known), Some(more)) => {
                 for column in more {
@@ -158,7 +170,9 @@ impl ReplicaBuilder {
 
     /// The declared columns of a declared table, which are checked against the server's schema.
     pub fn table<T: Table>(mut self) -> Self {
-        self.add(T::NAME, Some(column_names::<T>())).declared.push((T::NAME, T::COLUMNS));
+        self.add(T::NAME, Some(column_names::<T>()))
+            .declared
+            .push((T::NAME, T::COLUMNS));
         self
     }
 
@@ -209,11 +223,25 @@ impl ReplicaBuilder {
         let (events, _) = broadcast::channel(EVENTS);
         let (status_tx, mut status) = watch::channel(Status::Pending);
         let id = self.client.next_id();
-        let publisher = Publisher { snapshot: snapshot_tx, events: events.clone(), status: status_tx };
-        let command = Command::Replica { id, spec: self.spec, publisher };
+        let publisher = Publisher {
+            snapshot: snapshot_tx,
+            events: events.clone(),
+            status: status_tx,
+        };
+        let command = Command::Replica {
+            id,
+            spec: self.spec,
+            publisher,
+        };
         let client = self.client;
         client.send(command, deadline).await?;
-        let inner = Arc::new(Inner { id, client, snapshot, events, status: status.clone() });
+        let inner = Arc::new(Inner {
+            id,
+            client,
+            snapshot,
+            events,
+            status: status.clone(),
+        });
         let replica = Replica(inner);
         let synced = status.wait_for(|status| match status {
             Status::Synced { .. } | Status::Incompatible(_) => true,
@@ -239,7 +267,12 @@ fn any_of<T>(any: impl IntoIterator<Item = Where<T>>) -> Vec<Clause> {
     for each in any {
         // The server knows no "and" between the clauses of a monitor; one that joins several is
         // widened to its first, so the replica may hold more rows than asked for, never fewer.
-        clauses.extend(each.clauses.into_iter().next().or(Some(Clause::Constant(true))));
+        clauses.extend(
+            each.clauses
+                .into_iter()
+                .next()
+                .or(Some(Clause::Constant(true))),
+        );
     }
     if clauses.is_empty() {
         clauses.push(Clause::Constant(false));
@@ -267,7 +300,9 @@ pub struct Replica(Arc<Inner>);
 
 impl std::fmt::Debug for Replica {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Replica").field("status", &*self.0.status.borrow()).finish_non_exhaustive()
+        f.debug_struct("Replica")
+            .field("status", &*self.0.status.borrow())
+            .finish_non_exhaustive()
     }
 }
 
@@ -324,7 +359,11 @@ impl Replica {
     pub fn changes(&self) -> Changes {
         // Subscribe first: a state published in between is then a change that turns out empty.
         let events = self.0.events.subscribe();
-        Changes { last: self.read(), events, _replica: self.clone() }
+        Changes {
+            last: self.read(),
+            events,
+            _replica: self.clone(),
+        }
     }
 
     /// Replaces the condition on a table's rows: those for which any of the conditions holds.
@@ -332,7 +371,10 @@ impl Replica {
     ///
     /// # Errors
     /// The server refused, or did not answer in time.
-    pub async fn set_condition<T: Table>(&self, any: impl IntoIterator<Item = Where<T>>) -> Result<(), Error> {
+    pub async fn set_condition<T: Table>(
+        &self,
+        any: impl IntoIterator<Item = Where<T>>,
+    ) -> Result<(), Error> {
         self.set_raw_condition(T::NAME, any_of(any)).await
     }
 
@@ -345,7 +387,17 @@ impl Replica {
         let timeout = client.options().request_timeout;
         let deadline = Instant::now() + timeout;
         let (done, answer) = oneshot::channel();
-        client.send(Command::Condition { id: self.0.id, table: table.into(), any, done }, deadline).await?;
+        client
+            .send(
+                Command::Condition {
+                    id: self.0.id,
+                    table: table.into(),
+                    any,
+                    done,
+                },
+                deadline,
+            )
+            .await?;
         match tokio::time::timeout_at(deadline, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(Error::Disconnected("the client has ended".into())),

@@ -51,13 +51,15 @@ impl Message {
     /// A member needed is missing.
     pub fn decode(document: &Bytes, envelope: Envelope) -> Result<Self, FrameError> {
         let member = |span: Option<std::ops::Range<usize>>| {
-            span.filter(|span| span.end <= document.len()).map(|span| document.slice(span))
+            span.filter(|span| span.end <= document.len())
+                .map(|span| document.slice(span))
         };
         let id = member(envelope.id).filter(|id| &id[..] != b"null");
         if let Some(method) = member(envelope.method) {
             let method = serde_json::from_slice(&method)
                 .map_err(|_| FrameError::Message("the method is not a string"))?;
-            let params = member(envelope.params).ok_or(FrameError::Message("a method without params"))?;
+            let params =
+                member(envelope.params).ok_or(FrameError::Message("a method without params"))?;
             return Ok(match id {
                 Some(id) => Self::Request { id, method, params },
                 None => Self::Notification { method, params },
@@ -134,11 +136,18 @@ mod tests {
         // Captured from ovsdb-server 3.1.0 (strace of ovsdb-client), then shortened.
         assert_eq!(
             decode(r#"{"id":"echo","method":"echo","params":[]}"#).unwrap(),
-            Message::Request { id: "\"echo\"".into(), method: "echo".into(), params: "[]".into() },
+            Message::Request {
+                id: "\"echo\"".into(),
+                method: "echo".into(),
+                params: "[]".into()
+            },
         );
         assert_eq!(
             decode(r#"{"error":null,"id":1,"result":["Open_vSwitch","_Server"]}"#).unwrap(),
-            Message::Response { id: "1".into(), outcome: Ok(r#"["Open_vSwitch","_Server"]"#.into()) },
+            Message::Response {
+                id: "1".into(),
+                outcome: Ok(r#"["Open_vSwitch","_Server"]"#.into())
+            },
         );
         assert_eq!(
             decode(r#"{"error":{"details":"get_schema request","error":"unknown database"},"id":0,"result":null}"#).unwrap(),
@@ -149,9 +158,18 @@ mod tests {
         );
         assert_eq!(
             decode(r#"{"id":null,"method":"locked","params":["l"]}"#).unwrap(),
-            Message::Notification { method: "locked".into(), params: r#"["l"]"#.into() },
+            Message::Notification {
+                method: "locked".into(),
+                params: r#"["l"]"#.into()
+            },
         );
-        for bad in ["{}", r#"{"id":1}"#, r#"{"id":null,"result":1}"#, r#"{"method":1,"params":[]}"#, r#"{"method":"a"}"#] {
+        for bad in [
+            "{}",
+            r#"{"id":1}"#,
+            r#"{"id":null,"result":1}"#,
+            r#"{"method":1,"params":[]}"#,
+            r#"{"method":"a"}"#,
+        ] {
             assert!(decode(bad).is_err(), "{bad}");
         }
     }
@@ -162,14 +180,21 @@ mod tests {
         write_request(&mut out, 7, "echo", b"[1]");
         assert_eq!(
             decode(std::str::from_utf8(&out).unwrap()).unwrap(),
-            Message::Request { id: "7".into(), method: "echo".into(), params: "[1]".into() }
+            Message::Request {
+                id: "7".into(),
+                method: "echo".into(),
+                params: "[1]".into()
+            }
         );
         out.clear();
         write_response(&mut out, b"\"x\"", b"[]");
         assert_eq!(&out[..], br#"{"id":"x","result":[],"error":null}"#);
         out.clear();
         write_error(&mut out, b"1", "unknown method");
-        assert_eq!(&out[..], br#"{"id":1,"result":null,"error":"unknown method"}"#);
+        assert_eq!(
+            &out[..],
+            br#"{"id":1,"result":null,"error":"unknown method"}"#
+        );
         out.clear();
         write_notification(&mut out, "cancel", b"[3]");
         assert_eq!(&out[..], br#"{"id":null,"method":"cancel","params":[3]}"#);

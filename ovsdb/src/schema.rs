@@ -149,12 +149,22 @@ impl BaseType {
     /// The type without constraints.
     #[must_use]
     pub const fn plain(ty: AtomType) -> Self {
-        Self { ty, allowed: None, integers: (None, None), reals: (None, None), length: (None, None), references: None }
+        Self {
+            ty,
+            allowed: None,
+            integers: (None, None),
+            reals: (None, None),
+            length: (None, None),
+            references: None,
+        }
     }
 
     fn check(&self, atom: &Atom) -> Result<(), Mismatch> {
         let violated = |constraint: String| {
-            Err(Mismatch::Constraint { atom: Value::Atom(atom.clone()).to_string(), constraint })
+            Err(Mismatch::Constraint {
+                atom: Value::Atom(atom.clone()).to_string(),
+                constraint,
+            })
         };
         if let Some(allowed) = &self.allowed
             && !allowed.elements().contains(atom)
@@ -165,11 +175,19 @@ impl BaseType {
             min.as_ref().is_some_and(|min| v < min) || max.as_ref().is_some_and(|max| v > max)
         }
         match atom {
-            Atom::Integer(v) if outside(v, &self.integers) => violated(format!("{:?}", self.integers)),
-            Atom::Real(v) if outside(&v.get(), &self.reals) => violated(format!("{:?}", self.reals)),
+            Atom::Integer(v) if outside(v, &self.integers) => {
+                violated(format!("{:?}", self.integers))
+            }
+            Atom::Real(v) if outside(&v.get(), &self.reals) => {
+                violated(format!("{:?}", self.reals))
+            }
             Atom::String(v) => {
                 let length = u64::try_from(v.chars().count()).unwrap_or(u64::MAX);
-                if outside(&length, &self.length) { violated(format!("length {:?}", self.length)) } else { Ok(()) }
+                if outside(&length, &self.length) {
+                    violated(format!("length {:?}", self.length))
+                } else {
+                    Ok(())
+                }
             }
             _ => Ok(()),
         }
@@ -198,25 +216,45 @@ impl ColumnType {
     /// Exactly one atom.
     #[must_use]
     pub const fn scalar(ty: AtomType) -> Self {
-        Self { key: BaseType::plain(ty), value: None, min: 1, max: Some(1) }
+        Self {
+            key: BaseType::plain(ty),
+            value: None,
+            min: 1,
+            max: Some(1),
+        }
     }
 
     /// No or one atom.
     #[must_use]
     pub const fn optional(ty: AtomType) -> Self {
-        Self { key: BaseType::plain(ty), value: None, min: 0, max: Some(1) }
+        Self {
+            key: BaseType::plain(ty),
+            value: None,
+            min: 0,
+            max: Some(1),
+        }
     }
 
     /// Any number of atoms.
     #[must_use]
     pub const fn set(ty: AtomType) -> Self {
-        Self { key: BaseType::plain(ty), value: None, min: 0, max: None }
+        Self {
+            key: BaseType::plain(ty),
+            value: None,
+            min: 0,
+            max: None,
+        }
     }
 
     /// A map of any size.
     #[must_use]
     pub const fn map(key: AtomType, value: AtomType) -> Self {
-        Self { key: BaseType::plain(key), value: Some(BaseType::plain(value)), min: 0, max: None }
+        Self {
+            key: BaseType::plain(key),
+            value: Some(BaseType::plain(value)),
+            min: 0,
+            max: None,
+        }
     }
 
     /// Whether it can hold several elements, so that `update2` sends differences for it.
@@ -230,9 +268,10 @@ impl ColumnType {
     pub fn default_value(&self) -> Value {
         match (&self.value, self.min) {
             (Some(_), 0) => Value::empty_map(),
-            (Some(value), _) => {
-                Value::from_sorted_pairs(vec![(self.key.ty.default_atom(), value.ty.default_atom())])
-            }
+            (Some(value), _) => Value::from_sorted_pairs(vec![(
+                self.key.ty.default_atom(),
+                value.ty.default_atom(),
+            )]),
             (None, 0) => Value::empty_set(),
             (None, _) => Value::Atom(self.key.ty.default_atom()),
         }
@@ -246,7 +285,9 @@ impl ColumnType {
     pub fn conform(&self, value: &mut Value) -> Result<(), Mismatch> {
         match (&self.value, &mut *value) {
             (None, Value::Map(_)) => Err(Mismatch::Shape("a map where the column holds a set")),
-            (Some(_), Value::Atom(_)) => Err(Mismatch::Shape("an atom where the column holds a map")),
+            (Some(_), Value::Atom(_)) => {
+                Err(Mismatch::Shape("an atom where the column holds a map"))
+            }
             (Some(_), Value::Set(set)) => {
                 // The server accepts, and older ones sent, the empty set for an empty map.
                 if set.as_slice().is_empty() {
@@ -260,11 +301,15 @@ impl ColumnType {
             (None, Value::Set(set)) => {
                 if self.key.ty == AtomType::Real {
                     let mut elements = set.as_slice().to_vec();
-                    elements.iter_mut().try_for_each(|atom| conform_atom(atom, AtomType::Real))?;
+                    elements
+                        .iter_mut()
+                        .try_for_each(|atom| conform_atom(atom, AtomType::Real))?;
                     *value = Value::set(elements);
                     return Ok(());
                 }
-                set.as_slice().iter().try_for_each(|atom| check_type(atom, self.key.ty))
+                set.as_slice()
+                    .iter()
+                    .try_for_each(|atom| check_type(atom, self.key.ty))
             }
             (Some(base), Value::Map(map)) => {
                 if self.key.ty == AtomType::Real || base.ty == AtomType::Real {
@@ -296,9 +341,16 @@ impl ColumnType {
         };
         let n = u64::try_from(found).unwrap_or(u64::MAX);
         if n < self.min || self.max.is_some_and(|max| n > max) {
-            return Err(Mismatch::Count { found, min: self.min, max: self.max });
+            return Err(Mismatch::Count {
+                found,
+                min: self.min,
+                max: self.max,
+            });
         }
-        value.elements().iter().try_for_each(|atom| self.key.check(atom))?;
+        value
+            .elements()
+            .iter()
+            .try_for_each(|atom| self.key.check(atom))?;
         if let Some(base) = &self.value {
             for (k, v) in value.pairs() {
                 self.key.check(k)?;
@@ -311,7 +363,11 @@ impl ColumnType {
 
 fn check_type(atom: &Atom, expected: AtomType) -> Result<(), Mismatch> {
     let found = atom.atom_type();
-    if found == expected { Ok(()) } else { Err(Mismatch::AtomType { expected, found }) }
+    if found == expected {
+        Ok(())
+    } else {
+        Err(Mismatch::AtomType { expected, found })
+    }
 }
 
 fn conform_atom(atom: &mut Atom, expected: AtomType) -> Result<(), Mismatch> {
@@ -421,7 +477,12 @@ mod repr {
                 Base::Atomic(ty) => BaseType::plain(ty),
                 Base::Full(full) => {
                     let weak = full.ref_type == Some(RefType::Weak);
-                    let key = ColumnType { key: BaseType::plain(full.ty), value: None, min: 0, max: None };
+                    let key = ColumnType {
+                        key: BaseType::plain(full.ty),
+                        value: None,
+                        min: 0,
+                        max: None,
+                    };
                     let allowed = full.allowed.map(|mut allowed| {
                         // A mismatch would make an enumeration that nothing satisfies, as the server has it.
                         let _ = key.conform(&mut allowed);
@@ -468,7 +529,12 @@ mod repr {
         fn from(ty: Type) -> Self {
             match ty {
                 Type::Atomic(ty) => ColumnType::scalar(ty),
-                Type::Full { key, value, min, max } => ColumnType {
+                Type::Full {
+                    key,
+                    value,
+                    min,
+                    max,
+                } => ColumnType {
                     key: key.into(),
                     value: value.map(Into::into),
                     min,
@@ -511,11 +577,26 @@ mod tests {
         for (text, printed) in [
             (r#""string""#, "string"),
             (r#"{"key":"string","min":0}"#, "optional string"),
-            (r#"{"key":{"type":"uuid","refTable":"Port"},"min":0,"max":"unlimited"}"#, "set of uuid"),
-            (r#"{"key":"string","value":"string","min":0,"max":"unlimited"}"#, "map of string to string"),
-            (r#"{"key":{"type":"integer","minInteger":0,"maxInteger":4095},"min":0,"max":4096}"#, "set of integer"),
-            (r#"{"key":{"type":"string","enum":["set",["secure","standalone"]]},"min":0}"#, "optional string"),
-            (r#"{"key":{"type":"uuid","refTable":"Interface","refType":"weak"},"min":0}"#, "optional uuid"),
+            (
+                r#"{"key":{"type":"uuid","refTable":"Port"},"min":0,"max":"unlimited"}"#,
+                "set of uuid",
+            ),
+            (
+                r#"{"key":"string","value":"string","min":0,"max":"unlimited"}"#,
+                "map of string to string",
+            ),
+            (
+                r#"{"key":{"type":"integer","minInteger":0,"maxInteger":4095},"min":0,"max":4096}"#,
+                "set of integer",
+            ),
+            (
+                r#"{"key":{"type":"string","enum":["set",["secure","standalone"]]},"min":0}"#,
+                "optional string",
+            ),
+            (
+                r#"{"key":{"type":"uuid","refTable":"Interface","refType":"weak"},"min":0}"#,
+                "optional uuid",
+            ),
         ] {
             let parsed = ty(text);
             assert_eq!(parsed.to_string(), printed);
@@ -527,18 +608,35 @@ mod tests {
     fn conforms_reals() {
         let mut value: Value = serde_json::from_str(r#"["set",[1,0.5]]"#).unwrap();
         ColumnType::set(AtomType::Real).conform(&mut value).unwrap();
-        assert_eq!(value, Value::set([Real::new(0.5).unwrap(), Real::new(1.0).unwrap()]));
+        assert_eq!(
+            value,
+            Value::set([Real::new(0.5).unwrap(), Real::new(1.0).unwrap()])
+        );
     }
 
     #[test]
     fn constraints() {
-        let vlan = ty(r#"{"key":{"type":"integer","minInteger":0,"maxInteger":4095},"min":0,"max":2}"#);
+        let vlan =
+            ty(r#"{"key":{"type":"integer","minInteger":0,"maxInteger":4095},"min":0,"max":2}"#);
         vlan.check(&Value::set([0, 4095])).unwrap();
-        assert!(matches!(vlan.check(&Value::from(4096)), Err(Mismatch::Constraint { .. })));
-        assert!(matches!(vlan.check(&Value::set([1, 2, 3])), Err(Mismatch::Count { found: 3, .. })));
-        assert!(matches!(vlan.check(&Value::from("1")), Err(Mismatch::AtomType { .. })));
-        assert!(matches!(vlan.check(&Value::empty_map()), Err(Mismatch::Shape(_))));
-        let mode = ty(r#"{"key":{"type":"string","enum":["set",["secure","standalone"]]},"min":0}"#);
+        assert!(matches!(
+            vlan.check(&Value::from(4096)),
+            Err(Mismatch::Constraint { .. })
+        ));
+        assert!(matches!(
+            vlan.check(&Value::set([1, 2, 3])),
+            Err(Mismatch::Count { found: 3, .. })
+        ));
+        assert!(matches!(
+            vlan.check(&Value::from("1")),
+            Err(Mismatch::AtomType { .. })
+        ));
+        assert!(matches!(
+            vlan.check(&Value::empty_map()),
+            Err(Mismatch::Shape(_))
+        ));
+        let mode =
+            ty(r#"{"key":{"type":"string","enum":["set",["secure","standalone"]]},"min":0}"#);
         mode.check(&Value::from("secure")).unwrap();
         assert!(mode.check(&Value::from("other")).is_err());
     }

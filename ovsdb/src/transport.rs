@@ -34,14 +34,20 @@ impl Connector {
     #[cfg(feature = "tls")]
     async fn tls(&self, host: &str, port: u16) -> io::Result<Box<dyn Stream>> {
         let Some(config) = &self.tls else {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "ssl: needs a key, a certificate and a ca"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "ssl: needs a key, a certificate and a ca",
+            ));
         };
         config.handshake(host, tcp(host, port).await?).await
     }
 
     #[cfg(not(feature = "tls"))]
     async fn tls(&self, _host: &str, _port: u16) -> io::Result<Box<dyn Stream>> {
-        Err(io::Error::new(io::ErrorKind::Unsupported, "ssl: was left out of this build (feature tls)"))
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "ssl: was left out of this build (feature tls)",
+        ))
     }
 }
 

@@ -88,7 +88,11 @@ impl Transaction {
 
     /// Sets columns of the rows selected.
     pub fn update<T>(&mut self, update: Update<T>) -> OpIndex {
-        self.push(Operation::Update { table: update.table, r#where: update.rows.clauses, row: update.row })
+        self.push(Operation::Update {
+            table: update.table,
+            r#where: update.rows.clauses,
+            row: update.row,
+        })
     }
 
     /// Changes columns of the rows selected in place.
@@ -102,20 +106,29 @@ impl Transaction {
 
     /// Deletes the rows selected.
     pub fn delete<T: Table>(&mut self, rows: impl Into<Where<T>>) -> OpIndex {
-        self.push(Operation::Delete { table: T::NAME.into(), r#where: rows.into().clauses })
+        self.push(Operation::Delete {
+            table: T::NAME.into(),
+            r#where: rows.into().clauses,
+        })
     }
 
     /// Reads the rows selected; [`Reply::rows`] has them.
     pub fn select<T: Table>(&mut self, rows: impl Into<Where<T>>) -> OpIndex {
         let mut columns = column_names::<T>();
         columns.push("_uuid".into());
-        self.push(Operation::Select { table: T::NAME.into(), r#where: rows.into().clauses, columns: Some(columns) })
+        self.push(Operation::Select {
+            table: T::NAME.into(),
+            r#where: rows.into().clauses,
+            columns: Some(columns),
+        })
     }
 
     /// Waits until the rows selected are, or are not, as given.
     pub fn wait<T>(&mut self, wait: Wait<T>) -> OpIndex {
         self.push(Operation::Wait {
-            timeout: wait.timeout.map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+            timeout: wait
+                .timeout
+                .map(|t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
             table: wait.table,
             r#where: wait.select.clauses,
             columns: wait.columns,
@@ -136,7 +149,9 @@ impl Transaction {
 
     /// Leaves a comment in the database's log (`ovsdb-tool show-log`).
     pub fn comment(&mut self, comment: impl Into<Arc<str>>) -> OpIndex {
-        self.push(Operation::Comment { comment: comment.into() })
+        self.push(Operation::Comment {
+            comment: comment.into(),
+        })
     }
 
     /// Fails the transaction unless this client holds the lock.
@@ -178,7 +193,12 @@ impl<T: Table> Insert<T> {
     /// A row with every column at its default.
     #[must_use]
     pub fn new() -> Self {
-        Self { table: T::NAME.into(), row: Row::new(), uuid: None, typed: PhantomData }
+        Self {
+            table: T::NAME.into(),
+            row: Row::new(),
+            uuid: None,
+            typed: PhantomData,
+        }
     }
 }
 
@@ -192,7 +212,12 @@ impl Insert<Untyped> {
     /// A row of a table named at run time.
     #[must_use]
     pub fn into_table(table: &str) -> Self {
-        Self { table: table.into(), row: Row::new(), uuid: None, typed: PhantomData }
+        Self {
+            table: table.into(),
+            row: Row::new(),
+            uuid: None,
+            typed: PhantomData,
+        }
     }
 }
 
@@ -217,7 +242,11 @@ impl<T: Table> Update<T> {
     /// In these rows: a uuid, or a condition.
     #[must_use]
     pub fn rows(rows: impl Into<Where<T>>) -> Self {
-        Self { table: T::NAME.into(), rows: rows.into(), row: Row::new() }
+        Self {
+            table: T::NAME.into(),
+            rows: rows.into(),
+            row: Row::new(),
+        }
     }
 }
 
@@ -225,7 +254,11 @@ impl Update<Untyped> {
     /// In these rows of a table named at run time.
     #[must_use]
     pub fn table(table: &str, rows: impl Into<Where<Untyped>>) -> Self {
-        Self { table: table.into(), rows: rows.into(), row: Row::new() }
+        Self {
+            table: table.into(),
+            rows: rows.into(),
+            row: Row::new(),
+        }
     }
 }
 
@@ -243,7 +276,11 @@ impl<T: Table> Mutate<T> {
     /// In these rows: a uuid, or a condition.
     #[must_use]
     pub fn rows(rows: impl Into<Where<T>>) -> Self {
-        Self { table: T::NAME.into(), rows: rows.into(), mutations: Vec::new() }
+        Self {
+            table: T::NAME.into(),
+            rows: rows.into(),
+            mutations: Vec::new(),
+        }
     }
 }
 
@@ -251,7 +288,11 @@ impl Mutate<Untyped> {
     /// In these rows of a table named at run time.
     #[must_use]
     pub fn table(table: &str, rows: impl Into<Where<Untyped>>) -> Self {
-        Self { table: table.into(), rows: rows.into(), mutations: Vec::new() }
+        Self {
+            table: table.into(),
+            rows: rows.into(),
+            mutations: Vec::new(),
+        }
     }
 }
 
@@ -272,21 +313,24 @@ impl<T> Mutate<T> {
     /// Any mutation, as it stands.
     #[must_use]
     pub fn mutation(mut self, column: &str, mutator: Mutator, value: impl Into<Value>) -> Self {
-        self.mutations.push(Mutation(column.into(), mutator, value.into()));
+        self.mutations
+            .push(Mutation(column.into(), mutator, value.into()));
         self
     }
 
     /// Adds elements to a set, or pairs to a map where the map lacks the key.
     #[must_use]
     pub fn insert<V: Collection>(mut self, column: Column<T, V>, value: impl Assign<V>) -> Self {
-        self.mutations.push(column.mutation(Mutator::Insert, value.assign()));
+        self.mutations
+            .push(column.mutation(Mutator::Insert, value.assign()));
         self
     }
 
     /// Removes elements of a set, or exactly these pairs of a map.
     #[must_use]
     pub fn delete<V: Collection>(mut self, column: Column<T, V>, value: impl Assign<V>) -> Self {
-        self.mutations.push(column.mutation(Mutator::Delete, value.assign()));
+        self.mutations
+            .push(column.mutation(Mutator::Delete, value.assign()));
         self
     }
 
@@ -297,13 +341,18 @@ impl<T> Mutate<T> {
         column: Column<T, BTreeMap<K, V>>,
         keys: impl IntoIterator<Item = A>,
     ) -> Self {
-        self.mutations.push(column.mutation(Mutator::Delete, Value::set(keys)));
+        self.mutations
+            .push(column.mutation(Mutator::Delete, Value::set(keys)));
         self
     }
 
     /// Sets pairs of a map, whether or not the map has the keys.
     #[must_use]
-    pub fn put<K, V>(mut self, column: Column<T, BTreeMap<K, V>>, pairs: impl Assign<BTreeMap<K, V>>) -> Self {
+    pub fn put<K, V>(
+        mut self,
+        column: Column<T, BTreeMap<K, V>>,
+        pairs: impl Assign<BTreeMap<K, V>>,
+    ) -> Self {
         let pairs = pairs.assign();
         let keys = Value::set(pairs.pairs().iter().map(|(k, _)| k.clone()));
         self.mutations.push(column.mutation(Mutator::Delete, keys));
@@ -314,7 +363,8 @@ impl<T> Mutate<T> {
     /// Adds to a number, or to each of several.
     #[must_use]
     pub fn add<V: Numeric>(mut self, column: Column<T, V>, amount: i64) -> Self {
-        self.mutations.push(column.mutation(Mutator::Add, amount.into()));
+        self.mutations
+            .push(column.mutation(Mutator::Add, amount.into()));
         self
     }
 }
@@ -353,7 +403,14 @@ impl Wait<Untyped> {
 impl<T> Wait<T> {
     fn new(table: Arc<str>, select: Where<T>, until: Until) -> Self {
         let columns = Some(vec![Arc::from("_uuid")]);
-        Self { table, select, columns, until, rows: Vec::new(), timeout: Some(Duration::ZERO) }
+        Self {
+            table,
+            select,
+            columns,
+            until,
+            rows: Vec::new(),
+            timeout: Some(Duration::ZERO),
+        }
     }
 
     fn compare(&mut self, column: &str, value: Value) {

@@ -50,7 +50,11 @@ impl ColumnSpec {
     /// The spec of column `name` declared as `V`.
     #[must_use]
     pub const fn of<V: ColumnValue>(name: &'static str) -> Self {
-        Self { name, expected: V::column_type, accepts: V::accepts }
+        Self {
+            name,
+            expected: V::column_type,
+            accepts: V::accepts,
+        }
     }
 }
 
@@ -68,7 +72,11 @@ pub fn check<T: Table>(schema: &DatabaseSchema) -> Result<(), SchemaError> {
     check_columns(schema, T::NAME, T::COLUMNS)
 }
 
-pub(crate) fn check_columns(schema: &DatabaseSchema, table: &str, specs: &[ColumnSpec]) -> Result<(), SchemaError> {
+pub(crate) fn check_columns(
+    schema: &DatabaseSchema,
+    table: &str,
+    specs: &[ColumnSpec],
+) -> Result<(), SchemaError> {
     let Some(columns) = schema.tables.get(table) else {
         return Err(SchemaError::NoTable {
             database: schema.name.as_str().into(),
@@ -126,7 +134,10 @@ impl<T, V> Column<T, V> {
     #[doc(hidden)]
     #[must_use]
     pub const fn new(name: &'static str) -> Self {
-        Self { name, types: PhantomData }
+        Self {
+            name,
+            types: PhantomData,
+        }
     }
 
     /// Its name.
@@ -203,7 +214,10 @@ pub struct Where<T> {
 
 impl<T> Clone for Where<T> {
     fn clone(&self) -> Self {
-        Self { clauses: self.clauses.clone(), table: PhantomData }
+        Self {
+            clauses: self.clauses.clone(),
+            table: PhantomData,
+        }
     }
 }
 
@@ -217,13 +231,19 @@ impl<T> Where<T> {
     /// Every row.
     #[must_use]
     pub const fn all() -> Self {
-        Self { clauses: Vec::new(), table: PhantomData }
+        Self {
+            clauses: Vec::new(),
+            table: PhantomData,
+        }
     }
 
     /// One clause, unchecked.
     #[must_use]
     pub fn clause(clause: Clause) -> Self {
-        Self { clauses: vec![clause], table: PhantomData }
+        Self {
+            clauses: vec![clause],
+            table: PhantomData,
+        }
     }
 
     /// A comparison with a column named at run time.

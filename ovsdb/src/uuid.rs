@@ -107,7 +107,8 @@ impl<'de> Deserialize<'de> for Uuid {
                 f.write_str("a uuid of 36 characters")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Uuid, E> {
-                text.parse().map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
+                text.parse()
+                    .map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
             }
         }
         deserializer.deserialize_str(Visitor)
@@ -125,7 +126,12 @@ mod tests {
         let uuid: Uuid = text.parse().unwrap();
         assert_eq!(uuid.to_string(), text);
         assert_eq!(text.to_uppercase().parse::<Uuid>().unwrap(), uuid);
-        for bad in ["", "36bef046", "36bef0467da7-43a5-905a-c17899216fcb-", "36bef046-7da7-43a5-905a-c17899216fcg"] {
+        for bad in [
+            "",
+            "36bef046",
+            "36bef0467da7-43a5-905a-c17899216fcb-",
+            "36bef046-7da7-43a5-905a-c17899216fcg",
+        ] {
             assert_eq!(bad.parse::<Uuid>(), Err(ParseUuidError), "{bad}");
         }
     }

@@ -231,7 +231,9 @@ impl fmt::Debug for Set {
 }
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.iter().map(|(k, v)| (k, v))).finish()
+        f.debug_map()
+            .entries(self.0.iter().map(|(k, v)| (k, v)))
+            .finish()
     }
 }
 
@@ -275,7 +277,10 @@ impl Value {
     /// A map; sorted here, of equal keys the last wins.
     #[must_use]
     pub fn map<K: Into<Atom>, V: Into<Atom>>(pairs: impl IntoIterator<Item = (K, V)>) -> Self {
-        let mut pairs: Vec<(Atom, Atom)> = pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect();
+        let mut pairs: Vec<(Atom, Atom)> = pairs
+            .into_iter()
+            .map(|(k, v)| (k.into(), v.into()))
+            .collect();
         pairs.reverse();
         pairs.sort_by(|a, b| a.0.cmp(&b.0));
         pairs.dedup_by(|a, b| a.0 == b.0);
@@ -478,7 +483,9 @@ macro_rules! visit_scalars {
             }))
         }
         fn visit_f64<E: de::Error>(self, v: f64) -> Result<Self::Value, E> {
-            Real::new(v).map(|r| $wrap(Atom::Real(r))).ok_or_else(|| E::custom("a real must be finite"))
+            Real::new(v)
+                .map(|r| $wrap(Atom::Real(r)))
+                .ok_or_else(|| E::custom("a real must be finite"))
         }
         fn visit_bool<E: de::Error>(self, v: bool) -> Result<Self::Value, E> {
             Ok($wrap(Atom::Boolean(v)))
@@ -498,7 +505,10 @@ enum Tag {
     Map,
 }
 
-fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(seq: &mut A, what: &'static str) -> Result<T, A::Error> {
+fn next<'de, T: Deserialize<'de>, A: SeqAccess<'de>>(
+    seq: &mut A,
+    what: &'static str,
+) -> Result<T, A::Error> {
     seq.next_element()?.ok_or_else(|| de::Error::custom(what))
 }
 
@@ -511,7 +521,9 @@ fn end<'de, A: SeqAccess<'de>>(seq: &mut A) -> Result<(), A::Error> {
 
 fn named<E: de::Error>(name: &str) -> Result<Arc<str>, E> {
     let mut chars = name.chars();
-    let first = chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
+    let first = chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_');
     if first && chars.all(|c| c.is_ascii_alphanumeric() || c == '_') {
         Ok(name.into())
     } else {
@@ -532,10 +544,15 @@ impl<'de> Deserialize<'de> for Atom {
                 let atom = match next(&mut seq, "an atom is not an empty array")? {
                     Tag::Uuid => Atom::Uuid(next(&mut seq, "\"uuid\" has no value")?),
                     Tag::NamedUuid => {
-                        let name: std::borrow::Cow<'_, str> = next(&mut seq, "\"named-uuid\" has no value")?;
+                        let name: std::borrow::Cow<'_, str> =
+                            next(&mut seq, "\"named-uuid\" has no value")?;
                         Atom::NamedUuid(named(&name)?)
                     }
-                    Tag::Set | Tag::Map => return Err(de::Error::custom("a set or map cannot stand inside another")),
+                    Tag::Set | Tag::Map => {
+                        return Err(de::Error::custom(
+                            "a set or map cannot stand inside another",
+                        ));
+                    }
                 };
                 end(&mut seq)?;
                 Ok(atom)
@@ -545,10 +562,17 @@ impl<'de> Deserialize<'de> for Atom {
     }
 }
 
-fn distinct<T: Ord, E: de::Error>(items: &mut [T], same: fn(&T, &T) -> bool, what: &'static str) -> Result<(), E> {
+fn distinct<T: Ord, E: de::Error>(
+    items: &mut [T],
+    same: fn(&T, &T) -> bool,
+    what: &'static str,
+) -> Result<(), E> {
     // The server sends them sorted; sorting what is sorted is one pass.
     items.sort();
-    if items.windows(2).any(|pair| matches!(pair, [a, b] if same(a, b))) {
+    if items
+        .windows(2)
+        .any(|pair| matches!(pair, [a, b] if same(a, b)))
+    {
         return Err(E::custom(what));
     }
     Ok(())
@@ -567,7 +591,8 @@ impl<'de> Deserialize<'de> for Value {
                 let value = match next(&mut seq, "a value is not an empty array")? {
                     Tag::Uuid => Value::Atom(Atom::Uuid(next(&mut seq, "\"uuid\" has no value")?)),
                     Tag::NamedUuid => {
-                        let name: std::borrow::Cow<'_, str> = next(&mut seq, "\"named-uuid\" has no value")?;
+                        let name: std::borrow::Cow<'_, str> =
+                            next(&mut seq, "\"named-uuid\" has no value")?;
                         Value::Atom(Atom::NamedUuid(named(&name)?))
                     }
                     Tag::Set => {
@@ -614,8 +639,14 @@ mod tests {
             (r#"["set",[]]"#, Value::empty_set()),
             (r#"["set",[1,2]]"#, Value::set([2, 1, 2])),
             (r#"["map",[]]"#, Value::empty_map()),
-            (r#"["map",[["a","1"],["b","2"]]]"#, Value::map([("b", "2"), ("a", "0"), ("a", "1")])),
-            (r#"["named-uuid","row1"]"#, Value::Atom(Atom::NamedUuid("row1".into()))),
+            (
+                r#"["map",[["a","1"],["b","2"]]]"#,
+                Value::map([("b", "2"), ("a", "0"), ("a", "1")]),
+            ),
+            (
+                r#"["named-uuid","row1"]"#,
+                Value::Atom(Atom::NamedUuid("row1".into())),
+            ),
         ] {
             assert_eq!(parse(text).unwrap(), value, "{text}");
             assert_eq!(value.to_string(), text);

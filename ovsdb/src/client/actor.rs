@@ -53,21 +53,32 @@ impl Actor {
 
     /// Runs until the last handle is gone.
     pub(super) async fn run(mut self, mut dead: oneshot::Receiver<()>) {
-        let mut backoff = Backoff::new(self.options.backoff_min, self.options.backoff_max, self.remotes.len());
+        let mut backoff = Backoff::new(
+            self.options.backoff_min,
+            self.options.backoff_max,
+            self.remotes.len(),
+        );
         #[cfg(feature = "tls")]
-        let connector = Connector { tls: self.options.tls.clone() };
+        let connector = Connector {
+            tls: self.options.tls.clone(),
+        };
         #[cfg(not(feature = "tls"))]
         let connector = Connector::default();
         let mut turn = 0;
         loop {
             let Some(remote) = self.remotes.get(turn % self.remotes.len().max(1)).cloned() else {
                 self.disconnected("no remote was given".into());
-                if self.idle(std::future::pending::<()>(), &mut dead).await.is_none() {
+                if self
+                    .idle(std::future::pending::<()>(), &mut dead)
+                    .await
+                    .is_none()
+                {
                     return;
                 }
                 continue;
             };
-            let attempt = tokio::time::timeout(self.options.connect_timeout, connector.connect(&remote));
+            let attempt =
+                tokio::time::timeout(self.options.connect_timeout, connector.connect(&remote));
             let target = remote.clone();
             let connecting = async move {
                 match attempt.await {
@@ -76,22 +87,27 @@ impl Actor {
                     Err(_) => Err(format!("{target}: no connection in time")),
                 }
             };
-            let Some(connected) = self.idle(connecting, &mut dead).await else { return };
+            let Some(connected) = self.idle(connecting, &mut dead).await else {
+                return;
+            };
             match connected {
                 Ok(stream) => {
                     self.generation += 1;
                     let generation = self.generation;
                     tracing::info!(%remote, generation, "connected to ovsdb");
-                    self.state.send_replace(State::Connected { generation, remote: remote.clone() });
+                    self.state.send_replace(State::Connected {
+                        generation,
+                        remote: remote.clone(),
+                    });
                     let began = Instant::now();
-                    let end = Session::new(&mut self, generation).run(stream, &mut dead).await;
+                    let end = Session::new(&mut self, generation)
+                        .run(stream, &mut dead)
+                        .await;
                     for replica in self.replicas.values_mut() {
                         replica.lost();
                     }
                     for lock in self.locks.values() {
-                        if *lock.state.borrow() != LockState::Stolen {
-                            lock.set(LockState::Waiting);
-                        }
+                        lock.set(LockState::Waiting);
                     }
                     match end {
                         End::Shutdown => return,
@@ -111,18 +127,27 @@ impl Actor {
                 }
             }
             let pause = backoff.next();
-            if self.idle(tokio::time::sleep(pause), &mut dead).await.is_none() {
+            if self
+                .idle(tokio::time::sleep(pause), &mut dead)
+                .await
+                .is_none()
+            {
                 return;
             }
         }
     }
 
     fn disconnected(&self, error: Arc<str>) {
-        self.state.send_replace(State::Disconnected { error: Some(error) });
+        self.state
+            .send_replace(State::Disconnected { error: Some(error) });
     }
 
     /// Waits for something while there is no connection; `None` once the last handle is gone.
-    async fn idle<T>(&mut self, until: impl Future<Output = T>, dead: &mut oneshot::Receiver<()>) -> Option<T> {
+    async fn idle<T>(
+        &mut self,
+        until: impl Future<Output = T>,
+        dead: &mut oneshot::Receiver<()>,
+    ) -> Option<T> {
         tokio::pin!(until);
         loop {
             let room = self.room();
@@ -165,25 +190,46 @@ impl Actor {
                     if let Some(call) = self.backlog.remove(at)
                         && !forget
                     {
-                        let canceled = RpcError { error: "canceled".into(), details: "before it was sent".into() };
+                        let canceled = RpcError {
+                            error: "canceled".into(),
+                            details: "before it was sent".into(),
+                        };
                         let _ = call.answer.send(Err(Error::Rpc(canceled)));
                     }
                     return Todo::Nothing;
                 }
                 Todo::Cancel { id, forget }
             }
-            Command::Replica { id, spec, publisher } => {
-                self.replicas.insert(id, ReplicaCore::new(id, spec, publisher));
+            Command::Replica {
+                id,
+                spec,
+                publisher,
+            } => {
+                self.replicas
+                    .insert(id, ReplicaCore::new(id, spec, publisher));
                 Todo::Start(id)
             }
-            Command::DropReplica { id } => {
-                self.replicas.remove(&id).map_or(Todo::Nothing, |core| Todo::Stop(Box::new(core)))
-            }
-            Command::Condition { id, table, any, done } => match self.replicas.get_mut(&id) {
-                Some(replica) => replica.set_condition(table, any, done).map_or(Todo::Nothing, Todo::Request),
+            Command::DropReplica { id } => self
+                .replicas
+                .remove(&id)
+                .map_or(Todo::Nothing, |core| Todo::Stop(Box::new(core))),
+            Command::Condition {
+                id,
+                table,
+                any,
+                done,
+            } => match self.replicas.get_mut(&id) {
+                Some(replica) => replica
+                    .set_condition(table, any, done)
+                    .map_or(Todo::Nothing, Todo::Request),
                 None => Todo::Nothing,
             },
-            Command::Lock { name, steal, slot, accepted } => {
+            Command::Lock {
+                name,
+                steal,
+                slot,
+                accepted,
+            } => {
                 if self.locks.contains_key(&name) {
                     let _ = accepted.send(false);
                     return Todo::Nothing;

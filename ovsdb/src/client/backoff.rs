@@ -21,7 +21,14 @@ impl Backoff {
     pub(crate) fn new(min: Duration, max: Duration, remotes: usize) -> Self {
         let min = min.max(Duration::from_millis(1));
         let remotes = u32::try_from(remotes).unwrap_or(u32::MAX).max(1);
-        Self { min, max: max.max(min), failures: 0, remotes, random: RandomState::new(), drawn: 0 }
+        Self {
+            min,
+            max: max.max(min),
+            failures: 0,
+            remotes,
+            random: RandomState::new(),
+            drawn: 0,
+        }
     }
 
     /// A connection ended that had lasted so long.
@@ -35,7 +42,10 @@ impl Backoff {
     pub(crate) fn next(&mut self) -> Duration {
         let round = self.failures / self.remotes;
         self.failures = self.failures.saturating_add(1);
-        let full = self.min.saturating_mul(1_u32.checked_shl(round.min(16)).unwrap_or(u32::MAX)).min(self.max);
+        let full = self
+            .min
+            .saturating_mul(1_u32.checked_shl(round.min(16)).unwrap_or(u32::MAX))
+            .min(self.max);
         // Half of it for sure, half by lot, so that clients of one server do not come all at once.
         self.drawn += 1;
         let lot = self.random.hash_one(self.drawn) % 1024;
@@ -53,7 +63,10 @@ mod tests {
         let mut backoff = Backoff::new(ms(100), ms(1000), 2);
         for full in [100, 100, 200, 200, 400, 400, 800, 800, 1000, 1000, 1000] {
             let pause = backoff.next();
-            assert!(pause >= ms(full / 2) && pause <= ms(full), "{pause:?} of {full}");
+            assert!(
+                pause >= ms(full / 2) && pause <= ms(full),
+                "{pause:?} of {full}"
+            );
         }
         backoff.lasted(ms(10));
         assert!(backoff.next() >= ms(500));

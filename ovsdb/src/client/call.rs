@@ -25,12 +25,33 @@ pub(crate) type Answer = Result<Raw, Error>;
 pub(crate) enum Command {
     Call(Outgoing),
     /// The caller lost interest (`forget`), or wants the server to give up.
-    Cancel { id: u64, forget: bool },
-    Replica { id: u64, spec: Spec, publisher: Publisher },
-    DropReplica { id: u64 },
-    Condition { id: u64, table: Arc<str>, any: Vec<Clause>, done: oneshot::Sender<Result<(), Error>> },
-    Lock { name: Arc<str>, steal: bool, slot: LockSlot, accepted: oneshot::Sender<bool> },
-    Unlock { name: Arc<str> },
+    Cancel {
+        id: u64,
+        forget: bool,
+    },
+    Replica {
+        id: u64,
+        spec: Spec,
+        publisher: Publisher,
+    },
+    DropReplica {
+        id: u64,
+    },
+    Condition {
+        id: u64,
+        table: Arc<str>,
+        any: Vec<Clause>,
+        done: oneshot::Sender<Result<(), Error>>,
+    },
+    Lock {
+        name: Arc<str>,
+        steal: bool,
+        slot: LockSlot,
+        accepted: oneshot::Sender<bool>,
+    },
+    Unlock {
+        name: Arc<str>,
+    },
 }
 
 /// A request on its way to the actor.
@@ -52,12 +73,17 @@ const GIVEN_UP: u64 = u64::MAX;
 impl Ticket {
     /// For the actor, before it sends: false if the caller has given up.
     pub(crate) fn send(&self, generation: u64) -> bool {
-        self.0.compare_exchange(WAITING, generation, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        self.0
+            .compare_exchange(WAITING, generation, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
     }
 
     /// For the caller: gives up. `Err` has the connection on which the request has left already.
     fn give_up(&self) -> Result<(), u64> {
-        match self.0.compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .0
+            .compare_exchange(WAITING, GIVEN_UP, Ordering::AcqRel, Ordering::Acquire)
+        {
             Ok(_) | Err(GIVEN_UP) => Ok(()),
             Err(generation) => Err(generation),
         }
@@ -85,9 +111,22 @@ impl Call {
         let id = client.next_id();
         let ticket = Arc::new(Ticket::default());
         let (answer, receiver) = oneshot::channel();
-        let outgoing = Outgoing { id, method, params, ticket: ticket.clone(), answer };
+        let outgoing = Outgoing {
+            id,
+            method,
+            params,
+            ticket: ticket.clone(),
+            answer,
+        };
         client.send(Command::Call(outgoing), deadline).await?;
-        Ok(Self { client: client.clone(), id, ticket, answer: Some(receiver), deadline, timeout })
+        Ok(Self {
+            client: client.clone(),
+            id,
+            ticket,
+            answer: Some(receiver),
+            deadline,
+            timeout,
+        })
     }
 
     pub(crate) async fn finish(mut self) -> Answer {
@@ -105,7 +144,10 @@ impl Call {
                 self.answer = None;
                 Err(match self.ticket.give_up() {
                     Ok(()) => Error::Disconnected("the client has ended".into()),
-                    Err(generation) => Error::Unknown { generation, reason: "the client has ended".into() },
+                    Err(generation) => Error::Unknown {
+                        generation,
+                        reason: "the client has ended".into(),
+                    },
                 })
             }
             Err(_) => Err(match self.ticket.give_up() {
@@ -115,22 +157,29 @@ impl Call {
                     }
                     other => other,
                 },
-                Err(generation) => {
-                    Error::Unknown { generation, reason: format!("no answer within {:?}", self.timeout).into() }
-                }
+                Err(generation) => Error::Unknown {
+                    generation,
+                    reason: format!("no answer within {:?}", self.timeout).into(),
+                },
             }),
         }
     }
 
     fn cancel(&self) {
-        self.client.send_late(Command::Cancel { id: self.id, forget: false });
+        self.client.send_late(Command::Cancel {
+            id: self.id,
+            forget: false,
+        });
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
         if self.answer.is_some() && self.ticket.give_up().is_err() {
-            self.client.send_late(Command::Cancel { id: self.id, forget: true });
+            self.client.send_late(Command::Cancel {
+                id: self.id,
+                forget: true,
+            });
         }
     }
 }
@@ -144,7 +193,9 @@ pub struct PendingTransaction {
 
 impl std::fmt::Debug for PendingTransaction {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("PendingTransaction").field("operations", &self.operations).finish_non_exhaustive()
+        f.debug_struct("PendingTransaction")
+            .field("operations", &self.operations)
+            .finish_non_exhaustive()
     }
 }
 

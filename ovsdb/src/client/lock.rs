@@ -21,7 +21,7 @@ pub enum LockState {
         /// The connection.
         generation: u64,
     },
-    /// Someone else stole it. It is not asked for again.
+    /// Someone else stole it. It comes back when they give it back.
     Stolen,
 }
 
@@ -34,7 +34,8 @@ pub(crate) struct LockSlot {
 
 impl LockSlot {
     pub(crate) fn set(&self, state: LockState) {
-        self.state.send_if_modified(|now| std::mem::replace(now, state) != state);
+        self.state
+            .send_if_modified(|now| std::mem::replace(now, state) != state);
     }
 }
 
@@ -55,11 +56,30 @@ impl Lock {
         let name: Arc<str> = name.into();
         let (sender, state) = watch::channel(LockState::Waiting);
         let (accepted, answer) = oneshot::channel();
-        let slot = LockSlot { state: sender, steal };
-        client.send(Command::Lock { name: name.clone(), steal, slot, accepted }, deadline).await?;
+        let slot = LockSlot {
+            state: sender,
+            steal,
+        };
+        client
+            .send(
+                Command::Lock {
+                    name: name.clone(),
+                    steal,
+                    slot,
+                    accepted,
+                },
+                deadline,
+            )
+            .await?;
         match tokio::time::timeout_at(deadline, answer).await {
-            Ok(Ok(true)) => Ok(Self { client: client.clone(), name, state }),
-            Ok(Ok(false)) => Err(Error::Invalid(format!("lock {name} is asked for already").into())),
+            Ok(Ok(true)) => Ok(Self {
+                client: client.clone(),
+                name,
+                state,
+            }),
+            Ok(Ok(false)) => Err(Error::Invalid(
+                format!("lock {name} is asked for already").into(),
+            )),
             _ => Err(client.timed_out(client.options().request_timeout)),
         }
     }
@@ -79,6 +99,8 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        self.client.send_late(Command::Unlock { name: self.name.clone() });
+        self.client.send_late(Command::Unlock {
+            name: self.name.clone(),
+        });
     }
 }

@@ -34,9 +34,18 @@ pub(super) struct Request {
 /// Which answer a replica waits for. Answers to an earlier `serial` are stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    Schema { replica: u64, serial: u64 },
-    Monitor { replica: u64, serial: u64 },
-    Condition { replica: u64, serial: u64 },
+    Schema {
+        replica: u64,
+        serial: u64,
+    },
+    Monitor {
+        replica: u64,
+        serial: u64,
+    },
+    Condition {
+        replica: u64,
+        serial: u64,
+    },
     /// Nobody does.
     Ignore,
 }
@@ -88,7 +97,9 @@ impl ReplicaCore {
 
     /// The plan of this monitor, if it is ours and its first state is here.
     pub(super) fn plan_of(&self, monitor: &str) -> Option<&Plan> {
-        self.monitor.as_deref().filter(|own| *own == monitor && self.synced)?;
+        self.monitor
+            .as_deref()
+            .filter(|own| *own == monitor && self.synced)?;
         self.plan.as_deref()
     }
 
@@ -107,8 +118,15 @@ impl ReplicaCore {
         if !matches!(*self.publisher.status.borrow(), Status::Pending) {
             self.publisher.status.send_replace(Status::Pending);
         }
-        let step = Step::Schema { replica: self.id, serial: self.serial };
-        Request { method: "get_schema", params: to_json(&(&*self.spec.database,)), step }
+        let step = Step::Schema {
+            replica: self.id,
+            serial: self.serial,
+        };
+        Request {
+            method: "get_schema",
+            params: to_json(&(&*self.spec.database,)),
+            step,
+        }
     }
 
     /// The connection is gone. What was shown stays.
@@ -128,7 +146,11 @@ impl ReplicaCore {
     pub(super) fn resync(&mut self) -> Vec<Request> {
         let mut requests = Vec::new();
         if let Some(monitor) = self.monitor.take() {
-            requests.push(Request { method: "monitor_cancel", params: to_json(&(monitor,)), step: Step::Ignore });
+            requests.push(Request {
+                method: "monitor_cancel",
+                params: to_json(&(monitor,)),
+                step: Step::Ignore,
+            });
         }
         self.txn = Uuid::NIL;
         self.unconfirmed = 0;
@@ -145,7 +167,11 @@ impl ReplicaCore {
         self.publisher.status.send_replace(Status::Refused(error));
     }
 
-    pub(super) fn schema_arrived(&mut self, serial: u64, answer: Result<&[u8], RpcError>) -> Option<Request> {
+    pub(super) fn schema_arrived(
+        &mut self,
+        serial: u64,
+        answer: Result<&[u8], RpcError>,
+    ) -> Option<Request> {
         if serial != self.serial {
             return None;
         }
@@ -172,7 +198,9 @@ impl ReplicaCore {
             Err(error) => {
                 tracing::error!(%error, "the server's schema does not fit");
                 self.refused = true;
-                self.publisher.status.send_replace(Status::Incompatible(error));
+                self.publisher
+                    .status
+                    .send_replace(Status::Incompatible(error));
                 None
             }
         }
@@ -186,37 +214,64 @@ impl ReplicaCore {
             condition: Option<&'a [Clause]>,
         }
         let plan = self.plan.clone()?;
-        let conditional = self.spec.tables.values().any(|table| !table.condition.is_empty());
+        let conditional = self
+            .spec
+            .tables
+            .values()
+            .any(|table| !table.condition.is_empty());
         if self.method == MonitorMethod::Monitor && conditional {
-            self.refuse(Error::Invalid("the server cannot monitor under a condition".into()));
+            self.refuse(Error::Invalid(
+                "the server cannot monitor under a condition".into(),
+            ));
             return None;
         }
         let monitor = format!("{}.{}.{}", self.generation, self.id, self.serial);
         let mut requests = BTreeMap::new();
         for (name, layout) in plan.iter() {
             let columns = layout.columns.iter().map(|column| &*column.name).collect();
-            let condition = self.spec.tables.get(name).map(|t| &*t.condition).filter(|c| !c.is_empty());
+            let condition = self
+                .spec
+                .tables
+                .get(name)
+                .map(|t| &*t.condition)
+                .filter(|c| !c.is_empty());
             requests.insert(&**name, [Monitored { columns, condition }]);
         }
         let database = &*self.spec.database;
         let (method, params) = match self.method {
             MonitorMethod::Monitor => ("monitor", to_json(&(database, &monitor, &requests))),
-            MonitorMethod::MonitorCond => ("monitor_cond", to_json(&(database, &monitor, &requests))),
-            MonitorMethod::MonitorCondSince => {
-                ("monitor_cond_since", to_json(&(database, &monitor, &requests, self.txn)))
+            MonitorMethod::MonitorCond => {
+                ("monitor_cond", to_json(&(database, &monitor, &requests)))
             }
+            MonitorMethod::MonitorCondSince => (
+                "monitor_cond_since",
+                to_json(&(database, &monitor, &requests, self.txn)),
+            ),
         };
         self.monitor = Some(monitor);
-        Some(Request { method, params, step: Step::Monitor { replica: self.id, serial: self.serial } })
+        Some(Request {
+            method,
+            params,
+            step: Step::Monitor {
+                replica: self.id,
+                serial: self.serial,
+            },
+        })
     }
 
-    pub(super) fn monitor_arrived(&mut self, serial: u64, answer: Result<&[u8], RpcError>) -> Option<Request> {
+    pub(super) fn monitor_arrived(
+        &mut self,
+        serial: u64,
+        answer: Result<&[u8], RpcError>,
+    ) -> Option<Request> {
         if serial != self.serial {
             return None;
         }
         let json = match answer {
             Ok(json) => json,
-            Err(error) if &*error.error == "unknown method" && self.method > MonitorMethod::Monitor => {
+            Err(error)
+                if &*error.error == "unknown method" && self.method > MonitorMethod::Monitor =>
+            {
                 self.method = match self.method {
                     MonitorMethod::MonitorCondSince => MonitorMethod::MonitorCond,
                     _ => MonitorMethod::Monitor,
@@ -228,14 +283,14 @@ impl ReplicaCore {
                 return None;
             }
         };
-        let Some(plan) = self.plan.clone() else { return None };
+        let Some(plan) = self.plan.clone() else {
+            return None;
+        };
         let parsed = match self.method {
-            MonitorMethod::Monitor => {
-                update::parse_result(json, &plan, Format::V1).map(|update| (false, Uuid::NIL, update))
-            }
-            MonitorMethod::MonitorCond => {
-                update::parse_result(json, &plan, Format::V2).map(|update| (false, Uuid::NIL, update))
-            }
+            MonitorMethod::Monitor => update::parse_result(json, &plan, Format::V1)
+                .map(|update| (false, Uuid::NIL, update)),
+            MonitorMethod::MonitorCond => update::parse_result(json, &plan, Format::V2)
+                .map(|update| (false, Uuid::NIL, update)),
             MonitorMethod::MonitorCondSince => update::parse_since(json, &plan),
         };
         let (found, txn, update) = match parsed {
@@ -257,7 +312,9 @@ impl ReplicaCore {
                 self.txn = txn;
                 self.synced = true;
                 self.publish();
-                self.publisher.status.send_replace(Status::Synced { generation: self.generation });
+                self.publisher.status.send_replace(Status::Synced {
+                    generation: self.generation,
+                });
                 tracing::debug!(database = %self.spec.database, generation = self.generation, found, "replica in sync");
                 for done in self.conditions.drain(..) {
                     let _ = done.send(Ok(()));
@@ -299,9 +356,16 @@ impl ReplicaCore {
     }
 
     /// Changes the condition of a table.
-    pub(super) fn set_condition(&mut self, table: Arc<str>, any: Vec<Clause>, done: Done) -> Option<Request> {
+    pub(super) fn set_condition(
+        &mut self,
+        table: Arc<str>,
+        any: Vec<Clause>,
+        done: Done,
+    ) -> Option<Request> {
         let Some(spec) = self.spec.tables.get_mut(&table) else {
-            let _ = done.send(Err(Error::Invalid(format!("the replica does not name table {table}").into())));
+            let _ = done.send(Err(Error::Invalid(
+                format!("the replica does not name table {table}").into(),
+            )));
             return None;
         };
         spec.condition = any;
@@ -309,21 +373,38 @@ impl ReplicaCore {
             // The next monitor request carries it; one already on its way does not.
             self.txn = Uuid::NIL;
             self.conditions.push(done);
-            return if self.monitor.is_some() { self.resync().pop() } else { None };
+            return if self.monitor.is_some() {
+                self.resync().pop()
+            } else {
+                None
+            };
         }
         let monitor = self.monitor.as_deref()?;
         if self.method == MonitorMethod::Monitor {
-            let _ = done.send(Err(Error::Invalid("the server cannot monitor under a condition".into())));
+            let _ = done.send(Err(Error::Invalid(
+                "the server cannot monitor under a condition".into(),
+            )));
             return None;
         }
         let all = [Clause::Constant(true)];
-        let clauses = if spec.condition.is_empty() { &all } else { &*spec.condition };
+        let clauses = if spec.condition.is_empty() {
+            &all
+        } else {
+            &*spec.condition
+        };
         let requests = BTreeMap::from([(&*table, [BTreeMap::from([("where", clauses)])])]);
         let params = to_json(&(monitor, monitor, &requests));
         self.conditions.push(done);
         self.unconfirmed += 1;
-        let step = Step::Condition { replica: self.id, serial: self.serial };
-        Some(Request { method: "monitor_cond_change", params, step })
+        let step = Step::Condition {
+            replica: self.id,
+            serial: self.serial,
+        };
+        Some(Request {
+            method: "monitor_cond_change",
+            params,
+            step,
+        })
     }
 
     pub(super) fn condition_arrived(&mut self, serial: u64, answer: Result<&[u8], RpcError>) {
@@ -334,6 +415,9 @@ impl ReplicaCore {
         if self.conditions.is_empty() {
             return;
         }
-        let _ = self.conditions.remove(0).send(answer.map(drop).map_err(Error::from));
+        let _ = self
+            .conditions
+            .remove(0)
+            .send(answer.map(drop).map_err(Error::from));
     }
 }

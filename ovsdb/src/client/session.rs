@@ -16,11 +16,11 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::client::Answered;
 use crate::client::actor::{Actor, Todo};
 use crate::client::call::{Command, Outgoing};
 use crate::client::lock::LockState;
 use crate::client::monitors::{Request, Step};
-use crate::client::Answered;
 use crate::error::{Error, RpcError};
 use crate::framing::{Envelope, Scanner};
 use crate::replica::update::{self, Format};
@@ -46,7 +46,10 @@ pub(super) enum End {
 
 enum Waiter {
     /// Sent as the bytes from `start` on.
-    Caller { answer: Answered, start: u64 },
+    Caller {
+        answer: Answered,
+        start: u64,
+    },
     Replica(Step),
     Lock(Arc<str>),
     Probe,
@@ -82,7 +85,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    pub(super) async fn run(mut self, stream: Box<dyn Stream>, dead: &mut oneshot::Receiver<()>) -> End {
+    pub(super) async fn run(
+        mut self,
+        stream: Box<dyn Stream>,
+        dead: &mut oneshot::Receiver<()>,
+    ) -> End {
         self.begin();
         let end = self.exchange(stream, dead).await;
         let reason: Arc<str> = match &end {
@@ -95,7 +102,10 @@ impl<'a> Session<'a> {
                 let _ = answer.send(Err(if start >= self.written {
                     Error::Disconnected(reason.clone())
                 } else {
-                    Error::Unknown { generation: self.generation, reason: reason.clone() }
+                    Error::Unknown {
+                        generation: self.generation,
+                        reason: reason.clone(),
+                    }
                 }));
             }
         }
@@ -105,16 +115,18 @@ impl<'a> Session<'a> {
     /// What every connection starts with.
     fn begin(&mut self) {
         // Without it the server hangs up when a database comes, goes or changes its schema.
-        self.request("set_db_change_aware", b"[true]", Waiter::Replica(Step::Ignore));
+        self.request(
+            "set_db_change_aware",
+            b"[true]",
+            Waiter::Replica(Step::Ignore),
+        );
         let ids: Vec<u64> = self.actor.replicas.keys().copied().collect();
         for id in ids {
             self.start_replica(id);
         }
         let mut locks = Vec::new();
         for (name, slot) in &mut self.actor.locks {
-            if *slot.state.borrow() != LockState::Stolen {
-                locks.push((name.clone(), std::mem::take(&mut slot.steal)));
-            }
+            locks.push((name.clone(), std::mem::take(&mut slot.steal)));
         }
         for (name, steal) in locks {
             self.ask_lock(name, steal);
@@ -173,7 +185,11 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn take_documents(&mut self, input: &mut BytesMut, scanner: &mut Scanner) -> Result<(), Arc<str>> {
+    fn take_documents(
+        &mut self,
+        input: &mut BytesMut,
+        scanner: &mut Scanner,
+    ) -> Result<(), Arc<str>> {
         let mut large = false;
         while let Some(envelope) = scanner.scan(input).map_err(|error| error.to_string())? {
             large |= envelope.end > READ_BUFFER;
@@ -205,7 +221,11 @@ impl<'a> Session<'a> {
     }
 
     fn send(&mut self, request: Request) {
-        self.request(request.method, &request.params, Waiter::Replica(request.step));
+        self.request(
+            request.method,
+            &request.params,
+            Waiter::Replica(request.step),
+        );
     }
 
     fn call(&mut self, call: Outgoing) {
@@ -213,7 +233,13 @@ impl<'a> Session<'a> {
             return;
         }
         let start = self.append(|out| rpc::write_request(out, call.id, call.method, &call.params));
-        self.waiting.insert(call.id, Waiter::Caller { answer: call.answer, start });
+        self.waiting.insert(
+            call.id,
+            Waiter::Caller {
+                answer: call.answer,
+                start,
+            },
+        );
     }
 
     fn command(&mut self, command: Command) {
@@ -244,7 +270,11 @@ impl<'a> Session<'a> {
                 }
                 self.ask_lock(name, steal);
             }
-            Todo::Unlock { name } => self.request("unlock", &to_json(&(&*name,)), Waiter::Replica(Step::Ignore)),
+            Todo::Unlock { name } => self.request(
+                "unlock",
+                &to_json(&(&*name,)),
+                Waiter::Replica(Step::Ignore),
+            ),
         }
     }
 
@@ -261,7 +291,13 @@ impl<'a> Session<'a> {
     }
 
     fn retry_refused(&mut self) {
-        let ids: Vec<u64> = self.actor.replicas.iter().filter(|(_, r)| r.refused).map(|(id, _)| *id).collect();
+        let ids: Vec<u64> = self
+            .actor
+            .replicas
+            .iter()
+            .filter(|(_, r)| r.refused)
+            .map(|(id, _)| *id)
+            .collect();
         for id in ids {
             self.start_replica(id);
         }
@@ -269,7 +305,8 @@ impl<'a> Session<'a> {
 
     fn probe_at(&self) -> Option<Instant> {
         let interval = self.actor.options.probe_interval;
-        (!interval.is_zero()).then(|| self.heard + if self.probing { interval * 2 } else { interval })
+        (!interval.is_zero())
+            .then(|| self.heard + if self.probing { interval * 2 } else { interval })
     }
 
     fn probe(&mut self) -> Result<(), Arc<str>> {
@@ -305,20 +342,33 @@ impl<'a> Session<'a> {
     }
 
     fn answered(&mut self, id: &[u8], outcome: Result<Bytes, Bytes>) {
-        let waiter = serde_json::from_slice::<u64>(id).ok().and_then(|id| self.waiting.remove(&id));
+        let waiter = serde_json::from_slice::<u64>(id)
+            .ok()
+            .and_then(|id| self.waiting.remove(&id));
         let outcome = outcome.map_err(|error| RpcError::from_json(&error));
         match waiter {
             Some(Waiter::Caller { answer, .. }) => {
-                let _ = answer.send(outcome.map(|result| (result, self.generation)).map_err(Error::from));
+                let _ = answer.send(
+                    outcome
+                        .map(|result| (result, self.generation))
+                        .map_err(Error::from),
+                );
             }
-            Some(Waiter::Replica(step)) => self.step(step, outcome.as_deref().map_err(Clone::clone)),
+            Some(Waiter::Replica(step)) => {
+                self.step(step, outcome.as_deref().map_err(Clone::clone))
+            }
             Some(Waiter::Lock(name)) => {
                 #[derive(serde::Deserialize)]
                 struct Locked {
                     locked: bool,
                 }
                 match outcome.as_deref().map(serde_json::from_slice) {
-                    Ok(Ok(Locked { locked: true })) => self.lock_is(&name, LockState::Held { generation: self.generation }),
+                    Ok(Ok(Locked { locked: true })) => self.lock_is(
+                        &name,
+                        LockState::Held {
+                            generation: self.generation,
+                        },
+                    ),
                     Ok(_) => {}
                     Err(error) => tracing::warn!(lock = %name, %error, "the server refused a lock"),
                 }
@@ -329,11 +379,15 @@ impl<'a> Session<'a> {
     }
 
     fn step(&mut self, step: Step, answer: Result<&[u8], RpcError>) {
-        let (Step::Schema { replica, .. } | Step::Monitor { replica, .. } | Step::Condition { replica, .. }) = step
+        let (Step::Schema { replica, .. }
+        | Step::Monitor { replica, .. }
+        | Step::Condition { replica, .. }) = step
         else {
             return;
         };
-        let Some(core) = self.actor.replicas.get_mut(&replica) else { return };
+        let Some(core) = self.actor.replicas.get_mut(&replica) else {
+            return;
+        };
         let request = match step {
             Step::Schema { serial, .. } => core.schema_arrived(serial, answer),
             Step::Monitor { serial, .. } => core.monitor_arrived(serial, answer),
@@ -352,14 +406,24 @@ impl<'a> Session<'a> {
     }
 
     fn notified(&mut self, method: &str, params: &[u8]) -> Result<(), Arc<str>> {
-        let first = || serde_json::from_slice::<Vec<String>>(params).unwrap_or_default().into_iter().next();
+        let first = || {
+            serde_json::from_slice::<Vec<String>>(params)
+                .unwrap_or_default()
+                .into_iter()
+                .next()
+        };
         match method {
             "update" => self.update(params, Format::V1, false),
             "update2" => self.update(params, Format::V2, false),
             "update3" => self.update(params, Format::V2, true),
             "locked" => {
                 if let Some(name) = first() {
-                    self.lock_is(&name, LockState::Held { generation: self.generation });
+                    self.lock_is(
+                        &name,
+                        LockState::Held {
+                            generation: self.generation,
+                        },
+                    );
                 }
                 Ok(())
             }
@@ -372,13 +436,20 @@ impl<'a> Session<'a> {
             "monitor_canceled" => {
                 // The database went, or has another schema now: ask anew.
                 let id = first().unwrap_or_default();
-                let replica = self.actor.replicas.values_mut().find(|r| r.plan_of(&id).is_some());
+                let replica = self
+                    .actor
+                    .replicas
+                    .values_mut()
+                    .find(|r| r.plan_of(&id).is_some());
                 let requests = replica.map(|replica| {
                     let mut requests = replica.resync();
                     requests.drain(..requests.len().saturating_sub(1)); // the server has cancelled it itself
                     requests
                 });
-                requests.into_iter().flatten().for_each(|request| self.send(request));
+                requests
+                    .into_iter()
+                    .flatten()
+                    .for_each(|request| self.send(request));
                 Ok(())
             }
             _ => {
@@ -397,7 +468,9 @@ impl<'a> Session<'a> {
                 core.plan_of(monitor)
             })
         });
-        let Some(core) = id.get().and_then(|id| self.actor.replicas.get_mut(&id)) else { return Ok(()) };
+        let Some(core) = id.get().and_then(|id| self.actor.replicas.get_mut(&id)) else {
+            return Ok(());
+        };
         let requests = match parsed {
             Ok(Some((txn, update))) => core.updated(txn, update),
             Ok(None) => Vec::new(),
@@ -418,7 +491,10 @@ impl<'a> Session<'a> {
 }
 
 /// Writes a part of the buffer, or, when it is empty, flushes and gives 0. Cancel-safe.
-async fn write_some<W: AsyncWrite + Unpin>(writer: &mut W, out: &mut BytesMut) -> std::io::Result<usize> {
+async fn write_some<W: AsyncWrite + Unpin>(
+    writer: &mut W,
+    out: &mut BytesMut,
+) -> std::io::Result<usize> {
     if out.is_empty() {
         writer.flush().await?;
         return Ok(0);

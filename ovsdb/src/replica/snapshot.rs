@@ -33,7 +33,12 @@ pub(crate) struct Inner {
 
 impl Snapshot {
     pub(crate) fn new(tables: Tables, generation: u64, version: u64, txn: Uuid) -> Self {
-        Self(Arc::new(Inner { tables, generation, version, txn }))
+        Self(Arc::new(Inner {
+            tables,
+            generation,
+            version,
+            txn,
+        }))
     }
 
     /// The connection on which this state arrived.
@@ -60,18 +65,35 @@ impl Snapshot {
     /// # Errors
     /// The replica does not watch all declared columns of this table.
     pub fn table<T: Table>(&self) -> Result<Rows<T>, Error> {
-        let missing =
-            |what: &str| Error::Invalid(format!("the replica does not watch {what} of table {}", T::NAME).into());
-        let data = self.0.tables.get(T::NAME).ok_or_else(|| missing("any column"))?;
+        let missing = |what: &str| {
+            Error::Invalid(format!("the replica does not watch {what} of table {}", T::NAME).into())
+        };
+        let data = self
+            .0
+            .tables
+            .get(T::NAME)
+            .ok_or_else(|| missing("any column"))?;
         let mut columns = Vec::with_capacity(T::COLUMNS.len());
         for spec in T::COLUMNS {
-            let index = data.layout.index(spec.name).ok_or_else(|| missing(spec.name))?;
-            if !data.layout.columns.get(index).is_some_and(|column| (spec.accepts)(&column.ty)) {
+            let index = data
+                .layout
+                .index(spec.name)
+                .ok_or_else(|| missing(spec.name))?;
+            if !data
+                .layout
+                .columns
+                .get(index)
+                .is_some_and(|column| (spec.accepts)(&column.ty))
+            {
                 return Err(missing(&format!("{} as it is declared", spec.name)));
             }
             columns.push(index);
         }
-        Ok(Rows { data: data.clone(), columns: columns.into(), typed: PhantomData })
+        Ok(Rows {
+            data: data.clone(),
+            columns: columns.into(),
+            typed: PhantomData,
+        })
     }
 
     /// The rows of a table named at run time.
@@ -103,12 +125,22 @@ impl Snapshot {
                 rows.push(RowChange {
                     table: name.clone(),
                     uuid,
-                    before: a.map(|cells| RawRow { layout: old.layout.clone(), cells: cells.clone() }),
-                    after: b.map(|cells| RawRow { layout: new.layout.clone(), cells: cells.clone() }),
+                    before: a.map(|cells| RawRow {
+                        layout: old.layout.clone(),
+                        cells: cells.clone(),
+                    }),
+                    after: b.map(|cells| RawRow {
+                        layout: new.layout.clone(),
+                        cells: cells.clone(),
+                    }),
                 });
             });
         }
-        ChangeSet { before: before.clone(), after: self.clone(), rows }
+        ChangeSet {
+            before: before.clone(),
+            after: self.clone(),
+            rows,
+        }
     }
 }
 
@@ -132,7 +164,11 @@ pub struct Rows<T> {
 
 impl<T> Clone for Rows<T> {
     fn clone(&self) -> Self {
-        Self { data: self.data.clone(), columns: self.columns.clone(), typed: PhantomData }
+        Self {
+            data: self.data.clone(),
+            columns: self.columns.clone(),
+            typed: PhantomData,
+        }
     }
 }
 
@@ -156,7 +192,9 @@ impl<T: Table> Rows<T> {
     /// All rows, by uuid. Each is made when it is asked for.
     pub fn iter(&self) -> impl Iterator<Item = T> {
         // The layout was checked against the declaration, so that no row fails to decode.
-        self.data.iter().filter_map(|(uuid, cells)| self.decode(uuid, cells))
+        self.data
+            .iter()
+            .filter_map(|(uuid, cells)| self.decode(uuid, cells))
     }
 
     /// The row with this uuid.
@@ -166,7 +204,11 @@ impl<T: Table> Rows<T> {
     }
 
     /// The rows whose column holds exactly this; only those are made.
-    pub fn filter<V>(&self, column: Column<T, V>, value: impl Assign<V>) -> impl Iterator<Item = T> {
+    pub fn filter<V>(
+        &self,
+        column: Column<T, V>,
+        value: impl Assign<V>,
+    ) -> impl Iterator<Item = T> {
         let value = value.assign();
         let index = self.data.layout.index(column.name());
         self.data
@@ -212,7 +254,15 @@ impl<'a> RawTable<'a> {
 
     /// All rows, by uuid.
     pub fn iter(self) -> impl Iterator<Item = (Uuid, RawRow)> {
-        self.0.iter().map(|(uuid, cells)| (uuid, RawRow { layout: self.0.layout.clone(), cells: cells.clone() }))
+        self.0.iter().map(|(uuid, cells)| {
+            (
+                uuid,
+                RawRow {
+                    layout: self.0.layout.clone(),
+                    cells: cells.clone(),
+                },
+            )
+        })
     }
 }
 
@@ -232,7 +282,11 @@ impl RawRow {
 
     /// The columns with their values, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.layout.columns.iter().zip(self.cells.iter()).map(|(column, value)| (&*column.name, value))
+        self.layout
+            .columns
+            .iter()
+            .zip(self.cells.iter())
+            .map(|(column, value)| (&*column.name, value))
     }
 
     fn decode<T: Table>(&self, uuid: Uuid) -> Option<T> {
@@ -286,11 +340,20 @@ impl ChangeSet {
     /// The changes of one declared table (whose declared columns the replica must watch; rows of a
     /// table it does not are not among the changes).
     pub fn table<T: Table>(&self) -> impl Iterator<Item = Change<T>> {
-        self.rows.iter().filter(|change| *change.table == *T::NAME).map(|change| Change {
-            uuid: change.uuid,
-            before: change.before.as_ref().and_then(|row| row.decode(change.uuid)),
-            after: change.after.as_ref().and_then(|row| row.decode(change.uuid)),
-        })
+        self.rows
+            .iter()
+            .filter(|change| *change.table == *T::NAME)
+            .map(|change| Change {
+                uuid: change.uuid,
+                before: change
+                    .before
+                    .as_ref()
+                    .and_then(|row| row.decode(change.uuid)),
+                after: change
+                    .after
+                    .as_ref()
+                    .and_then(|row| row.decode(change.uuid)),
+            })
     }
 }
 
@@ -299,7 +362,8 @@ struct RawCells<'a>(&'a Layout, &'a Cells);
 
 impl Serialize for Snapshot {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let tables: BTreeMap<&str, Raw<'_>> = self.0.tables.iter().map(|(n, t)| (&**n, Raw(t))).collect();
+        let tables: BTreeMap<&str, Raw<'_>> =
+            self.0.tables.iter().map(|(n, t)| (&**n, Raw(t))).collect();
         tables.serialize(serializer)
     }
 }
@@ -316,6 +380,12 @@ impl Serialize for Raw<'_> {
 
 impl Serialize for RawCells<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.columns.iter().zip(self.1.iter()).map(|(c, v)| (&*c.name, v)))
+        serializer.collect_map(
+            self.0
+                .columns
+                .iter()
+                .zip(self.1.iter())
+                .map(|(c, v)| (&*c.name, v)),
+        )
     }
 }

@@ -42,12 +42,21 @@ pub(crate) struct LayoutColumn {
 impl Layout {
     pub(crate) fn new(table: Arc<str>, mut columns: Vec<LayoutColumn>) -> Self {
         columns.sort_by(|a, b| a.name.cmp(&b.name));
-        let defaults = columns.iter().map(|column| column.ty.default_value()).collect();
-        Self { table, columns: columns.into(), defaults }
+        let defaults = columns
+            .iter()
+            .map(|column| column.ty.default_value())
+            .collect();
+        Self {
+            table,
+            columns: columns.into(),
+            defaults,
+        }
     }
 
     pub(crate) fn index(&self, column: &str) -> Option<usize> {
-        self.columns.binary_search_by(|c| (*c.name).cmp(column)).ok()
+        self.columns
+            .binary_search_by(|c| (*c.name).cmp(column))
+            .ok()
     }
 }
 
@@ -61,7 +70,11 @@ pub(crate) struct TableData {
 
 impl TableData {
     pub(crate) fn new(layout: Arc<Layout>) -> Self {
-        Self { layout, len: 0, shards: vec![None; SHARDS].into() }
+        Self {
+            layout,
+            len: 0,
+            shards: vec![None; SHARDS].into(),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -74,14 +87,18 @@ impl TableData {
 
     pub(crate) fn insert(&mut self, uuid: Uuid, cells: Cells) {
         if let Some(shard) = self.shards.get_mut(shard_of(uuid))
-            && Arc::make_mut(shard.get_or_insert_default()).insert(uuid, cells).is_none()
+            && Arc::make_mut(shard.get_or_insert_default())
+                .insert(uuid, cells)
+                .is_none()
         {
             self.len += 1;
         }
     }
 
     pub(crate) fn remove(&mut self, uuid: Uuid) -> bool {
-        let Some(slot) = self.shards.get_mut(shard_of(uuid)) else { return false };
+        let Some(slot) = self.shards.get_mut(shard_of(uuid)) else {
+            return false;
+        };
         let Some(shard) = slot else { return false };
         if Arc::make_mut(shard).remove(&uuid).is_none() {
             return false;
@@ -95,12 +112,19 @@ impl TableData {
 
     /// The rows in the order of their uuids.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Uuid, &Cells)> {
-        self.shards.iter().flatten().flat_map(|shard| shard.iter().map(|(uuid, cells)| (*uuid, cells)))
+        self.shards
+            .iter()
+            .flatten()
+            .flat_map(|shard| shard.iter().map(|(uuid, cells)| (*uuid, cells)))
     }
 
     /// Calls `each` with every row that differs between two versions of the same table, looking
     /// only into shards that were touched.
-    pub(crate) fn diff<'a>(&'a self, newer: &'a Self, each: &mut impl FnMut(Uuid, Option<&'a Cells>, Option<&'a Cells>)) {
+    pub(crate) fn diff<'a>(
+        &'a self,
+        newer: &'a Self,
+        each: &mut impl FnMut(Uuid, Option<&'a Cells>, Option<&'a Cells>),
+    ) {
         let same_layout = self.layout == newer.layout;
         for (old, new) in self.shards.iter().zip(&newer.shards) {
             match (old, new) {
@@ -163,7 +187,10 @@ mod tests {
 
     #[test]
     fn versions_share_and_differ() {
-        let column = LayoutColumn { name: "n".into(), ty: ColumnType::scalar(AtomType::Integer) };
+        let column = LayoutColumn {
+            name: "n".into(),
+            ty: ColumnType::scalar(AtomType::Integer),
+        };
         let mut table = TableData::new(Arc::new(Layout::new("T".into(), vec![column])));
         for n in 0..1000 {
             table.insert(uuid(n), Arc::new([Value::from(i64::from(n))]));

@@ -56,25 +56,41 @@ pub(crate) struct Inconsistent {
 
 /// Applies an update to a set of tables, giving the next one. Rows equal to those of `shared` keep
 /// their identity, so that differences between versions stay cheap to find.
-pub(crate) fn apply(base: &Tables, update: Vec<TableUpdate>, shared: &Tables) -> Result<Tables, Inconsistent> {
+pub(crate) fn apply(
+    base: &Tables,
+    update: Vec<TableUpdate>,
+    shared: &Tables,
+) -> Result<Tables, Inconsistent> {
     let mut tables = base.clone();
     for TableUpdate { layout, rows } in update {
-        let table = tables.entry(layout.table.clone()).or_insert_with(|| Arc::new(TableData::new(layout.clone())));
+        let table = tables
+            .entry(layout.table.clone())
+            .or_insert_with(|| Arc::new(TableData::new(layout.clone())));
         let table = Arc::make_mut(table);
-        let known = shared.get(&layout.table).filter(|known| known.layout == layout);
+        let known = shared
+            .get(&layout.table)
+            .filter(|known| known.layout == layout);
         for (uuid, row) in rows {
             match row {
                 RowUpdate::Put(cells) => {
-                    let same = known.and_then(|t| t.get(uuid)).filter(|old| old[..] == cells[..]).cloned();
+                    let same = known
+                        .and_then(|t| t.get(uuid))
+                        .filter(|old| old[..] == cells[..])
+                        .cloned();
                     table.insert(uuid, same.unwrap_or_else(|| Cells::from(cells)));
                 }
                 RowUpdate::Modify(columns) => {
                     let Some(old) = table.get(uuid) else {
-                        return Err(Inconsistent { table: layout.table.clone(), uuid });
+                        return Err(Inconsistent {
+                            table: layout.table.clone(),
+                            uuid,
+                        });
                     };
                     let mut cells = old.to_vec();
                     for (index, change) in columns {
-                        if let (Some(cell), Some(column)) = (cells.get_mut(index), layout.columns.get(index)) {
+                        if let (Some(cell), Some(column)) =
+                            (cells.get_mut(index), layout.columns.get(index))
+                        {
                             *cell = diff::apply(&column.ty, cell, change);
                         }
                     }
@@ -91,11 +107,17 @@ pub(crate) fn apply(base: &Tables, update: Vec<TableUpdate>, shared: &Tables) ->
 
 /// An empty table for each layout.
 pub(crate) fn empty(plan: &Plan) -> Tables {
-    plan.iter().map(|(name, layout)| (name.clone(), Arc::new(TableData::new(layout.clone())))).collect()
+    plan.iter()
+        .map(|(name, layout)| (name.clone(), Arc::new(TableData::new(layout.clone()))))
+        .collect()
 }
 
 /// The result of `monitor` or `monitor_cond`: `<table-updates>` or `<table-updates2>`.
-pub(crate) fn parse_result(json: &[u8], plan: &Plan, format: Format) -> Result<Vec<TableUpdate>, serde_json::Error> {
+pub(crate) fn parse_result(
+    json: &[u8],
+    plan: &Plan,
+    format: Format,
+) -> Result<Vec<TableUpdate>, serde_json::Error> {
     let mut de = serde_json::Deserializer::from_slice(json);
     let update = TablesSeed { plan, format }.deserialize(&mut de)?;
     de.end()?;
@@ -103,7 +125,10 @@ pub(crate) fn parse_result(json: &[u8], plan: &Plan, format: Format) -> Result<V
 }
 
 /// The result of `monitor_cond_since`: `[FOUND, TXN-ID, <table-updates2>]`.
-pub(crate) fn parse_since(json: &[u8], plan: &Plan) -> Result<(bool, Uuid, Vec<TableUpdate>), serde_json::Error> {
+pub(crate) fn parse_since(
+    json: &[u8],
+    plan: &Plan,
+) -> Result<(bool, Uuid, Vec<TableUpdate>), serde_json::Error> {
     struct Since<'a>(&'a Plan);
     impl<'de> de::Visitor<'de> for Since<'_> {
         type Value = (bool, Uuid, Vec<TableUpdate>);
@@ -113,7 +138,10 @@ pub(crate) fn parse_since(json: &[u8], plan: &Plan) -> Result<(bool, Uuid, Vec<T
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
             let found = need(seq.next_element()?)?;
             let txn = need(seq.next_element()?)?;
-            let update = need(seq.next_element_seed(TablesSeed { plan: self.0, format: Format::V2 })?)?;
+            let update = need(seq.next_element_seed(TablesSeed {
+                plan: self.0,
+                format: Format::V2,
+            })?)?;
             Ok((found, txn, update))
         }
     }
@@ -147,13 +175,24 @@ pub(crate) fn parse_notification<'p>(
                 while seq.next_element::<IgnoredAny>()?.is_some() {}
                 return Ok(None);
             };
-            let txn = if self.with_txn { Some(need(seq.next_element()?)?) } else { None };
-            let update = need(seq.next_element_seed(TablesSeed { plan, format: self.format })?)?;
+            let txn = if self.with_txn {
+                Some(need(seq.next_element()?)?)
+            } else {
+                None
+            };
+            let update = need(seq.next_element_seed(TablesSeed {
+                plan,
+                format: self.format,
+            })?)?;
             Ok(Some((txn, update)))
         }
     }
     let mut de = serde_json::Deserializer::from_slice(json);
-    let update = de.deserialize_seq(Params { plan_of, format, with_txn })?;
+    let update = de.deserialize_seq(Params {
+        plan_of,
+        format,
+        with_txn,
+    })?;
     de.end()?;
     Ok(update)
 }
@@ -215,8 +254,14 @@ impl<'de> de::Visitor<'de> for TablesSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut tables = Vec::new();
         while let Some(layout) = map.next_key_seed(Name(|name: &str| self.plan.get(name)))? {
-            let rows = map.next_value_seed(RowsSeed { layout, format: self.format })?;
-            tables.push(TableUpdate { layout: layout.clone(), rows });
+            let rows = map.next_value_seed(RowsSeed {
+                layout,
+                format: self.format,
+            })?;
+            tables.push(TableUpdate {
+                layout: layout.clone(),
+                rows,
+            });
         }
         Ok(tables)
     }
@@ -243,7 +288,13 @@ impl<'de> de::Visitor<'de> for RowsSeed<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut rows = Vec::new();
         while let Some(uuid) = map.next_key()? {
-            rows.push((uuid, map.next_value_seed(RowSeed { layout: self.layout, format: self.format })?));
+            rows.push((
+                uuid,
+                map.next_value_seed(RowSeed {
+                    layout: self.layout,
+                    format: self.format,
+                })?,
+            ));
         }
         Ok(rows)
     }
@@ -312,7 +363,10 @@ impl<'de> de::Visitor<'de> for RowSeed<'_> {
                 }
                 Kind::Modify => {
                     let mut columns = Vec::new();
-                    map.next_value_seed(ColumnsSeed { layout, put: |index, value| columns.push((index, value)) })?;
+                    map.next_value_seed(ColumnsSeed {
+                        layout,
+                        put: |index, value| columns.push((index, value)),
+                    })?;
                     RowUpdate::Modify(columns)
                 }
                 Kind::Delete => {
@@ -349,7 +403,10 @@ impl<'de, F: FnMut(usize, Value)> de::Visitor<'de> for ColumnsSeed<'_, F> {
             let mut value: Value = map.next_value()?;
             if let Some(column) = layout.columns.get(index) {
                 column.ty.conform(&mut value).map_err(|mismatch| {
-                    de::Error::custom(format_args!("column {} of table {}: {mismatch}", column.name, layout.table))
+                    de::Error::custom(format_args!(
+                        "column {} of table {}: {mismatch}",
+                        column.name, layout.table
+                    ))
                 })?;
             }
             (self.put)(index, value);

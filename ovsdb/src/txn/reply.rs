@@ -65,7 +65,10 @@ impl Reply {
     /// The operation was no select of this table's columns.
     pub fn rows<T: Table>(&self, operation: OpIndex) -> Result<Vec<T>, Error> {
         let Some(OpResult::Rows(rows)) = self.results.get(operation.0) else {
-            return Err(Error::decode("selected rows", "the operation was not a select"));
+            return Err(Error::decode(
+                "selected rows",
+                "the operation was not a select",
+            ));
         };
         rows.iter()
             .map(|row| {
@@ -73,19 +76,31 @@ impl Reply {
                 T::decode(uuid, |i| row.get(T::COLUMNS.get(i)?.name))
             })
             .collect::<Option<_>>()
-            .ok_or_else(|| Error::decode("selected rows", format_args!("not rows of table {}", T::NAME)))
+            .ok_or_else(|| {
+                Error::decode(
+                    "selected rows",
+                    format_args!("not rows of table {}", T::NAME),
+                )
+            })
     }
 
-    pub(crate) fn decode(json: &[u8], operations: &[Operation], generation: u64) -> Result<Self, Error> {
-        let entries: Vec<Entry> =
-            serde_json::from_slice(json).map_err(|error| Error::decode("the transaction's results", error))?;
+    pub(crate) fn decode(
+        json: &[u8],
+        operations: &[Operation],
+        generation: u64,
+    ) -> Result<Self, Error> {
+        let entries: Vec<Entry> = serde_json::from_slice(json)
+            .map_err(|error| Error::decode("the transaction's results", error))?;
         let mut results = Vec::with_capacity(operations.len());
         for (index, entry) in entries.into_iter().enumerate() {
             let operation = operations.get(index);
             match entry {
                 Entry::Result(result) => results.push(result),
                 Entry::Skipped => {
-                    return Err(Error::decode("the transaction's results", "an operation was skipped without an error"));
+                    return Err(Error::decode(
+                        "the transaction's results",
+                        "an operation was skipped without an error",
+                    ));
                 }
                 Entry::Error { error, details } => {
                     return Err(TransactionError {
@@ -100,17 +115,27 @@ impl Reply {
             }
         }
         if results.len() != operations.len() {
-            return Err(Error::decode("the transaction's results", "not one result per operation"));
+            return Err(Error::decode(
+                "the transaction's results",
+                "not one result per operation",
+            ));
         }
         let names = operations
             .iter()
             .enumerate()
             .filter_map(|(i, op)| match op {
-                Operation::Insert { uuid_name: Some(name), .. } => Some((name.clone(), i)),
+                Operation::Insert {
+                    uuid_name: Some(name),
+                    ..
+                } => Some((name.clone(), i)),
                 _ => None,
             })
             .collect();
-        Ok(Self { results, generation, names })
+        Ok(Self {
+            results,
+            generation,
+            names,
+        })
     }
 }
 
@@ -213,14 +238,19 @@ impl<'de> Deserialize<'de> for Entry {
             return Ok(Self::Skipped);
         };
         if let Some(error) = object.error {
-            return Ok(Self::Error { error, details: object.details.unwrap_or_default() });
+            return Ok(Self::Error {
+                error,
+                details: object.details.unwrap_or_default(),
+            });
         }
-        Ok(Self::Result(match (object.uuid, object.count, object.rows) {
-            (Some(Atom::Uuid(uuid)), ..) => OpResult::Inserted(uuid),
-            (_, Some(count), _) => OpResult::Count(count),
-            (.., Some(rows)) => OpResult::Rows(rows),
-            _ => OpResult::Done,
-        }))
+        Ok(Self::Result(
+            match (object.uuid, object.count, object.rows) {
+                (Some(Atom::Uuid(uuid)), ..) => OpResult::Inserted(uuid),
+                (_, Some(count), _) => OpResult::Count(count),
+                (.., Some(rows)) => OpResult::Rows(rows),
+                _ => OpResult::Done,
+            },
+        ))
     }
 }
 
@@ -245,22 +275,38 @@ mod tests {
         let json = br#"[{"uuid":["uuid","36bef046-7da7-43a5-905a-c17899216fcb"]},{"count":2},{},{"rows":[{"a":1}]}]"#;
         let reply = Reply::decode(json, &[insert, abort(), abort(), abort()], 3).unwrap();
         assert_eq!(
-            reply.uuid(&Reference::Named("row0".into())).unwrap().to_string(),
+            reply
+                .uuid(&Reference::Named("row0".into()))
+                .unwrap()
+                .to_string(),
             "36bef046-7da7-43a5-905a-c17899216fcb"
         );
         assert_eq!(reply.count(OpIndex(1)), 2);
         assert_eq!(reply.results[2], OpResult::Done);
-        assert_eq!(reply.results[3], OpResult::Rows(vec![[("a".to_owned(), Value::from(1))].into()]));
+        assert_eq!(
+            reply.results[3],
+            OpResult::Rows(vec![[("a".to_owned(), Value::from(1))].into()])
+        );
     }
 
     #[test]
     fn errors_name_the_operation() {
         let json = br#"[{"details":"\"wait\" timed out","error":"timed out"},null]"#;
-        let wait = serde_json::from_str(r#"{"op":"wait","table":"T","where":[],"until":"==","rows":[]}"#).unwrap();
+        let wait =
+            serde_json::from_str(r#"{"op":"wait","table":"T","where":[],"until":"==","rows":[]}"#)
+                .unwrap();
         let error = Reply::decode(json, &[wait, abort()], 1).unwrap_err();
-        assert_eq!(error.to_string(), "wait (operation 0) failed: timed out: \"wait\" timed out");
+        assert_eq!(
+            error.to_string(),
+            "wait (operation 0) failed: timed out: \"wait\" timed out"
+        );
         let json = br#"[{},{"error":"constraint violation","details":"d"}]"#;
-        let Error::Transaction(error) = Reply::decode(json, &[abort()], 1).unwrap_err() else { panic!("kind") };
-        assert_eq!((error.index, error.operation, error.kind), (None, "commit", ErrorKind::Constraint));
+        let Error::Transaction(error) = Reply::decode(json, &[abort()], 1).unwrap_err() else {
+            panic!("kind")
+        };
+        assert_eq!(
+            (error.index, error.operation, error.kind),
+            (None, "commit", ErrorKind::Constraint)
+        );
     }
 }

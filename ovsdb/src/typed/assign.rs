@@ -117,7 +117,10 @@ macro_rules! pairs {
         }
         impl<K: $k, V: $v> Assign<BTreeMap<$key, $value>> for Vec<(K, V)> {
             fn assign(self) -> Value {
-                Value::map(self.into_iter().map(|(k, v)| (Atom::from(k.into()), Atom::from(v.into()))))
+                Value::map(
+                    self.into_iter()
+                        .map(|(k, v)| (Atom::from(k.into()), Atom::from(v.into()))),
+                )
             }
         }
     };

@@ -124,9 +124,15 @@ impl<K: AtomValue + Ord, V: AtomValue> ColumnValue for BTreeMap<K, V> {
     }
     fn from_value(value: &Value) -> Option<Self> {
         let map = value.as_map()?;
-        map.as_slice().iter().map(|(k, v)| Some((K::from_atom(k)?, V::from_atom(v)?))).collect()
+        map.as_slice()
+            .iter()
+            .map(|(k, v)| Some((K::from_atom(k)?, V::from_atom(v)?)))
+            .collect()
     }
     fn into_value(self) -> Value {
-        Value::map(self.into_iter().map(|(k, v)| (k.into_atom(), v.into_atom())))
+        Value::map(
+            self.into_iter()
+                .map(|(k, v)| (k.into_atom(), v.into_atom())),
+        )
     }
 }
