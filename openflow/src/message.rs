@@ -216,6 +216,14 @@ macro_rules! vendor_messages {
                 _ => None,
             }
         }
+
+        /// Open vSwitch's name of a vendor's message.
+        fn vendor_name(experimenter: u32, exp_type: u32) -> Option<&'static str> {
+            match (experimenter, exp_type) {
+                $(($experimenter, $exp_type) => Some($name),)*
+                _ => None,
+            }
+        }
     };
 }
 

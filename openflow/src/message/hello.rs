@@ -132,3 +132,13 @@ impl Hello {
         Ok(())
     }
 }
+
+impl Hello {
+    /// Whether it holds nothing but version bitmaps that name a version.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.elements.iter().all(|element| match element {
+            HelloElement::Versions(words) => words.first().is_some_and(|word| word & !1 != 0),
+            HelloElement::Other { .. } => false,
+        })
+    }
+}

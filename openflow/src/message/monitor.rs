@@ -44,6 +44,8 @@ pub struct FlowMonitorRequest {
     pub out_port: PortNo,
     /// Only flows of this table, or any with [`TableId::ALL`].
     pub table: TableId,
+    /// What the sender says is the length of the match, if that is not so. Open vSwitch goes by the match itself.
+    pub claimed_match_len: Option<u16>,
     /// Only flows at least as specific as this.
     pub match_: Match,
 }
@@ -51,7 +53,7 @@ pub struct FlowMonitorRequest {
 impl FlowMonitorRequest {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (id, flags) = (r.u32()?, r.u16()?);
-        r.skip(2)?;
+        let claimed = r.u16()?;
         let out_port = PortNo(r.u32()?);
         let table = TableId(r.u8()?);
         if flags & 0x0e == 0 || flags & !0x3f != 0 {
@@ -61,7 +63,10 @@ impl FlowMonitorRequest {
         if out_port.to_u16().is_none() {
             return Err(r.error(ErrorKind::BacBadOutPort));
         }
-        Ok(FlowMonitorRequest { id, flags: MonitorFlags(flags), out_port, table, match_: Match::decode(r)? })
+        let actual = r.rest().get(2..4).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes);
+        let claimed_match_len = Some(claimed).filter(|_| actual != Some(claimed));
+        let match_ = Match::decode(r)?;
+        Ok(FlowMonitorRequest { id, flags: MonitorFlags(flags), out_port, table, claimed_match_len, match_ })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -72,7 +77,11 @@ impl FlowMonitorRequest {
         w.u32(self.out_port.0);
         w.u8(self.table.0);
         w.zeros(3);
-        put_match(&self.match_, match_len, w)
+        put_match(&self.match_, match_len, w)?;
+        if let Some(claimed) = self.claimed_match_len {
+            w.patch_u16(match_len, claimed);
+        }
+        Ok(())
     }
 }
 

@@ -22,9 +22,6 @@ use crate::group::GroupDesc;
 use crate::types::{GroupId, PortNo, QueueId};
 use crate::wire::{Reader, Writer};
 
-/// `OFPMPF_REQ_MORE` and `OFPMPF_REPLY_MORE`: further parts follow.
-pub(crate) const MORE: u16 = 1;
-
 const DESC: u16 = 0;
 const FLOW: u16 = 1;
 const AGGREGATE: u16 = 2;
@@ -397,6 +394,37 @@ impl MultipartReply {
             MultipartReply::IpfixFlow(_) => "NXST_IPFIX_FLOW reply",
             MultipartReply::Experimenter(_) => "experimenter multipart reply",
         }
+    }
+}
+
+/// Open vSwitch's name of a multipart type.
+pub(crate) fn name(type_: u16) -> Option<&'static str> {
+    const NAMES: [&str; 14] = [
+        "OFPST_DESC",
+        "OFPST_FLOW",
+        "OFPST_AGGREGATE",
+        "OFPST_TABLE",
+        "OFPST_PORT",
+        "OFPST_QUEUE",
+        "OFPST_GROUP",
+        "OFPST_GROUP_DESC",
+        "OFPST_GROUP_FEATURES",
+        "OFPST_METER",
+        "OFPST_METER_CONFIG",
+        "OFPST_METER_FEATURES",
+        "OFPST_TABLE_FEATURES",
+        "OFPST_PORT_DESC",
+    ];
+    NAMES.get(usize::from(type_)).copied()
+}
+
+/// Open vSwitch's name of a vendor's multipart type.
+pub(crate) fn vendor_name(experimenter: u32, exp_type: u32) -> Option<&'static str> {
+    match (experimenter, exp_type) {
+        (ONF, ONF_FLOW_MONITOR) => Some("ONFST_FLOW_MONITOR"),
+        (NICIRA, NX_IPFIX_BRIDGE) => Some("NXST_IPFIX_BRIDGE"),
+        (NICIRA, NX_IPFIX_FLOW) => Some("NXST_IPFIX_FLOW"),
+        _ => None,
     }
 }
 

@@ -255,8 +255,6 @@ pub struct PortStats {
 }
 
 impl PortStats {
-    pub(crate) const LEN: usize = 112;
-
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let port = port(r)?;
         r.skip(4)?;

@@ -1,0 +1,118 @@
+//! Looks at OpenFlow 1.3 messages from the command line.
+//!
+//! `ofp print HEX` prints a message as `ovs-ofctl ofp-print` does, `ofp reencode HEX` decodes and encodes it again,
+//! `ofp flow-mod TEXT` prints the FLOW_MOD that `ovs-ofctl -O OpenFlow13 add-flow` would send. With `-` in place of
+//! the argument each line of standard input is one; its output is one line, with newlines inside written as `\n`.
+
+use std::io::{self, BufRead as _, BufWriter, Write as _};
+use std::process::ExitCode;
+
+use openflow::message::text::{self, DEFAULT_VERBOSITY};
+use openflow::text::Numbers;
+use openflow::{FlowMod, Message};
+
+const USAGE: &str = "usage: ofp print|reencode|flow-mod [--names] (ARG | -)";
+
+#[derive(Clone, Copy)]
+enum Action {
+    Print,
+    Reencode,
+    FlowMod,
+}
+
+impl Action {
+    fn run(self, input: &str) -> Result<String, String> {
+        match self {
+            Action::Print => {
+                let bytes = from_hex(input)?;
+                Message::decode(&bytes).map_err(|error| error.to_string())?;
+                // There is no switch to ask for names, so numbers are printed with and without `--names`.
+                Ok(text::print(&bytes, &Numbers, DEFAULT_VERBOSITY))
+            }
+            Action::Reencode => {
+                let (xid, message) = Message::decode(&from_hex(input)?).map_err(|error| error.to_string())?;
+                message.to_bytes(xid).map(|bytes| to_hex(&bytes)).map_err(|error| error.to_string())
+            }
+            Action::FlowMod => {
+                let flow: FlowMod = input.parse().map_err(|error: openflow::ParseError| error.to_string())?;
+                Message::FlowMod(flow).to_bytes(0).map(|bytes| to_hex(&bytes)).map_err(|error| error.to_string())
+            }
+        }
+    }
+}
+
+fn from_hex(text: &str) -> Result<Vec<u8>, String> {
+    let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
+    if digits.len() % 2 != 0 {
+        return Err("an odd number of hexadecimal digits".to_owned());
+    }
+    let mut bytes = Vec::with_capacity(digits.len() / 2);
+    for pair in digits.chunks_exact(2) {
+        let mut byte = 0;
+        for digit in pair {
+            byte = byte << 4 | digit.to_digit(16).ok_or_else(|| format!("{digit:?} is no hexadecimal digit"))?;
+        }
+        bytes.push(u8::try_from(byte).map_err(|error| error.to_string())?);
+    }
+    Ok(bytes)
+}
+
+fn to_hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn main() -> ExitCode {
+    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--names").collect();
+    let input = arguments.pop();
+    let action = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["print"] => Action::Print,
+        ["reencode"] => Action::Reencode,
+        ["flow-mod"] => Action::FlowMod,
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let Some(input) = input else {
+        eprintln!("{USAGE}");
+        return ExitCode::FAILURE;
+    };
+    let done = if input == "-" { lines(action) } else { one(action, &input) };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("ofp: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn one(action: Action, input: &str) -> io::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    match action.run(input) {
+        Ok(text) => {
+            writeln!(out, "{}", text.strip_suffix('\n').unwrap_or(&text))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            writeln!(out, "error: {error}")?;
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// One line out for each line in, in the same order, whatever it holds.
+fn lines(action: Action) -> io::Result<ExitCode> {
+    let mut out = BufWriter::new(io::stdout().lock());
+    for line in io::stdin().lock().split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        let text = match action.run(line.trim_end_matches('\r')) {
+            Ok(text) => text.strip_suffix('\n').map(str::to_owned).unwrap_or(text),
+            Err(error) => format!("error: {error}"),
+        };
+        writeln!(out, "{}", text.replace('\n', "\\n"))?;
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
