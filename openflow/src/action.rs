@@ -10,6 +10,7 @@ mod codec;
 pub mod ct;
 pub mod learn;
 mod nicira;
+mod parse;
 mod print;
 
 use crate::error::{DecodeError, EncodeError, ErrorKind};
@@ -19,8 +20,13 @@ use crate::value::Value;
 use crate::wire::{Reader, Writer};
 
 pub use canonical::canonical;
+use canonical::masked_set;
+use codec::check_output_port;
 pub use ct::{Ct, Nat, NatFlags};
 pub use learn::{Learn, LearnSource, LearnSpec, LearnTarget};
+pub use parse::parse_actions;
+pub(crate) use parse::parse_instructions;
+use print::REASONS;
 pub use print::reason_name;
 pub(crate) use print::{print_list, print_metadata};
 

@@ -47,7 +47,7 @@ const EXPERIMENTER: u16 = 0xffff;
 
 impl Instruction {
     /// Its place in the canonical order.
-    fn rank(&self) -> u8 {
+    pub(crate) fn rank(&self) -> u8 {
         match self {
             Instruction::Meter(_) => 0,
             Instruction::ApplyActions(_) => 1,

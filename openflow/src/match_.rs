@@ -5,6 +5,7 @@
 //! form is; [`print`] and [`parse`] hold the text form. Nothing here knows of actions.
 
 mod canonical;
+mod facts;
 mod parse;
 mod print;
 
@@ -16,6 +17,8 @@ use crate::value::Value;
 use crate::wire::{Reader, Writer};
 
 pub(crate) use canonical::is_value_valid;
+pub(crate) use facts::Facts;
+pub(crate) use parse::{MatchBuilder, parse_value};
 pub use print::MatchText;
 pub(crate) use print::{BytesHex, print_value};
 
@@ -41,6 +44,15 @@ struct Entry {
     field: Field,
     value: Value,
     mask: Value,
+}
+
+impl Entry {
+    /// Whether the field goes out without a mask. Where lengths vary, a mask as long as a shorter
+    /// value is still a mask.
+    #[inline]
+    fn is_exact(&self) -> bool {
+        self.mask.is_ones() && (!self.field.is_variable() || self.mask.len() == self.field.bytes())
+    }
 }
 
 /// The type of an OXM match (§7.2.2).
@@ -77,8 +89,7 @@ impl Match {
         self
     }
 
-    /// Sets what `field` must be, replacing what was required of it. A value of tunnel metadata
-    /// keeps its length; others take the field's.
+    /// Sets what `field` must be, replacing what was required of it.
     pub fn set(&mut self, field: Field, value: impl Into<Value>, mask: impl Into<Value>) {
         let (value, mask) = (value.into(), mask.into());
         let len = if field.is_variable() {
@@ -130,9 +141,10 @@ impl Match {
     /// # Errors
     /// The first field that a switch would refuse, and why.
     pub fn validate(&self) -> Result<(), MatchError> {
+        let facts = Facts::of(self);
         for (field, value, mask) in self.iter() {
             let name = field.name();
-            if !self.has(field.prerequisite()) {
+            if !facts.has(field.prerequisite()) {
                 return Err(MatchError::Prerequisite {
                     field: name,
                     needs: needs(field.prerequisite()),
@@ -148,11 +160,6 @@ impl Match {
         Ok(())
     }
 
-    /// Whether `field` has exactly the value `v`.
-    fn is(&self, field: Field, v: u64) -> bool {
-        self.exact(field) == Some(v)
-    }
-
     /// The value of a short `field` that is matched exactly.
     pub(crate) fn exact(&self, field: Field) -> Option<u64> {
         self.get(field)
@@ -162,62 +169,12 @@ impl Match {
 
     /// The Ethernet type, whether it is matched by itself or in the packet type.
     pub(crate) fn eth_type(&self) -> Option<u16> {
-        match self.get(Field::PACKET_TYPE) {
-            Some((v, _)) if v.to_u32() >> 16 == 1 => Some(v.to_u16()),
-            Some((v, _)) if v.to_u32() != 0 => None,
-            _ => self.get(Field::ETH_TYPE).map(|(v, _)| v.to_u16()),
-        }
+        Facts::of(self).eth_type()
     }
 
     /// Whether the match satisfies `prerequisite`.
     pub(crate) fn has(&self, prerequisite: Prerequisite) -> bool {
-        use Prerequisite as P;
-        if prerequisite == P::Nothing {
-            return true;
-        }
-        let eth_type = self.eth_type();
-        let ip = matches!(eth_type, Some(0x0800 | 0x86dd));
-        let proto = |n: u64| {
-            ip && self.is(Field::IP_PROTO, n)
-                && self
-                    .get(Field::NW_FRAG)
-                    .is_none_or(|(v, _)| v.to_u64() & 2 == 0)
-        };
-        let icmp6 = || eth_type == Some(0x86dd) && self.is(Field::IP_PROTO, 58);
-        let nd = |types: &[u64]| {
-            icmp6()
-                && types.iter().any(|t| self.is(Field::ICMPV6_TYPE, *t))
-                && self
-                    .get(Field::ICMPV6_CODE)
-                    .is_none_or(|(v, _)| v.is_zero())
-        };
-        match prerequisite {
-            P::Nothing => true,
-            P::Ethernet => self
-                .get(Field::PACKET_TYPE)
-                .is_none_or(|(v, _)| v.is_zero()),
-            P::Arp => matches!(eth_type, Some(0x0806 | 0x8035)),
-            P::Vlan => self
-                .get(Field::VLAN_VID)
-                .is_some_and(|(v, _)| v.to_u64() & 0x1000 != 0),
-            P::Ipv4 => eth_type == Some(0x0800),
-            P::Ipv6 => eth_type == Some(0x86dd),
-            P::Ip => ip,
-            P::Nsh => eth_type == Some(0x894f),
-            P::Mpls => matches!(eth_type, Some(0x8847 | 0x8848)),
-            P::CtValid => self.get(Field::CT_STATE).is_some_and(|(v, m)| {
-                let (v, m) = (v.to_u64(), m.to_u64());
-                v & 0xcf != 0 || (v & 0x20 != 0 && m & 0x10 != 0 && v & 0x10 == 0)
-            }),
-            P::Tcp => proto(6),
-            P::Udp => proto(17),
-            P::Sctp => proto(132),
-            P::Icmp4 => eth_type == Some(0x0800) && self.is(Field::IP_PROTO, 1),
-            P::Icmp6 => icmp6(),
-            P::Nd => nd(&[135, 136]),
-            P::NdSolicit => nd(&[135]),
-            P::NdAdvert => nd(&[136]),
-        }
+        Facts::of(self).has(prerequisite)
     }
 
     /// Writes it with its header and padding.
@@ -247,7 +204,7 @@ impl Match {
     /// As [`encode`](Self::encode).
     pub fn encode_fields(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         for e in &self.entries {
-            let exact = e.mask.is_ones();
+            let exact = e.is_exact();
             e.field.put_oxm(w, !exact, e.value.len())?;
             e.value.put(w);
             if !exact {
@@ -284,6 +241,7 @@ impl Match {
     /// As [`decode`](Self::decode).
     pub fn decode_fields(bytes: &[u8], strict: bool) -> Result<Self, DecodeError> {
         let mut out = Match::new();
+        let mut facts = Facts::default();
         let mut r = Reader::new(bytes, ErrorKind::BmcBadLen, "match");
         while !r.is_empty() {
             let header = OxmHeader::decode(&mut r)?;
@@ -308,20 +266,22 @@ impl Match {
                 }
                 mask
             } else {
-                Value::ones(width)
+                Value::ones(if field.is_variable() {
+                    field.bytes()
+                } else {
+                    width
+                })
             };
             if !canonical::is_value_valid(field, &value) {
                 return Err(r.error(ErrorKind::BmcBadValue));
             }
-            if strict
-                && field.prerequisite() != Prerequisite::Nothing
-                && !out.has(field.prerequisite())
-            {
+            if strict && !facts.has(field.prerequisite()) {
                 return Err(r.error(ErrorKind::BmcBadPrereq));
             }
             if !out.is_wild(field) {
                 return Err(r.error(ErrorKind::BmcDupField));
             }
+            facts.add(field, &value, &mask);
             out.insert(field, value, mask);
         }
         Ok(out)

@@ -170,6 +170,17 @@ impl Value {
         Ipv6Addr::from(self.to_u128())
     }
 
+    /// How many bytes it has without leading zeros, at least one.
+    #[must_use]
+    pub(crate) fn significant_len(&self) -> usize {
+        let bytes = self.to_bytes();
+        bytes.len()
+            - bytes
+                .iter()
+                .position(|b| *b != 0)
+                .unwrap_or(bytes.len().saturating_sub(1))
+    }
+
     /// Its bytes in network order.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -279,7 +279,7 @@ fn print_controller(f: &mut Formatter<'_>, c: &Controller) -> fmt::Result {
     f.write_str(")")
 }
 
-/// Reasons of a packet-in by number.
+/// Reasons of a packet-in by number. Open vSwitch has no names for its two own kinds of miss.
 pub(crate) const REASONS: [&str; 8] = [
     "no_match",
     "action",
@@ -287,8 +287,8 @@ pub(crate) const REASONS: [&str; 8] = [
     "action_set",
     "group",
     "packet_out",
-    "explicit_miss",
-    "implicit_miss",
+    "",
+    "",
 ];
 
 /// The name of the reason of a packet-in.

@@ -18,7 +18,7 @@ const CFI: u64 = 0x1000;
 impl Match {
     /// Sets `field`, in canonical form. Value and mask have the field's length.
     #[inline]
-    pub(super) fn insert(&mut self, field: Field, value: Value, mask: Value) {
+    pub(crate) fn insert(&mut self, field: Field, value: Value, mask: Value) {
         // Almost always a field comes alone, exact, and after all others.
         if field >= Field::XREG0 || is_special(field) {
             self.insert_special(field, value, mask);
@@ -129,6 +129,16 @@ impl Match {
             Field::TUN_FLAGS => {
                 self.put(field, Value::from_u64(v & 1, 2), Value::from_u64(m & 1, 2));
             }
+            f if f.is_variable() => {
+                // Leading zeros are not sent; the mask of an exact match keeps its full length.
+                let exact = mask.is_ones() && mask.len() == f.bytes();
+                let len = match exact {
+                    true => value.significant_len(),
+                    false => value.significant_len().max(mask.significant_len()),
+                };
+                let mask = if exact { mask } else { mask.resized(len) };
+                self.put(f, value.resized(len), mask);
+            }
             Field::IPV6_LABEL => {
                 let mask = if m & 0xf_ffff == 0xf_ffff {
                     Value::ones(4)
@@ -167,7 +177,7 @@ impl Match {
     }
 
     /// The 802.1Q tag control information that it matches, and its mask.
-    pub(super) fn tci(&self) -> (u64, u64) {
+    pub(crate) fn tci(&self) -> (u64, u64) {
         let (mut v, mut m) = (0, 0);
         if let Some((value, mask)) = self.get(Field::VLAN_VID) {
             v = value.to_u64();
@@ -235,26 +245,27 @@ impl Match {
 /// Whether `field` needs more than a masked value put in its place.
 #[inline]
 fn is_special(field: Field) -> bool {
-    matches!(
-        field,
-        Field::PACKET_TYPE
-            | Field::IN_PORT_NXM
-            | Field::VLAN_TCI
-            | Field::VLAN_VID
-            | Field::VLAN_PCP
-            | Field::DL_VLAN
-            | Field::DL_VLAN_PCP
-            | Field::NW_TOS
-            | Field::NW_FRAG
-            | Field::CT_STATE
-            | Field::TUN_FLAGS
-            | Field::IPV6_LABEL
-            | Field::TUN_ERSPAN_VER
-            | Field::TUN_ERSPAN_DIR
-            | Field::TUN_ERSPAN_HWID
-            | Field::TUN_GTPU_FLAGS
-            | Field::TUN_GTPU_MSGTYPE
-    )
+    field.is_variable()
+        || matches!(
+            field,
+            Field::PACKET_TYPE
+                | Field::IN_PORT_NXM
+                | Field::VLAN_TCI
+                | Field::VLAN_VID
+                | Field::VLAN_PCP
+                | Field::DL_VLAN
+                | Field::DL_VLAN_PCP
+                | Field::NW_TOS
+                | Field::NW_FRAG
+                | Field::CT_STATE
+                | Field::TUN_FLAGS
+                | Field::IPV6_LABEL
+                | Field::TUN_ERSPAN_VER
+                | Field::TUN_ERSPAN_DIR
+                | Field::TUN_ERSPAN_HWID
+                | Field::TUN_GTPU_FLAGS
+                | Field::TUN_GTPU_MSGTYPE
+        )
 }
 
 /// Whether `field` can have `value`.

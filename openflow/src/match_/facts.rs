@@ -1,0 +1,115 @@
+//! What a match, or the packet as actions have changed it, says about prerequisites.
+
+use super::Match;
+use crate::field::{Field, Prerequisite};
+use crate::value::Value;
+
+/// The part of a flow that prerequisites look at. Wildcarded fields count as zero.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Facts {
+    /// `(namespace << 16) | type`; 0 is Ethernet.
+    pub(crate) packet_type: u32,
+    /// The Ethernet type that is matched by itself.
+    pub(crate) dl_type: u16,
+    /// The protocol of IP, or the operation of ARP.
+    pub(crate) nw_proto: u8,
+    later_fragment: bool,
+    icmp_type: u8,
+    icmp_code: u8,
+    /// The tags that are known to be there, outermost first.
+    pub(crate) vlans: [bool; 2],
+    ct_state: u8,
+    ct_mask: u8,
+}
+
+impl Facts {
+    pub(crate) fn of(m: &Match) -> Self {
+        let mut facts = Facts::default();
+        m.iter()
+            .for_each(|(field, value, mask)| facts.add(field, value, mask));
+        facts
+    }
+
+    /// Takes note of one more field of the match, in canonical form or as it came.
+    #[inline]
+    pub(crate) fn add(&mut self, field: Field, value: &Value, mask: &Value) {
+        match field {
+            Field::ETH_TYPE => self.dl_type = value.to_u16(),
+            Field::IP_PROTO | Field::ARP_OP => self.nw_proto = value.to_u8(),
+            Field::PACKET_TYPE => {
+                self.packet_type = value.to_u32();
+                if self.packet_type >> 16 == 1 {
+                    self.dl_type = value.to_u16();
+                }
+            }
+            Field::NW_FRAG => self.later_fragment = value.to_u64() & 2 != 0,
+            Field::ICMPV4_TYPE | Field::ICMPV6_TYPE => self.icmp_type = value.to_u8(),
+            Field::ICMPV4_CODE | Field::ICMPV6_CODE => self.icmp_code = value.to_u8(),
+            Field::VLAN_VID | Field::VLAN_TCI => {
+                let [first, ..] = &mut self.vlans;
+                *first = value.to_u64() & mask.to_u64() & 0x1000 != 0;
+            }
+            Field::CT_STATE => {
+                self.ct_state = value.to_u8();
+                self.ct_mask = mask.to_u8();
+            }
+            _ => {}
+        }
+    }
+
+    /// The Ethernet type, wherever it is said.
+    #[inline]
+    pub(crate) fn eth_type(&self) -> Option<u16> {
+        match self.packet_type {
+            0 => Some(self.dl_type),
+            t if t >> 16 == 1 => Some((t & 0xffff) as u16),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn is_ip(&self) -> bool {
+        matches!(self.eth_type(), Some(0x0800 | 0x86dd))
+    }
+
+    /// Whether the connection's original tuple is known.
+    pub(crate) fn ct_valid(&self) -> bool {
+        let (v, m) = (self.ct_state, self.ct_mask);
+        v & 0xcf != 0 || (v & 0x20 != 0 && m & 0x10 != 0 && v & 0x10 == 0)
+    }
+
+    pub(crate) fn ct_invalid(&self) -> bool {
+        self.ct_state & 0x10 != 0
+    }
+
+    /// Whether TCP, UDP or SCTP, as `proto` says, can be matched or set.
+    pub(crate) fn transport(&self, proto: u8) -> bool {
+        self.is_ip() && self.nw_proto == proto && !self.later_fragment
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, p: Prerequisite) -> bool {
+        use Prerequisite as P;
+        let icmp6 = || self.eth_type() == Some(0x86dd) && self.nw_proto == 58;
+        let nd = || icmp6() && self.icmp_code == 0;
+        match p {
+            P::Nothing => true,
+            P::Ethernet => self.packet_type == 0,
+            P::Arp => matches!(self.eth_type(), Some(0x0806 | 0x8035)),
+            P::Vlan => self.vlans.first() == Some(&true),
+            P::Ipv4 => self.eth_type() == Some(0x0800),
+            P::Ipv6 => self.eth_type() == Some(0x86dd),
+            P::Ip => self.is_ip(),
+            P::Nsh => self.eth_type() == Some(0x894f),
+            P::Mpls => matches!(self.eth_type(), Some(0x8847 | 0x8848)),
+            P::CtValid => self.ct_valid(),
+            P::Tcp => self.transport(6),
+            P::Udp => self.transport(17),
+            P::Sctp => self.transport(132),
+            P::Icmp4 => self.eth_type() == Some(0x0800) && self.nw_proto == 1,
+            P::Icmp6 => icmp6(),
+            P::Nd => nd() && matches!(self.icmp_type, 135 | 136),
+            P::NdSolicit => nd() && self.icmp_type == 135,
+            P::NdAdvert => nd() && self.icmp_type == 136,
+        }
+    }
+}
