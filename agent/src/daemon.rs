@@ -270,7 +270,11 @@ fn tunnel_kind(tunnel: TunnelType) -> Option<TunnelKind> {
 
 fn pod_mtu(config: &Config, wanted: &Wanted) -> u16 {
     let kind = wanted.tunnel.as_ref().map(|tunnel| tunnel.kind);
-    let family = if config.underlay_ipv6 { mtu::Family::V6 } else { mtu::Family::V4 };
+    let family = if config.underlay_ipv6 {
+        mtu::Family::V6
+    } else {
+        mtu::Family::V4
+    };
     mtu::pod_mtu(config.underlay_mtu, kind, family)
 }
 

@@ -50,8 +50,11 @@ impl Cluster {
             self.hand_on(&index, update, &mut handed_on).await;
             return stop.cancelled().await;
         };
-        self.readiness.fails(Condition::Sources, "not every kind has been listed");
-        let Some(mut source) = stop.run_until_cancelled(self.open(&path)).await else { return };
+        self.readiness
+            .fails(Condition::Sources, "not every kind has been listed");
+        let Some(mut source) = stop.run_until_cancelled(self.open(&path)).await else {
+            return;
+        };
         let mut status = source.status();
         while let Some(events) = stop.run_until_cancelled(source.next()).await {
             if status.has_changed().unwrap_or(false) {
@@ -85,7 +88,10 @@ impl Cluster {
         }
         let mut changes = update.changes;
         let ranges = match self.config.pod_cidrs.0.as_slice() {
-            [] => index.own().map(|own| own.pod_cidrs.clone()).unwrap_or_default(),
+            [] => index
+                .own()
+                .map(|own| own.pod_cidrs.clone())
+                .unwrap_or_default(),
             configured => configured.to_vec(),
         };
         if ranges.is_empty() {
@@ -104,7 +110,8 @@ impl Cluster {
             return;
         }
         if !handed_on.ranges.is_empty() {
-            self.nets.send_replace(Some(self.net(index, &handed_on.ranges)));
+            self.nets
+                .send_replace(Some(self.net(index, &handed_on.ranges)));
             if !handed_on.complete {
                 handed_on.complete = true;
                 self.reconciler.listed().await;
@@ -132,7 +139,9 @@ impl Cluster {
 
     fn net(&self, index: &Index, ranges: &[IpNet]) -> NodeNet {
         let addrs = node::gateway_addresses(ranges);
-        let peers = index.peers().flat_map(|peer| peer.pod_cidrs.iter().copied());
+        let peers = index
+            .peers()
+            .flat_map(|peer| peer.pod_cidrs.iter().copied());
         let cidrs = ranges.iter().copied().chain(peers).collect();
         NodeNet {
             nic: GatewayNic {
