@@ -4,7 +4,7 @@
 //! host prefixes; every podCIDR, its own and the other nodes', is a route over the router's address, which a
 //! permanent neighbour entry resolves. Nothing is ever asked of the network.
 //!
-//! Routes carry [`ROUTE_PROTOCOL`](super::ROUTE_PROTOCOL), so that what is there can be compared with what should
+//! Routes carry [`ROUTE_PROTOCOL`], so that what is there can be compared with what should
 //! be: a restart of the agent changes nothing, and routes of others are never touched.
 //!
 //! Must not know: how the device came to be, and what the flows do with what is sent to it.

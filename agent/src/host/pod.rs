@@ -13,11 +13,7 @@
 //!
 //! Must not know: who creates an internal port, and what flows serve it.
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
@@ -167,7 +163,7 @@ async fn add_pair(nic: &PodNic, netns: &Netns) -> Result<(), HostError> {
     // Only the switch uses the near end. (The kernel takes the IPv6 setting of a device that exists, not of a new one.)
     let near = existing(&netlink, &nic.host_ifname).await?;
     let quiet = LinkChange {
-        link_local: Some(false),
+        link_local: sysctl::read("ipv6/conf/default/addr_gen_mode")?.map(|_| false),
         up: Some(true),
         ..LinkChange::default()
     };
@@ -270,9 +266,4 @@ async fn existing(netlink: &Netlink, name: &str) -> Result<Link, HostError> {
             name: name.to_owned(),
             waited: Duration::ZERO,
         })
-}
-
-/// Whether `path` names a namespace that can be entered.
-pub fn netns_exists(path: &Path) -> bool {
-    path.exists()
 }

@@ -8,7 +8,7 @@
 //! half-written file is not looked at. A swap of `..data`, which is how a mounted ConfigMap changes, reads
 //! everything again.
 //!
-//! Must not know what the objects mean ([`manifest`](super::manifest) does), nor who listens.
+//! Must not know what the objects mean (`manifest` does), nor who listens.
 
 use std::{
     collections::BTreeSet,

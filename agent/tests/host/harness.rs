@@ -12,7 +12,7 @@ use std::{
 use sluice_agent::host::{
     HostError, Mac,
     netns::Netns,
-    pod::{Attachment, Datapath, PodNic},
+    pod::{Attachment, Datapath, PodNic, Problem, Remnant, check, plumb},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -117,6 +117,39 @@ pub(crate) fn nic(
     }
 }
 
+pub(crate) async fn plumbed(node: &Space, pod: &PodNic) {
+    let wanted = pod.clone();
+    node.run(move || async move { plumb(&wanted, SOON).await })
+        .await
+        .expect("a plumbed pod");
+    assert_eq!(problems(node, pod).await, []);
+}
+
+pub(crate) async fn problems(node: &Space, pod: &PodNic) -> Vec<Problem> {
+    let wanted = pod.clone();
+    node.run(move || async move { check(&wanted).await })
+        .await
+        .expect("an answer")
+}
+
+pub(crate) fn remnant(pod: &PodNic) -> Remnant {
+    Remnant {
+        host_ifname: pod.host_ifname.clone(),
+        netns: Some(pod.netns.clone()),
+        ifname: pod.ifname.clone(),
+        mac: Some(pod.mac),
+        attachment: pod.attachment,
+    }
+}
+
+pub(crate) fn add_port(switch: &Switch, pod: &PodNic) {
+    switch.vsctl(&format!(
+        "add-port {0} {1} -- set interface {1} type=internal",
+        Switch::BRIDGE,
+        pod.host_ifname
+    ));
+}
+
 pub(crate) fn v4(number: u8) -> IpAddr {
     format!("10.1.0.{number}").parse().expect("an address")
 }
@@ -173,7 +206,7 @@ pub(crate) async fn transfer(from: &Space, to: &Space, address: IpAddr) {
     );
 }
 
-/// Open vSwitch in a namespace of its own, with one bridge on the userspace datapath.
+/// Open vSwitch in a namespace of its own, with one bridge.
 pub(crate) struct Switch {
     folder: tempfile::TempDir,
     node: String,
@@ -184,7 +217,7 @@ pub(crate) struct Switch {
 impl Switch {
     pub(crate) const BRIDGE: &'static str = "br-test";
 
-    pub(crate) fn start(node: &Space) -> Switch {
+    pub(crate) fn start(node: &Space, datapath: Datapath) -> Switch {
         let folder = tempfile::tempdir().expect("a folder");
         let at = |name: &str| folder.path().join(name).display().to_string();
         sh(&format!(
@@ -210,8 +243,12 @@ impl Switch {
         switch.await_file("db.sock");
         switch.vsctl("--no-wait init");
         switch.start_vswitchd();
+        let kind = match datapath {
+            Datapath::Userspace => "netdev",
+            Datapath::Kernel => "system",
+        };
         switch.vsctl(&format!(
-            "add-br {0} -- set bridge {0} datapath_type=netdev fail_mode=secure",
+            "add-br {0} -- set bridge {0} datapath_type={kind} fail_mode=secure",
             Self::BRIDGE
         ));
         switch

@@ -5,50 +5,15 @@ use std::time::Duration;
 
 use sluice_agent::host::{
     HostError,
-    pod::{
-        Attachment, Datapath, PodNic, Problem, Remnant, Replumbed, check, plumb, replumb, unplumb,
-    },
+    pod::{Attachment, Datapath, Problem, Replumbed, plumb, replumb, unplumb},
 };
 
-use crate::harness::{SOON, Space, Switch, nic, transfer};
-
-async fn plumbed(node: &Space, pod: &PodNic) {
-    let wanted = pod.clone();
-    node.run(move || async move { plumb(&wanted, SOON).await })
-        .await
-        .expect("a plumbed pod");
-    assert_eq!(problems(node, pod).await, []);
-}
-
-async fn problems(node: &Space, pod: &PodNic) -> Vec<Problem> {
-    let wanted = pod.clone();
-    node.run(move || async move { check(&wanted).await })
-        .await
-        .expect("an answer")
-}
-
-fn remnant(pod: &PodNic) -> Remnant {
-    Remnant {
-        host_ifname: pod.host_ifname.clone(),
-        netns: Some(pod.netns.clone()),
-        ifname: pod.ifname.clone(),
-        mac: Some(pod.mac),
-        attachment: pod.attachment,
-    }
-}
-
-fn add_port(switch: &Switch, pod: &PodNic) {
-    switch.vsctl(&format!(
-        "add-port {0} {1} -- set interface {1} type=internal",
-        Switch::BRIDGE,
-        pod.host_ifname
-    ));
-}
+use crate::harness::{SOON, Space, Switch, add_port, nic, plumbed, problems, remnant, transfer};
 
 #[tokio::test]
 async fn pods_on_taps_talk_and_survive_a_restart_of_the_switch() {
     let (node, a, b) = (Space::new("node"), Space::new("a"), Space::new("b"));
-    let mut switch = Switch::start(&node);
+    let mut switch = Switch::start(&node, Datapath::Userspace);
     let (first, second) = (
         nic(&a, "sltapa", 2, Attachment::Internal, Datapath::Userspace),
         nic(&b, "sltapb", 3, Attachment::Internal, Datapath::Userspace),

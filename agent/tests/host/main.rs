@@ -1,8 +1,11 @@
-//! The host module on real network namespaces, devices and switches. Needs root, iproute2, nft and Open vSwitch.
+//! The host module on real network namespaces, devices and switches. Needs root, iproute2, ethtool, nft and Open vSwitch.
+//! What needs Linux's openvswitch module is ignored unless asked for:
+//! `sluice-testbed guest --test target/debug/deps/host-… -- host kernel --ignored`.
 
 mod gateway;
 mod harness;
 mod internal;
+mod kernel;
 mod masquerade;
 mod namespaces;
 mod veth;

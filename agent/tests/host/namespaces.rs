@@ -6,9 +6,10 @@ use sluice_agent::host::{
     HostError,
     netlink::{Netlink, wait_for_link},
     netns::Netns,
+    pod::{Attachment, Datapath, plumb},
 };
 
-use crate::harness::{SOON, Space};
+use crate::harness::{SOON, Space, nic, problems};
 
 fn here() -> std::path::PathBuf {
     std::fs::read_link("/proc/thread-self/ns/net").expect("a namespace")
@@ -98,4 +99,38 @@ async fn links_are_listed_with_what_carries_them() {
     assert_eq!(named("slm").lower, Some(named("sla").index));
     assert_eq!(named("slm").mac, named("sla").mac);
     assert_eq!(named("lo").index, 1);
+}
+
+/// As in a container, where sysctls can be read but not written.
+#[tokio::test]
+async fn a_read_only_proc_sys_is_no_hindrance() {
+    use nix::{
+        mount::{MsFlags, mount},
+        sched::{CloneFlags, unshare},
+    };
+    let (node, pod) = (Space::new("node"), Space::new("pod"));
+    let wanted = nic(&pod, "slveth0", 2, Attachment::Veth, Datapath::Userspace);
+    let job = wanted.clone();
+    node.run(move || async move {
+        let proc_sys =
+            |flags| mount::<str, str, str, str>(Some("/proc/sys"), "/proc/sys", None, flags, None);
+        unshare(CloneFlags::CLONE_NEWNS).expect("a mount namespace");
+        mount::<str, str, str, str>(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None)
+            .expect("private");
+        proc_sys(MsFlags::MS_BIND).expect("bound");
+        proc_sys(MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY).expect("read-only");
+        let written = std::fs::write("/proc/sys/net/ipv4/ip_forward", "1");
+        assert_eq!(
+            written.expect_err("read-only").raw_os_error(),
+            Some(nix::libc::EROFS)
+        );
+        plumb(&job, SOON).await
+    })
+    .await
+    .expect("a plumbed pod");
+    assert_eq!(problems(&node, &wanted).await, []);
+    assert_eq!(
+        pod.sh("cat /proc/sys/net/ipv6/conf/eth0/accept_ra").trim(),
+        "0"
+    );
 }

@@ -4,37 +4,10 @@ use std::time::Instant;
 
 use sluice_agent::host::{
     HostError,
-    pod::{
-        Attachment, Datapath, PodNic, Problem, Remnant, Replumbed, check, plumb, replumb, unplumb,
-    },
+    pod::{Attachment, Datapath, PodNic, Problem, Remnant, Replumbed, plumb, replumb, unplumb},
 };
 
-use crate::harness::{SOON, Space, Switch, nic, transfer};
-
-async fn plumbed(node: &Space, pod: &PodNic) {
-    let wanted = pod.clone();
-    node.run(move || async move { plumb(&wanted, SOON).await })
-        .await
-        .expect("a plumbed pod");
-    assert_eq!(problems(node, pod).await, []);
-}
-
-async fn problems(node: &Space, pod: &PodNic) -> Vec<Problem> {
-    let wanted = pod.clone();
-    node.run(move || async move { check(&wanted).await })
-        .await
-        .expect("an answer")
-}
-
-fn remnant(pod: &PodNic) -> Remnant {
-    Remnant {
-        host_ifname: pod.host_ifname.clone(),
-        netns: Some(pod.netns.clone()),
-        ifname: pod.ifname.clone(),
-        mac: Some(pod.mac),
-        attachment: pod.attachment,
-    }
-}
+use crate::harness::{SOON, Space, Switch, nic, plumbed, problems, remnant, transfer};
 
 #[tokio::test]
 async fn a_pod_gets_its_interface_and_loses_it_again() {
@@ -197,7 +170,7 @@ async fn everything_that_is_wrong_is_found_and_put_right() {
 #[tokio::test]
 async fn pods_talk_over_the_switch() {
     let (node, a, b) = (Space::new("node"), Space::new("a"), Space::new("b"));
-    let switch = Switch::start(&node);
+    let switch = Switch::start(&node, Datapath::Userspace);
     let (first, second) = (
         nic(&a, "slvetha", 2, Attachment::Veth, Datapath::Userspace),
         nic(&b, "slvethb", 3, Attachment::Veth, Datapath::Userspace),

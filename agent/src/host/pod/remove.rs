@@ -66,10 +66,11 @@ async fn remove_inside(remnant: &Remnant) -> Result<(), HostError> {
     {
         netlink.delete_link(link.index).await?;
     }
-    // The port's device under its own name: the lower device on the kernel datapath, or a tap that was moved but
-    // not yet renamed.
+    // A tap that was moved but not yet renamed, or is no longer the switch's. The kernel datapath's own device
+    // cannot be deleted but by the switch, together with its port.
     if remnant.attachment == Attachment::Internal
         && let Some(link) = netlink.link(&remnant.host_ifname).await?
+        && link.kind.as_deref() != Some("openvswitch")
     {
         netlink.delete_link(link.index).await?;
     }
