@@ -25,9 +25,12 @@ pub fn start(node: &Node) -> Result<()> {
     let dir = dir.display();
     node.sh("ovsdb-tool", &["create", &format!("{dir}/conf.db"), SCHEMA])?;
     start_ovsdb(node)?;
+    // As ovs-ctl(8) does at boot; the switch itself does not say its version.
     node.script(&format!(
-        "ovs-vsctl --db={db} --no-wait init -- set Open_vSwitch . external_ids:system-id={name} external_ids:hostname={name}",
-        db = node.ovsdb(),
+        "ovs-vsctl --no-wait init -- set Open_vSwitch . \
+            external_ids:system-id={name} external_ids:hostname={name} \
+            ovs_version=$(ovs-vswitchd --version | sed -n '1s/.* //p') \
+            db_version=$(ovsdb-tool schema-version {SCHEMA})",
         name = node.name(),
     ))?;
     start_vswitchd(node)
