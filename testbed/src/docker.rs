@@ -289,7 +289,12 @@ pub fn stop_daemon() -> Result<()> {
     step("ending the Docker daemon that was started for testbeds");
     daemon.stop()?;
     // Docker makes these whatever it is told; another's have something in them and stay.
-    for folder in ["/run/docker/plugins", "/run/docker", "/run/containerd/s", "/run/containerd"] {
+    for folder in [
+        "/run/docker/plugins",
+        "/run/docker",
+        "/run/containerd/s",
+        "/run/containerd",
+    ] {
         let _ = std::fs::remove_dir(folder);
     }
     std::fs::remove_dir_all(dir()).context("cannot remove the Docker daemon's folder")

@@ -150,6 +150,13 @@ fn ask(
         report.lost.insert(report.sent);
         report.sent += 1;
         next += interval;
+        if count.load(Ordering::Relaxed) == 0 {
+            // Still looking for the way there: neighbours, caches. What is asked now does not count.
+            hear_warm(&socket, interval, &mut report, count)?;
+            last = Instant::now();
+            next = last;
+            continue;
+        }
         loop {
             let left = next.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -165,6 +172,21 @@ fn ask(
         hear(&socket, &mut buffer, &mut report, &mut last, count);
     }
     Ok(report)
+}
+
+/// Waits for the first answer; with it the count begins anew.
+fn hear_warm(
+    socket: &UdpSocket,
+    interval: Duration,
+    report: &mut Report,
+    count: &AtomicU64,
+) -> Result<()> {
+    socket.set_read_timeout(Some(interval.max(TICK)))?;
+    if socket.recv_from(&mut [0; 8]).is_ok() {
+        report.lost.clear();
+        count.store(1, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 fn hear(
