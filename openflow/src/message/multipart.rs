@@ -121,7 +121,7 @@ pub enum MultipartReply {
     /// Flow changes (ONF extension).
     FlowMonitor(Vec<FlowUpdate>),
     /// IPFIX exporter counters of the bridge (Nicira extension).
-    IpfixBridge(Vec<IpfixStats>),
+    IpfixBridge(IpfixStats),
     /// IPFIX exporter counters of flows (Nicira extension).
     IpfixFlow(Vec<IpfixFlowStats>),
     /// Another experimenter's.
@@ -327,7 +327,7 @@ impl MultipartReply {
                 }
                 (NICIRA, NX_IPFIX_BRIDGE) => {
                     r.skip(8)?;
-                    MultipartReply::IpfixBridge(list(r, IpfixStats::decode_body)?)
+                    MultipartReply::IpfixBridge(IpfixStats::decode_body(r)?)
                 }
                 (NICIRA, NX_IPFIX_FLOW) => {
                     r.skip(8)?;
@@ -363,7 +363,7 @@ impl MultipartReply {
             }
             MultipartReply::IpfixBridge(stats) => {
                 put_experimenter(w, NICIRA, NX_IPFIX_BRIDGE);
-                put_list(stats, w, IpfixStats::encode_body)
+                stats.encode_body(w)
             }
             MultipartReply::IpfixFlow(stats) => {
                 put_experimenter(w, NICIRA, NX_IPFIX_FLOW);

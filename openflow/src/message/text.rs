@@ -504,7 +504,9 @@ impl Printer<'_> {
         let read = found.read(&mut r);
         read.map_err(|e| e.kind.name())?;
         if found.bridge.iter().any(|b| *b != 0) {
-            let hex: String = found.bridge.iter().map(|b| format!("{b:02x}")).collect();
+            // Open vSwitch copies the words of its own memory; they are little-endian where it commonly runs.
+            let words = found.bridge.chunks(4).flat_map(|word| word.iter().rev());
+            let hex: String = words.map(|b| format!("{b:02x}")).collect();
             let (a, rest) = hex.split_at(8);
             let (b, rest) = rest.split_at(4);
             let (c, rest) = rest.split_at(4);
@@ -516,7 +518,7 @@ impl Printer<'_> {
             for value in &found.stack {
                 let hex: String = value.iter().map(|b| format!("{b:02x}")).collect();
                 let digits = hex.trim_start_matches('0');
-                put!(self, " 0x{}", if digits.is_empty() { "0" } else { digits });
+                put!(self, " {}{digits}", if digits.is_empty() { "0" } else { "0x" });
             }
             self.out.push_str(" (bottom)\n");
         }

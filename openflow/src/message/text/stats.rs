@@ -329,11 +329,9 @@ impl Printer<'_> {
                 ports.into_iter().for_each(|port| port_desc(self.out, port));
             }
             MultipartReply::FlowMonitor(updates) => updates.iter().for_each(|update| self.flow_update(update)),
-            MultipartReply::IpfixBridge(all) => {
-                for stats in all {
-                    self.out.push_str("\n  bridge ipfix: ");
-                    ipfix(self.out, stats, 16);
-                }
+            MultipartReply::IpfixBridge(stats) => {
+                self.out.push_str("\n  bridge ipfix: ");
+                ipfix(self.out, stats, 16);
             }
             MultipartReply::IpfixFlow(all) => {
                 put!(self, " {} ids\n", all.len());

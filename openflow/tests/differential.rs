@@ -1,0 +1,86 @@
+//! Every kind of message, generated from a seed, against the `ovs-ofctl` that is installed.
+
+mod support {
+    pub mod generate;
+}
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use openflow::Message;
+use openflow::header::{Header, MsgType, VERSION};
+use openflow::message::text::{DEFAULT_VERBOSITY, print};
+use openflow::text::Numbers;
+use support::generate::{KINDS, Rng, message};
+
+const ROUNDS: u64 = 60;
+
+/// Has one `ovs-ofctl ofp-parse` print all `messages`, with barriers in between to tell them apart.
+fn ovs_prints(messages: &[Vec<u8>]) -> Vec<String> {
+    const FENCE: u32 = 0xdead_beef;
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let fence = Header { version: VERSION, type_: MsgType::BARRIER_REQUEST, length: 8, xid: FENCE };
+    for message in messages {
+        std::io::Write::write_all(&mut file, &[message, &fence.to_bytes()[..]].concat()).expect("writes");
+    }
+    let output = Command::new("ovs-ofctl")
+        .arg("ofp-parse")
+        .arg(file.path())
+        .output()
+        .expect("ovs-ofctl is not installed: these tests need Open vSwitch");
+    assert!(output.status.success(), "ovs-ofctl: {}", String::from_utf8_lossy(&output.stderr));
+    let text: String = output.stdout.iter().map(|b| char::from(*b)).collect();
+    let mut parts: Vec<_> = text
+        .split(&format!("OFPT_BARRIER_REQUEST (OF1.3) (xid={FENCE:#x}):\n"))
+        .map(str::to_owned)
+        .collect();
+    parts.pop();
+    assert_eq!(parts.len(), messages.len());
+    parts
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+#[test]
+fn every_message_prints_as_ovs_ofctl_prints_it_and_survives_a_round_trip() {
+    let mut r = Rng::from_env();
+    let (mut messages, mut inputs) = (Vec::new(), Vec::new());
+    for i in 0..ROUNDS * KINDS {
+        let generated = message(&mut r, i);
+        let xid = r.n32();
+        let bytes = generated.to_bytes(xid).expect("encodes");
+        let decoded = Message::decode(&bytes).unwrap_or_else(|e| panic!("{e}: {} {generated:?}", hex(&bytes)));
+        assert_eq!(decoded.1.to_bytes(decoded.0).expect("encodes"), bytes, "{generated:?}");
+        messages.push(generated);
+        inputs.push(bytes);
+    }
+    let theirs = ovs_prints(&inputs);
+    let (mut differences, mut kinds) = (0, std::collections::BTreeMap::new());
+    for ((bytes, theirs), generated) in inputs.iter().zip(&theirs).zip(&messages) {
+        let ours = print(bytes, &Numbers, DEFAULT_VERBOSITY);
+        if ours != *theirs {
+            differences += 1;
+            let shown = kinds.entry(generated.name()).or_insert(0_u32);
+            *shown += 1;
+            if *shown <= 2 {
+                println!("{}\n{}\nours:   {ours}\ntheirs: {theirs}", generated.name(), hex(bytes));
+            }
+        }
+    }
+    assert_eq!(differences, 0, "of {} messages: {kinds:?}", inputs.len());
+}
+
+#[test]
+fn decode_of_encode_is_identity() {
+    let mut r = Rng::from_env();
+    for i in 0..20 * KINDS {
+        let generated = message(&mut r, i);
+        let bytes = generated.to_bytes(7).expect("encodes");
+        assert_eq!(Message::decode(&bytes), Ok((7, generated)), "{}", hex(&bytes));
+    }
+}
