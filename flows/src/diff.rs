@@ -26,32 +26,41 @@ pub fn diff(desired: &Program, actual: &[FlowStats], groups: &[GroupDesc]) -> Pa
         }
     }
 
-    let there: HashMap<(TableId, u16, &Match), &FlowStats> = actual
-        .iter()
-        .map(|flow| ((flow.table, flow.priority, &flow.match_), flow))
-        .collect();
+    // Both sides in the order of keys, so that one pass meets each key once.
+    let mut there: Vec<&FlowStats> = actual.iter().collect();
+    there.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
+    let mut there = there.into_iter().peekable();
     for (key, cookie, instructions) in desired.flows() {
-        let found = there.get(&(key.table, key.priority, &key.match_));
-        if !found.is_some_and(|flow| same_flow(cookie, instructions, flow)) {
-            let instructions = instructions.to_vec();
-            patch.flows_set.push(Flow {
+        let wanted = (key.table, key.priority, &key.match_);
+        while let Some(flow) = there.next_if(|flow| place(flow) < wanted) {
+            patch.flows_gone.extend(stale(flow));
+        }
+        match there.next_if(|flow| place(flow) == wanted) {
+            Some(flow) if same_flow(cookie, instructions, flow) => {}
+            _ => patch.flows_set.push(Flow {
                 key: key.clone(),
                 cookie,
-                instructions,
-            });
+                instructions: instructions.to_vec(),
+            }),
         }
     }
-    for flow in actual {
-        let key = FlowKey {
-            table: flow.table,
-            priority: flow.priority,
-            match_: flow.match_.clone(),
-        };
-        if Cookie::from_u64(flow.cookie).is_some() && desired.get(&key).is_none() {
-            patch.flows_gone.push(key);
-        }
-    }
+    patch.flows_gone.extend(there.filter_map(stale));
     patch
+}
+
+/// Where a flow is, ordered as [`FlowKey`] is.
+fn place(flow: &FlowStats) -> (TableId, u16, &Match) {
+    (flow.table, flow.priority, &flow.match_)
+}
+
+/// The key of a flow that nothing asks for, if it is one of ours.
+fn stale(flow: &FlowStats) -> Option<FlowKey> {
+    Cookie::from_u64(flow.cookie)?;
+    Some(FlowKey {
+        table: flow.table,
+        priority: flow.priority,
+        match_: flow.match_.clone(),
+    })
 }
 
 fn same_flow(cookie: Cookie, instructions: &[Instruction], flow: &FlowStats) -> bool {

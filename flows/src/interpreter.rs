@@ -131,6 +131,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The tables it went through, in order.
     pub trace: Vec<Step>,
+    /// The packet and its registers at the end.
+    pub packet: Packet,
 }
 
 impl<'a> Tables<'a> {
@@ -164,10 +166,9 @@ impl<'a> Tables<'a> {
         };
         let mut trace = Vec::new();
         let mut table = TableId(0);
-        loop {
+        let verdict = loop {
             let Some((entry, ambiguous)) = self.lookup(table, &run.packet) else {
-                let verdict = run.end(Loss::NoMatch(table));
-                return Outcome { verdict, trace };
+                break run.end(Loss::NoMatch(table));
             };
             let before = run.packet.clone();
             let next = run.execute(entry.instructions);
@@ -179,18 +180,20 @@ impl<'a> Tables<'a> {
                 ambiguous,
                 changed: run.packet.changes_since(&before),
             });
-            let verdict = match next {
-                Ok(Some(next)) if next > table => {
-                    table = next;
-                    continue;
-                }
-                Ok(Some(_)) => Verdict::Unsupported("goto_table backwards".to_owned()),
-                Ok(None) if table == Table::Drop.id() && run.deliveries.is_empty() => run.dropped(),
-                Ok(None) => run.end(Loss::Nowhere(table)),
-                Err(Stop::Unsupported(what)) => Verdict::Unsupported(what),
-                Err(Stop::Expired) => run.end(Loss::Expired),
-            };
-            return Outcome { verdict, trace };
+            match next {
+                Ok(Some(next)) if next > table => table = next,
+                Ok(Some(_)) => break Verdict::Unsupported("goto_table backwards".to_owned()),
+                Ok(None) if table == Table::Drop.id() => break run.dropped(),
+                Ok(None) => break run.end(Loss::Nowhere(table)),
+                Err(Stop::Unsupported(what)) => break Verdict::Unsupported(what),
+                Err(Stop::Expired) => break run.end(Loss::Expired),
+            }
+        };
+        let packet = run.packet;
+        Outcome {
+            verdict,
+            trace,
+            packet,
         }
     }
 }
@@ -209,20 +212,19 @@ struct Run {
 }
 
 impl Run {
-    fn end(self, otherwise: Loss) -> Verdict {
+    fn end(&mut self, otherwise: Loss) -> Verdict {
         if self.deliveries.is_empty() {
             Verdict::Lost(self.loss.unwrap_or(otherwise))
         } else {
-            Verdict::Output(self.deliveries)
+            Verdict::Output(std::mem::take(&mut self.deliveries))
         }
     }
 
-    fn dropped(self) -> Verdict {
-        let code = self.packet.get(REASON).to_u64();
-        DropReason::from_code(code).map_or_else(
-            || self.end(Loss::Nowhere(Table::Drop.id())),
-            Verdict::Dropped,
-        )
+    fn dropped(&mut self) -> Verdict {
+        match DropReason::from_code(self.packet.get(REASON).to_u64()) {
+            Some(reason) if self.deliveries.is_empty() => Verdict::Dropped(reason),
+            _ => self.end(Loss::Nowhere(Table::Drop.id())),
+        }
     }
 
     /// Returns the table to go on in.
@@ -242,10 +244,10 @@ impl Run {
 
     fn act(&mut self, action: &Action) -> Result<(), Stop> {
         match action {
-            Action::Output { port, .. } => self.output(*port),
+            Action::Output { port, .. } => self.output(*port)?,
             Action::OutputReg { src, .. } => {
                 let port = self.packet.bits(*src);
-                self.output(PortNo(u32::try_from(port).unwrap_or(PortNo::ANY.0)));
+                self.output(PortNo(u32::try_from(port).unwrap_or(PortNo::ANY.0)))?;
             }
             Action::SetField { field, value, mask } => match mask {
                 Some(mask) => self.packet.set_masked(*field, value, mask),
@@ -265,20 +267,23 @@ impl Run {
         Ok(())
     }
 
-    fn output(&mut self, port: PortNo) {
+    fn output(&mut self, port: PortNo) -> Result<(), Stop> {
         let came_from = PortNo(self.packet.get(Field::IN_PORT).to_u32());
         let port = match port {
             PortNo::IN_PORT => came_from,
             port if port == came_from => {
                 self.loss = Some(Loss::BackOut);
-                return;
+                return Ok(());
+            }
+            PortNo::LOCAL => port,
+            port if port.0 >= PortNo::MAX.0 => {
+                return Err(Stop::Unsupported(format!("output to {port}")));
             }
             port => port,
         };
-        self.deliveries.push(Delivery {
-            port,
-            packet: self.packet.clone(),
-        });
+        let packet = self.packet.clone();
+        self.deliveries.push(Delivery { port, packet });
+        Ok(())
     }
 }
 

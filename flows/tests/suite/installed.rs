@@ -21,10 +21,7 @@ impl Installed {
         let switch = Switch::start(&world::PORTS, world::TUNNEL);
         let connection = Connection::connect(switch.target().parse().unwrap(), Options::default());
         connection.connected().await.unwrap();
-        Self {
-            connection,
-            switch: switch,
-        }
+        Self { connection, switch }
     }
 
     async fn send(&self, patch: &Patch) {

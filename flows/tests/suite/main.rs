@@ -4,6 +4,7 @@
 mod fixture;
 mod fragments;
 mod installed;
+mod interpreter;
 mod map;
 mod patches;
 mod properties;
