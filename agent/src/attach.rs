@@ -18,6 +18,7 @@ mod remove;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
@@ -31,7 +32,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::{AttachMode, DatapathType};
 use crate::host::pod::{self, PodNic, Remnant};
 use crate::metrics::{Metrics, Outcome};
-use crate::readiness::Readiness;
+use crate::readiness::{Condition, Readiness};
 use crate::reconciler;
 use crate::switch::Switch;
 use book::Book;
@@ -66,6 +67,8 @@ struct Shared {
     metrics: Metrics,
     book: Book,
     locks: Locks,
+    /// Whether the agent has been ready once, as far as STATUS has seen.
+    served: AtomicBool,
     tasks: TaskTracker,
 }
 
@@ -88,6 +91,7 @@ impl Service {
             metrics,
             book,
             locks,
+            served: AtomicBool::new(false),
             tasks,
         };
         Self {
@@ -156,19 +160,34 @@ impl Service {
     /// CNI STATUS: could an ADD be served now? Looks at memory only.
     ///
     /// # Errors
-    /// [`CniCode::NOT_AVAILABLE`], with reasons.
+    /// [`CniCode::NOT_AVAILABLE`], with reasons; [`CniCode::LIMITED_CONNECTIVITY`] when the switch
+    /// was there and is not any more: pods that exist then miss what only it can do.
     pub fn status(&self) -> Result<StatusResult, CniError> {
         let began = Instant::now();
-        let missing = self
-            .shared
-            .readiness
-            .explain()
-            .or_else(|| self.shared.book.exhausted());
-        self.shared.count("status", began, missing.is_none());
-        match missing {
-            None => Ok(StatusResult {}),
-            Some(why) => Err(CniError::new(CniCode::NOT_AVAILABLE, "not ready").with_details(why)),
-        }
+        let shared = &self.shared;
+        let missing = shared.readiness.missing();
+        let result = if let Some(why) = shared.readiness.explain() {
+            let switch_lost = shared.served.load(Ordering::Relaxed)
+                && missing
+                    .iter()
+                    .any(|(condition, _)| *condition == Condition::Flows);
+            Err(if switch_lost {
+                CniError::new(CniCode::LIMITED_CONNECTIVITY, "the switch is away").with_details(why)
+            } else {
+                CniError::new(CniCode::NOT_AVAILABLE, "not ready").with_details(why)
+            })
+        } else {
+            shared.served.store(true, Ordering::Relaxed);
+            match shared.book.exhausted() {
+                None => Ok(StatusResult {}),
+                Some(why) => {
+                    Err(CniError::new(CniCode::NOT_AVAILABLE, "no address is left")
+                        .with_details(why))
+                }
+            }
+        };
+        shared.count("status", began, result.is_ok());
+        result
     }
 
     /// The attachments, in order of namespace, name and container.

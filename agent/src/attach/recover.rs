@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 use sluice_flows::model::Change;
-use sluice_rpc::PodState;
+use sluice_rpc::{Attachment, PodState};
 
 use super::book::Entry;
 use super::record::Record;
@@ -70,17 +70,19 @@ impl Service {
             entry.record.mode == AttachMode::Internal && entry.state != PodState::Pending
         });
         futures::stream::iter(internal)
-            .for_each_concurrent(AT_ONCE, |entry| self.replumb_one(entry))
+            .for_each_concurrent(AT_ONCE, |entry| self.replumb_one(entry.record.attachment))
             .await;
     }
 
-    async fn replumb_one(&self, entry: Entry) {
+    async fn replumb_one(&self, attachment: Attachment) {
         let shared = Arc::clone(&self.shared);
-        let attachment = &entry.record.attachment;
+        let attachment = &attachment;
         let _turn = shared.locks.lock(attachment).await;
-        if shared.book.get(attachment).is_none() {
+        // Only now is it certain what it is: an ADD that is tried again replaces the remains of
+        // its first attempt, address and all.
+        let Some(entry) = shared.book.get(attachment) else {
             return;
-        }
+        };
         let pod = entry.record.label();
         if !entry.record.netns.exists() {
             tracing::warn!(pod, netns = %entry.record.netns.display(), "its network namespace is gone");

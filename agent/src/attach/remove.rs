@@ -47,16 +47,19 @@ pub(super) async fn del(shared: &Shared, request: DelRequest) -> Result<DelResul
 pub(super) async fn gc(shared: &Shared, request: GcRequest) -> Result<GcResult, CniError> {
     shared.recovered(Instant::now() + START).await?;
     let mut result = GcResult::default();
-    for entry in shared.book.all() {
+    // What is being made is newer than the list of what is valid.
+    let stale = |entry: &Entry| {
+        entry.record.network == request.network
+            && entry.state != PodState::Pending
+            && !request.valid.contains(&entry.record.attachment)
+    };
+    for entry in shared.book.all().into_iter().filter(stale) {
         let attachment = &entry.record.attachment;
-        // What is being made is newer than the list of what is valid.
-        if entry.record.network != request.network
-            || entry.state == PodState::Pending
-            || request.valid.contains(attachment)
-        {
-            continue;
-        }
         let _turn = shared.locks.lock(attachment).await;
+        // While waiting for its turn it may have gone, or become another's.
+        let Some(entry) = shared.book.get(attachment).filter(stale) else {
+            continue;
+        };
         match remove(shared, &entry).await {
             Ok(()) => {
                 let pod = entry.record.label();
