@@ -1,6 +1,7 @@
 //! Pods: network namespaces attached by the real CNI plugin, called as a container runtime calls it.
 
 use std::net::IpAddr;
+use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,21 @@ pub fn detach(node: &Node, name: &str) -> Result<()> {
 /// # Errors
 /// The plugin's own error, code included.
 pub fn cni(node: &Node, pod: &str, command: &str, previous: Option<&Value>) -> Result<String> {
+    let (mut plugin, conf) = invocation(node, pod, command, previous)?;
+    answer(&mut plugin, &conf)
+        .with_context(|| format!("sluice-cni {command} for {pod} on {}", node.name()))
+}
+
+/// The plugin's command line for a pod, not yet started, and what it is to read.
+///
+/// # Errors
+/// When the agent has not written its network configuration list.
+pub fn invocation(
+    node: &Node,
+    pod: &str,
+    command: &str,
+    previous: Option<&Value>,
+) -> Result<(Command, Value)> {
     let mut conf = configuration(node)?;
     if let Some(previous) = previous {
         conf["prevResult"] = previous.clone();
@@ -112,8 +128,7 @@ pub fn cni(node: &Node, pod: &str, command: &str, previous: Option<&Value>) -> R
         format!("CNI_PATH={}", node.bin.display()),
         "sluice-cni".to_owned(),
     ];
-    call(node, &environment, &conf)
-        .with_context(|| format!("sluice-cni {command} for {pod} on {}", node.name()))
+    Ok((node.command("env", &environment), conf))
 }
 
 /// Tells the plugin which attachments are still valid, as a runtime does from time to time.
@@ -128,7 +143,7 @@ pub fn gc(node: &Node, valid: &Value) -> Result<()> {
         format!("CNI_PATH={}", node.bin.display()),
         "sluice-cni".to_owned(),
     ];
-    call(node, &environment, &conf).context("sluice-cni GC")?;
+    answer(&mut node.command("env", &environment), &conf).context("sluice-cni GC")?;
     Ok(())
 }
 
@@ -144,9 +159,8 @@ fn configuration(node: &Node) -> Result<Value> {
     Ok(conf)
 }
 
-fn call(node: &Node, environment: &[String], conf: &Value) -> Result<String> {
-    let mut call = node.command("env", environment);
-    let output = run::with_input(&mut call, conf.to_string().as_bytes())?;
+fn answer(plugin: &mut Command, conf: &Value) -> Result<String> {
+    let output = run::with_input(plugin, conf.to_string().as_bytes())?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         bail!(
