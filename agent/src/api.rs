@@ -6,7 +6,7 @@ use std::time::Instant;
 use sluice_rpc::{
     AddRequest, AddResult, CheckRequest, CheckResult, DelRequest, DelResult, ErrorObject,
     FlowsReport, FlowsRequest, GcRequest, GcResult, PodState, PodsReport, StatusReport,
-    StatusRequest, StatusResult, VerifyReport, code, report,
+    StatusRequest, StatusResult, VerifyDifference, VerifyReport, code, report,
 };
 
 use crate::attach;
@@ -73,11 +73,44 @@ impl Api for Agent {
     }
 
     async fn verify(&self) -> Result<VerifyReport, ErrorObject> {
-        self.reconciler.verify().await.map_err(unanswered)
+        let mut report = self.reconciler.verify().await.map_err(unanswered)?;
+        report.differences.extend(self.missing_ports());
+        report.in_sync = report.differences.is_empty();
+        Ok(report)
     }
 }
 
 impl Agent {
+    /// Attachments whose port is not in the switch's database, or that the switch could not make.
+    fn missing_ports(&self) -> Vec<VerifyDifference> {
+        let attached = self
+            .service
+            .pods()
+            .into_iter()
+            .filter(|pod| pod.state != PodState::Pending);
+        attached
+            .filter_map(|pod| {
+                let found = self.switch.port(&pod.host_ifname);
+                let kind = match &found {
+                    None => "missing",
+                    Some(port) if port.error.is_some() || port.ofport != pod.ofport => "changed",
+                    Some(_) => return None,
+                };
+                let number = |port: Option<u32>| port.map_or("none".to_owned(), |n| n.to_string());
+                Some(VerifyDifference {
+                    kind: kind.to_owned(),
+                    what: "port".to_owned(),
+                    object: Some(format!("pod {}/{}", pod.namespace, pod.name)),
+                    desired: Some(format!("{} number {}", pod.host_ifname, number(pod.ofport))),
+                    installed: found.map(|port| {
+                        let error = port.error.map(|e| format!(" ({e})")).unwrap_or_default();
+                        format!("{} number {}{error}", port.name, number(port.ofport))
+                    }),
+                })
+            })
+            .collect()
+    }
+
     fn report(&self) -> StatusReport {
         let status = self.reconciler.status().borrow().clone();
         let wanted = self.switch.wanted();

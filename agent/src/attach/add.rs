@@ -7,6 +7,7 @@ use sluice_flows::model::Change;
 use sluice_rpc::{AddRequest, AddResult, Attachment, CniCode, CniError, PodState};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::book::Entry;
 use super::record::{self, Record};
@@ -14,6 +15,9 @@ use super::{Shared, internal, remove, result, same_namespace, sandbox};
 use crate::config::AttachMode;
 use crate::host::pod;
 use crate::switch::{NewPort, PortKind};
+
+/// How long work inside a pod may go on after nobody waits for it any more.
+const PLUMBING: Duration = Duration::from_secs(10);
 
 pub(super) async fn add(
     shared: &Shared,
@@ -46,9 +50,10 @@ pub(super) async fn add(
             sandbox = sandbox(&attachment),
             "attaching"
         );
+        let plumbing = TaskTracker::new();
         let outcome = tokio::select! {
             biased;
-            outcome = attach(shared, &entry, until) => outcome,
+            outcome = attach(shared, &entry, until, &plumbing) => outcome,
             () = cancelled.cancelled() => Err(internal("the caller hung up")),
             () = tokio::time::sleep_until(until) => {
                 let stage = "not attached in time";
@@ -59,6 +64,10 @@ pub(super) async fn add(
         if let Err(error) = &outcome {
             let pod = entry.record.label();
             tracing::warn!(pod, sandbox = sandbox(&attachment), %error, "attaching failed; undoing");
+            // What is being done inside the pod does not stop when nobody waits for it; undoing
+            // comes after it.
+            plumbing.close();
+            let _late = tokio::time::timeout(PLUMBING, plumbing.wait()).await;
             if let Err(error) = remove::remove(shared, &entry).await {
                 tracing::error!(pod, %error, "could not undo; DEL or GC will");
                 let problem = Some(format!("left over from a failed ADD: {error}"));
@@ -97,7 +106,12 @@ fn open(shared: &Shared, request: &AddRequest, attachment: &Attachment) -> Resul
 }
 
 /// The port and its device on one side, the flows on the other, at once.
-async fn attach(shared: &Shared, entry: &Entry, until: Instant) -> Result<AddResult, CniError> {
+async fn attach(
+    shared: &Shared,
+    entry: &Entry,
+    until: Instant,
+    plumbing: &TaskTracker,
+) -> Result<AddResult, CniError> {
     let Entry {
         record,
         port,
@@ -111,7 +125,7 @@ async fn attach(shared: &Shared, entry: &Entry, until: Instant) -> Result<AddRes
             internal("its flows are not in the switch").with_details(error.to_string())
         })
     };
-    let ((), given) = tokio::try_join!(flows, plug(shared, entry, until))?;
+    let ((), given) = tokio::try_join!(flows, plug(shared, entry, until, plumbing))?;
     if given != *ofport {
         // Someone else has the number that was asked for.
         tracing::warn!(
@@ -144,7 +158,12 @@ async fn attach(shared: &Shared, entry: &Entry, until: Instant) -> Result<AddRes
 }
 
 /// Makes port and device; returns the port's OpenFlow number.
-async fn plug(shared: &Shared, entry: &Entry, until: Instant) -> Result<u32, CniError> {
+async fn plug(
+    shared: &Shared,
+    entry: &Entry,
+    until: Instant,
+    plumbing: &TaskTracker,
+) -> Result<u32, CniError> {
     let Entry {
         record,
         port,
@@ -161,7 +180,13 @@ async fn plug(shared: &Shared, entry: &Entry, until: Instant) -> Result<u32, Cni
     let refused = |error: crate::switch::SwitchError| {
         internal("the switch did not make its port").with_details(error.to_string())
     };
-    let nic = shared.nic(record, port);
+    let plumb = async |limit| {
+        let nic = shared.nic(record, port);
+        let task = plumbing.spawn(async move { pod::plumb(&nic, limit).await });
+        task.await
+            .map_err(|_| internal("the task in the pod ended"))?
+            .map_err(host_error)
+    };
     let left = || until.saturating_duration_since(Instant::now());
     match record.mode {
         AttachMode::Internal => {
@@ -174,11 +199,11 @@ async fn plug(shared: &Shared, entry: &Entry, until: Instant) -> Result<u32, Cni
                 .wait_number(row, port, left())
                 .await
                 .map_err(refused)?;
-            pod::plumb(&nic, left()).await.map_err(host_error)?;
+            plumb(left()).await?;
             Ok(given)
         }
         AttachMode::Veth => {
-            pod::plumb(&nic, left()).await.map_err(host_error)?;
+            plumb(left()).await?;
             let row = switch
                 .insert_port(new(PortKind::System))
                 .await
@@ -188,7 +213,7 @@ async fn plug(shared: &Shared, entry: &Entry, until: Instant) -> Result<u32, Cni
     }
 }
 
-pub(super) fn host_error(error: crate::host::HostError) -> CniError {
+fn host_error(error: crate::host::HostError) -> CniError {
     let code = if error.namespace_is_gone() {
         CniCode::INVALID_NETNS
     } else {

@@ -48,7 +48,7 @@ impl Book {
         // Where the search for port numbers begins: another place at each start.
         let seed = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
-            .map(|since| since.subsec_nanos() / 1000)
+            .map(|since| since.subsec_micros())
             .unwrap_or_default();
         let inner = Inner {
             entries: BTreeMap::new(),

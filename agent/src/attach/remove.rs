@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use sluice_flows::model::Change;
 use sluice_rpc::{
     Attachment, CniCode, CniError, DelRequest, DelResult, GcFailure, GcRequest, GcResult, PodState,
@@ -11,6 +12,9 @@ use tokio::time::Instant;
 use super::book::Entry;
 use super::{Shared, sandbox};
 use crate::host::pod;
+
+/// Removals at a time in a collection.
+const AT_ONCE: usize = 16;
 
 /// How long a removal waits for an agent that is starting.
 const START: Duration = Duration::from_secs(10);
@@ -46,33 +50,47 @@ pub(super) async fn del(shared: &Shared, request: DelRequest) -> Result<DelResul
 
 pub(super) async fn gc(shared: &Shared, request: GcRequest) -> Result<GcResult, CniError> {
     shared.recovered(Instant::now() + START).await?;
-    let mut result = GcResult::default();
-    // What is being made is newer than the list of what is valid.
-    let stale = |entry: &Entry| {
+    let stale = shared.book.all().into_iter().filter(|entry| {
+        // What is being made is newer than the list of what is valid.
         entry.record.network == request.network
             && entry.state != PodState::Pending
             && !request.valid.contains(&entry.record.attachment)
-    };
-    for entry in shared.book.all().into_iter().filter(stale) {
-        let attachment = &entry.record.attachment;
-        let _turn = shared.locks.lock(attachment).await;
-        // While waiting for its turn it may have gone, or become another's.
-        let Some(entry) = shared.book.get(attachment).filter(stale) else {
-            continue;
-        };
-        match remove(shared, &entry).await {
-            Ok(()) => {
-                let pod = entry.record.label();
-                tracing::info!(pod, sandbox = sandbox(attachment), "collected as garbage");
-                result.removed.push(attachment.clone());
+    });
+    let outcomes = futures::stream::iter(stale)
+        .map(|entry| collect(shared, entry.record.attachment))
+        .buffer_unordered(AT_ONCE)
+        .collect::<Vec<_>>()
+        .await;
+    let mut result = GcResult::default();
+    for (attachment, outcome) in outcomes {
+        match outcome {
+            Ok(true) => result.removed.push(attachment),
+            Ok(false) => {}
+            Err(error) => {
+                result.failed.push(GcFailure {
+                    attachment,
+                    error: error.to_string(),
+                });
             }
-            Err(error) => result.failed.push(GcFailure {
-                attachment: attachment.clone(),
-                error: error.to_string(),
-            }),
         }
     }
+    result.removed.sort();
     Ok(result)
+}
+
+/// Removes one attachment, if it is still there when its turn comes.
+async fn collect(shared: &Shared, attachment: Attachment) -> (Attachment, Result<bool, CniError>) {
+    let _turn = shared.locks.lock(&attachment).await;
+    let Some(entry) = shared.book.get(&attachment) else {
+        return (attachment, Ok(false));
+    };
+    let outcome = remove(shared, &entry).await;
+    let pod = entry.record.label();
+    match &outcome {
+        Ok(()) => tracing::info!(pod, sandbox = sandbox(&attachment), "collected as garbage"),
+        Err(error) => tracing::error!(pod, %error, "garbage that cannot be collected"),
+    }
+    (attachment, outcome.map(|()| true))
 }
 
 /// Removes port, device and flows, in whatever state they are, and frees the addresses. What

@@ -235,6 +235,10 @@ impl Actor {
                 self.refused.forget(key);
             }
             patch.flows_set.retain(|flow| !self.refused.contains(flow));
+            for flow in &patch.flows_set {
+                // Another flow than the one that was refused under this key.
+                self.refused.forget(&flow.key);
+            }
             plan.extend(patch);
         }
         plan
@@ -326,6 +330,8 @@ impl Actor {
         let mut patches = Vec::new();
         let mut questions = Vec::new();
         let since = Instant::now();
+        // Those who gave up while there was no switch.
+        self.waiters.retain(|waiter| !waiter.done.is_closed());
         for request in batch {
             match request {
                 Request::Apply { changes, done } => {

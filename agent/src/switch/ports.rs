@@ -1,7 +1,7 @@
 //! Ports of pods come and go in transactions of many: those that queue up while one transaction is
 //! under way share the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use ovsdb::{Insert, Mutate, Reference, Transaction, Uuid};
 use tokio::sync::{mpsc, oneshot};
@@ -56,10 +56,39 @@ pub(super) fn start(database: Database, bridge: String) -> Queue {
     tokio::spawn(async move {
         let mut batch = Vec::new();
         while requests.recv_many(&mut batch, BATCH).await > 0 {
-            write(&database, &bridge, std::mem::take(&mut batch)).await;
+            for run in runs(std::mem::take(&mut batch)) {
+                write(&database, &bridge, run).await;
+            }
         }
     });
     queue
+}
+
+impl Request {
+    fn name(&self) -> &str {
+        match self {
+            Request::Insert { port, .. } => &port.name,
+            Request::Remove { name, .. } => name,
+        }
+    }
+}
+
+/// Cuts a batch so that no run speaks of one port twice: a transaction cannot remove what it makes
+/// itself, and the order of the two must hold.
+fn runs(batch: Vec<Request>) -> Vec<Vec<Request>> {
+    let mut runs: Vec<Vec<Request>> = Vec::new();
+    let mut names: HashSet<String> = HashSet::new();
+    for request in batch {
+        let fresh = names.insert(request.name().to_owned());
+        match runs.last_mut() {
+            Some(run) if fresh => run.push(request),
+            _ => {
+                names = HashSet::from([request.name().to_owned()]);
+                runs.push(vec![request]);
+            }
+        }
+    }
+    runs
 }
 
 /// Writes a batch; if the database refuses it, each request on its own, so that one does not spoil
@@ -178,4 +207,27 @@ async fn transact(
         }
     }
     Ok(outcomes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_port_is_spoken_of_once_in_a_run() {
+        let remove = |name: &str| Request::Remove {
+            name: name.to_owned(),
+            done: oneshot::channel().0,
+        };
+        let batch = ["a", "b", "a", "c", "c", "b"].map(remove).into();
+        let runs: Vec<Vec<String>> = runs(batch)
+            .iter()
+            .map(|run| {
+                run.iter()
+                    .map(|request| request.name().to_owned())
+                    .collect()
+            })
+            .collect();
+        assert_eq!(runs, [vec!["a", "b"], vec!["a", "c"], vec!["c", "b"]]);
+    }
 }

@@ -81,6 +81,14 @@ fn check_notices_what_is_missing() {
     has("flow missing or changed");
     node.vsctl(&["del-port", &result.host_ifname]);
     has("missing in the switch");
+    let verify = node.verify();
+    assert!(
+        verify
+            .differences
+            .iter()
+            .any(|d| d.what == "port" && d.kind == "missing"),
+        "{verify:?}"
+    );
     assert!(node.del(&pod).expect("detached").removed);
 }
 

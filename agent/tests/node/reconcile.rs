@@ -47,7 +47,7 @@ fn drift_is_repaired_by_the_audit() {
     let wanted = node.flows();
     node.ofctl("add-flow", &[FOREIGN]);
     spoil(&node);
-    let repaired = wait("the audit to repair", || {
+    wait("the audit to repair", || {
         let flows: Vec<_> = node.flows();
         let ours: Vec<_> = flows
             .into_iter()
@@ -55,7 +55,6 @@ fn drift_is_repaired_by_the_audit() {
             .collect();
         (ours == wanted).then_some(())
     });
-    let () = repaired;
     assert!(
         node.flows().iter().any(|flow| flow.contains("0x1234")),
         "the foreign flow stays"
