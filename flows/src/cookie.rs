@@ -206,3 +206,37 @@ impl Registry {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn ids_spread() {
+        let sandboxes = (0..50_000u64).map(|n| PodId::new(format!("{n:064x}")));
+        let cookies: HashSet<Cookie> = sandboxes.map(|id| Cookie::pod(&id)).collect();
+        // By chance about one pair in a thousand such sets is equal.
+        assert!(cookies.len() >= 49_999, "{}", cookies.len());
+    }
+
+    #[test]
+    fn kinds_share_nothing() {
+        let name = NodeName::new("a");
+        let cookies = [
+            Cookie::base(Table::Guard),
+            Cookie::drop(DropReason::VlanTagged),
+            Cookie::node(&name),
+            Cookie::peer(&name),
+            Cookie::pod(&PodId::new("a")),
+        ];
+        assert_eq!(cookies.map(Cookie::kind), Kind::ALL.map(Some));
+        assert!(
+            cookies
+                .iter()
+                .all(|c| Cookie::from_u64(c.to_u64()) == Some(*c))
+        );
+        assert_eq!(Cookie::from_u64(0x51cd_0500_0000_0001), None);
+    }
+}

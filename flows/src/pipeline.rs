@@ -1,7 +1,7 @@
 //! The fixed shape of the pipeline: table ids, registers, marks, and which table follows which.
 //!
 //! All of it is part of the flows in running switches: numbers are never reused for something else. The flows
-//! themselves belong to the modules under [`crate::tables`]. `docs/pipeline.md` is made from this (see
+//! themselves belong to the modules under `tables`. `docs/pipeline.md` is made from this (see
 //! [`crate::map`]).
 
 use std::fmt;
