@@ -28,10 +28,10 @@ mod watcher;
 use files::Files;
 use watcher::Watcher;
 
-/// Changes are collected until nothing has happened for this long …
-const QUIET: Duration = Duration::from_millis(20);
+/// Changes are collected until nothing has happened, and nothing was written to, for this long …
+const QUIET: Duration = Duration::from_millis(40);
 /// … but no longer than this after the first.
-const AT_MOST: Duration = Duration::from_millis(250);
+const AT_MOST: Duration = Duration::from_millis(500);
 /// How often a folder that went away is looked for.
 const RETRY: Duration = Duration::from_secs(1);
 

@@ -268,3 +268,88 @@ fn a_folder_that_does_not_exist_cannot_be_opened() {
         .expect("a runtime");
     runtime.block_on(async { assert!(DirectorySource::open("/nowhere/at/all").is_err()) });
 }
+
+mod properties {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// A file that defines these nodes with these third octets.
+        Good(u8, Vec<(u8, u8)>),
+        Bad(u8),
+        Remove(u8),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let nodes = proptest::collection::vec((0u8..5, 0u8..4), 0..4);
+        prop_oneof![
+            5 => (0u8..3, nodes).prop_map(|(file, nodes)| Step::Good(file, nodes)),
+            1 => (0u8..3).prop_map(Step::Bad),
+            2 => (0u8..3).prop_map(Step::Remove),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// The events add up to what the last good states of all files say, the first file by name winning, and
+        /// none of them says what was known.
+        #[test]
+        fn events_add_up_to_the_last_good_states(steps in proptest::collection::vec(step(), 0..30)) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut files = files::Files::default();
+            let mut good: BTreeMap<u8, Vec<(u8, u8)>> = BTreeMap::new();
+            let mut state: BTreeMap<String, Object> = BTreeMap::new();
+            for step in steps {
+                let (Step::Good(file, _) | Step::Bad(file) | Step::Remove(file)) = step;
+                let name = format!("{file}.yaml");
+                let path = folder.path().join(&name);
+                match step {
+                    Step::Good(_, nodes) => {
+                        let text: Vec<String> =
+                            nodes.iter().map(|(n, net)| node(&format!("n{n}"), &format!("10.0.{net}.0/24"))).collect();
+                        fs::write(&path, text.join("---\n")).expect("written");
+                        good.insert(file, nodes);
+                    }
+                    Step::Bad(_) => {
+                        fs::write(&path, "kind: {").expect("written");
+                        good.entry(file).or_default();
+                    }
+                    Step::Remove(_) => {
+                        let _ = fs::remove_file(&path);
+                        good.remove(&file);
+                    }
+                }
+                let pending = Pending { all: false, names: [name.into()].into() };
+                let (events, status) = files.read(folder.path(), &pending);
+                for event in events {
+                    match event {
+                        Event::Set(object) => {
+                            let old = state.insert(object.reference().name, object.clone());
+                            prop_assert_ne!(old, Some(object));
+                        }
+                        Event::Gone(reference) => prop_assert!(state.remove(&reference.name).is_some()),
+                        Event::Listed(..) => prop_assert!(false, "nothing is listed twice"),
+                    }
+                }
+                let mut expected = BTreeMap::new();
+                for (n, net) in good.values().flatten() {
+                    expected.entry(format!("n{n}")).or_insert(format!("10.0.{net}.0/24"));
+                }
+                let found: BTreeMap<String, String> = state
+                    .iter()
+                    .map(|(name, object)| match object {
+                        Object::Node(node) => (name.clone(), node.pod_cidrs.iter().map(ToString::to_string).collect()),
+                        other => (name.clone(), format!("unexpected {other:?}")),
+                    })
+                    .collect();
+                prop_assert_eq!(&found, &expected);
+                prop_assert_eq!((status.files, status.objects), (good.len(), expected.len()));
+            }
+        }
+    }
+}

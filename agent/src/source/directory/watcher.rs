@@ -25,8 +25,10 @@ impl Watcher {
     /// Everything that happens from now on will be seen; what is there already must be read after this.
     pub(super) fn open(path: &Path) -> io::Result<Watcher> {
         let inotify = Inotify::init()?;
-        // A file being written to is of no interest before it is closed.
+        // A file being written to is of no interest before it is closed; that it is being written to prolongs the
+        // wait for the end of a burst (an editor that renames the old file away writes the new one under its name).
         let mask = WatchMask::CLOSE_WRITE
+            | WatchMask::MODIFY
             | WatchMask::CREATE
             | WatchMask::MOVED_TO
             | WatchMask::MOVED_FROM
@@ -62,6 +64,9 @@ fn note<S: AsRef<OsStr>>(folder: &Path, event: &Event<S>, pending: &mut Pending)
     }
     if event.mask.contains(EventMask::Q_OVERFLOW) {
         pending.all = true;
+        return Ok(());
+    }
+    if event.mask.contains(EventMask::MODIFY) {
         return Ok(());
     }
     let Some(name) = event.name.as_ref().map(AsRef::as_ref) else {
