@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::cluster::Cluster;
 use crate::layout::{self, BRIDGE, Name};
@@ -181,31 +181,39 @@ pub fn matrix(cluster: &Cluster, ipv6: bool) -> Result<Vec<Vec<Option<f64>>>> {
         .iter()
         .map(|pod| pod.address(ipv6))
         .collect::<Result<_>>()?;
-    let mut rows = Vec::new();
-    for pod in cluster.pods() {
-        let node = cluster.node(pod.node)?;
-        // One shell in the pod for the whole row; each target gets a probe that warms the caches.
-        let mut script = String::new();
-        for target in &targets {
-            let _ = writeln!(
-                script,
-                "ping -n -q -c 1 -W 2 {target} >/dev/null 2>&1 || true; echo @; \
-                 ping -n -q -i 0.02 -c {PROBES} -W 1 {target} || true"
-            );
-        }
-        let text = node.pod_sh(&pod.name, "sh", &["-c", &script])?;
-        let row = text
-            .split('@')
-            .skip(1)
-            .map(|part| {
-                let report = Report::parse(part)?;
-                Ok(report.mean_ms.filter(|_| report.received == report.sent))
-            })
-            .collect::<Result<Vec<_>>>()
-            .with_context(|| format!("from {}", pod.name))?;
-        rows.push(row);
+    std::thread::scope(|scope| {
+        let rows: Vec<_> = cluster
+            .pods()
+            .iter()
+            .map(|pod| scope.spawn(|| row(cluster, pod, &targets)))
+            .collect();
+        rows.into_iter()
+            .map(|row| row.join().unwrap_or_else(|_| bail!("a thread panicked")))
+            .collect()
+    })
+}
+
+/// One row of the matrix, by one shell in the pod.
+fn row(cluster: &Cluster, pod: &Pod, targets: &[IpAddr]) -> Result<Vec<Option<f64>>> {
+    let mut script = String::new();
+    for target in targets {
+        // The first probe warms the caches.
+        let _ = writeln!(
+            script,
+            "ping -n -q -c 1 -W 2 {target} >/dev/null 2>&1 || true; echo @; \
+             ping -n -q -i 0.01 -c {PROBES} -W 1 {target} || true"
+        );
     }
-    Ok(rows)
+    let node = cluster.node(pod.node)?;
+    let text = node.pod_sh(&pod.name, "sh", &["-c", &script])?;
+    text.split('@')
+        .skip(1)
+        .map(|part| {
+            let report = Report::parse(part)?;
+            Ok(report.mean_ms.filter(|_| report.received == report.sent))
+        })
+        .collect::<Result<Vec<_>>>()
+        .with_context(|| format!("from {}", pod.name))
 }
 
 fn table(cluster: &Cluster, matrix: &[Vec<Option<f64>>], ipv6: bool) -> String {

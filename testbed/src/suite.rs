@@ -135,7 +135,7 @@ fn verdict(name: &str, scenario: impl FnOnce() -> Result<()>) -> bool {
     let seconds = started.elapsed().as_secs_f64();
     match &result {
         Ok(()) => println!("scenario {name} ... ok ({seconds:.1} s)"),
-        Err(error) => println!("scenario {name} ... FAILED ({seconds:.1} s)\n{error:?}"),
+        Err(error) => println!("scenario {name} ... FAILED ({seconds:.1} s)\n    {error:#}"),
     }
     result.is_ok()
 }
@@ -216,7 +216,7 @@ fn run_group(group: &Group, index: usize, bin: &Path) -> Vec<String> {
     let mut cluster = match result {
         Ok(cluster) => cluster,
         Err(error) => {
-            println!("group {} ... FAILED to come up\n{error:?}", group.name);
+            println!("group {} ... FAILED to come up\n    {error:#}", group.name);
             return names.collect();
         }
     };
@@ -233,7 +233,7 @@ fn run_group(group: &Group, index: usize, bin: &Path) -> Vec<String> {
         }
     }
     if let Err(error) = take_down(&cluster) {
-        println!("group {} ... FAILED to go down\n{error:?}", group.name);
+        println!("group {} ... FAILED to go down\n    {error:#}", group.name);
         failed.push(format!("{}::down", group.name));
     }
     failed
