@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use openflow::FlowMod;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sluice_flows::interpreter::{Tables, Verdict};
 use sluice_flows::model::State;
-use sluice_flows::{Compiler, compile_all};
+use sluice_flows::{Compiler, Cookie, Flow, FlowKey, Program, compile_all};
 
 use crate::world;
 
@@ -56,6 +57,20 @@ proptest! {
         prop_assert_eq!(compiler.state(), &end);
         prop_assert_eq!(compiler.desired(), compile_all(&end));
         prop_assert_eq!(compiler.conflicts(), Compiler::new(end).conflicts());
+    }
+
+    /// The text of a program says all of it.
+    #[test]
+    fn text_reads_back(state in world::state()) {
+        let program = compile_all(&state);
+        let mut read = Program::default();
+        for line in program.to_string().lines() {
+            let flow: FlowMod = line.parse().unwrap();
+            let key = FlowKey { table: flow.table, priority: flow.priority, match_: flow.match_ };
+            let cookie = Cookie::from_u64(flow.cookie).unwrap();
+            read.insert(Flow { key, cookie, instructions: flow.instructions });
+        }
+        prop_assert_eq!(read, program);
     }
 
     /// Every match is one that a switch accepts.
