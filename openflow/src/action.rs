@@ -6,6 +6,7 @@
 //! [`canonical`]: decoding what a switch echoes gives the canonical actions back.
 
 mod canonical;
+mod check;
 mod codec;
 pub mod ct;
 pub mod learn;
@@ -21,6 +22,7 @@ use crate::wire::{Reader, Writer};
 
 pub use canonical::canonical;
 use canonical::masked_set;
+pub(crate) use check::{check_instructions, verify_instructions};
 use codec::check_output_port;
 pub use ct::{Ct, Nat, NatFlags};
 pub use learn::{Learn, LearnSource, LearnSpec, LearnTarget};
@@ -425,10 +427,9 @@ impl Action {
     #[must_use]
     pub fn set(field: Field, value: impl Into<Value>) -> Action {
         let value = value.into();
-        let len = if field.is_variable() {
-            value.len()
-        } else {
-            field.bytes()
+        let len = match field.is_variable() {
+            true => value.significant_len(),
+            false => field.bytes(),
         };
         Action::SetField {
             field,
@@ -482,6 +483,15 @@ impl Action {
     pub fn decode(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
         codec::decode(r)
     }
+}
+
+/// Checks what Open vSwitch checks when it reads a list of actions as of a bucket or a packet-out:
+/// that it knows them all, and that they stand where they may.
+///
+/// # Errors
+/// What it would answer.
+pub fn verify(actions: &[Action]) -> Result<(), DecodeError> {
+    check::verify(actions, check::Outer::List)
 }
 
 /// Writes actions one after the other.

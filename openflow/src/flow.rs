@@ -5,9 +5,11 @@ mod parse;
 use std::fmt;
 use std::time::Duration;
 
+use crate::action::check_instructions;
 use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::field::Field;
 use crate::instruction::{self, Instruction};
-use crate::match_::{Match, MatchText};
+use crate::match_::{Facts, Match, MatchText};
 use crate::text::{Names, Port, Print, Table, display_by_print};
 use crate::types::{GroupId, PortNo, TableId};
 use crate::wire::{Reader, Writer};
@@ -217,6 +219,29 @@ impl FlowMod {
             match_,
             instructions,
         })
+    }
+}
+
+impl FlowMod {
+    /// Checks what Open vSwitch checks before it takes a flow: that it knows all actions, that they
+    /// stand where they may, and that they fit the match and the table.
+    ///
+    /// # Errors
+    /// What it would answer.
+    pub fn check(&self) -> Result<(), DecodeError> {
+        let error = |kind| DecodeError::new(kind, "flow mod");
+        let has = |f| self.match_.get(f).is_some();
+        let dl_type = self
+            .match_
+            .get(Field::ETH_TYPE)
+            .map_or(0, |(v, _)| v.to_u16());
+        let v4 = has(Field::CT_NW_SRC) || has(Field::CT_NW_DST);
+        let v6 = has(Field::CT_IPV6_SRC) || has(Field::CT_IPV6_DST);
+        if (v4 && dl_type != 0x0800) || (v6 && dl_type != 0x86dd) {
+            return Err(error(ErrorKind::BacMatchInconsistent));
+        }
+        instruction::verify(&self.instructions)?;
+        check_instructions(&self.instructions, Facts::of(&self.match_), self.table)
     }
 }
 

@@ -193,6 +193,15 @@ pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Instruction>, DecodeError> {
     Ok(out)
 }
 
+/// Checks what Open vSwitch checks when it reads instructions: that it knows them all and their
+/// actions, and that actions stand where they may.
+///
+/// # Errors
+/// What it would answer.
+pub fn verify(list: &[Instruction]) -> Result<(), DecodeError> {
+    action::verify_instructions(list)
+}
+
 /// `list` as Open vSwitch echoes it: in its order, empty apply-actions left out, actions in
 /// [their canonical form](action::canonical).
 #[must_use]

@@ -170,15 +170,11 @@ impl Value {
         Ipv6Addr::from(self.to_u128())
     }
 
-    /// How many bytes it has without leading zeros, at least one.
+    /// How many bytes it has without leading zeros.
     #[must_use]
     pub(crate) fn significant_len(&self) -> usize {
         let bytes = self.to_bytes();
-        bytes.len()
-            - bytes
-                .iter()
-                .position(|b| *b != 0)
-                .unwrap_or(bytes.len().saturating_sub(1))
+        bytes.len() - bytes.iter().take_while(|b| **b == 0).count()
     }
 
     /// Its bytes in network order.

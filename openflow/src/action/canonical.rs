@@ -55,11 +55,23 @@ fn push(action: &Action, out: &mut Vec<Action>) {
 pub(super) fn masked_set(field: Field, value: &Value, mask: &Value) -> Vec<Action> {
     if field.nxm_header32().is_none() || field.is_variable() {
         let value = value.and(mask);
-        return vec![Action::Load2 {
-            field,
-            value,
-            mask: mask.clone(),
-        }];
+        if !field.is_variable() {
+            return vec![Action::Load2 {
+                field,
+                value: value.clone(),
+                mask: mask.clone(),
+            }];
+        }
+        // Where the length varies, leading zeros are not sent, and a full mask is none.
+        let (len, mask) = match mask.is_ones() {
+            true => (value.significant_len(), mask.clone()),
+            false => {
+                let len = value.significant_len().max(mask.significant_len());
+                (len, mask.resized(len))
+            }
+        };
+        let value = value.resized(len);
+        return vec![Action::Load2 { field, value, mask }];
     }
     let n_bits = u32::from(field.bits());
     let mut out = Vec::new();

@@ -87,7 +87,7 @@ fn fixed(w: &mut Writer<'_>, subtype: u16, len: u16) {
 
 /// The 16 bits in which some actions put a start bit and a number of bits.
 pub(super) fn ofs_nbits(s: Subfield) -> u16 {
-    s.start_bit << 6 | (s.n_bits.wrapping_sub(1) & 0x3f)
+    s.start_bit << 6 | s.n_bits.wrapping_sub(1)
 }
 
 /// The 32-bit header of a field, which some actions are limited to.
@@ -239,8 +239,7 @@ fn encode_rare(action: &Action, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         }
         Action::Load2 { field, value, mask } => {
             let length = begin(w, REG_LOAD2);
-            w.zeros(6);
-            let masked = !mask.is_ones();
+            let masked = !mask.is_ones() || mask.len() != field.bytes();
             field.put_nxm(w, masked, value.len())?;
             value.put(w);
             if masked {
@@ -375,14 +374,16 @@ fn encode_controller(c: &Controller, w: &mut Writer<'_>) -> Result<(), EncodeErr
         w.pad8(start);
         Ok(())
     };
+    // Numbers stand at the left of a word of their own.
+    let [m0, m1] = c.max_len.to_be_bytes();
+    let [i0, i1] = c.id.to_be_bytes();
     if c.max_len != u16::MAX {
-        property(w, 0, &c.max_len.to_be_bytes())?;
+        property(w, 0, &[m0, m1, 0, 0])?;
     }
     if c.id != 0 {
-        property(w, 1, &c.id.to_be_bytes())?;
+        property(w, 1, &[i0, i1, 0, 0])?;
     }
     if c.reason != 1 {
-        // The value stands in a word of its own, at its left.
         property(w, 2, &[c.reason])?;
     }
     if !c.userdata.is_empty() {
@@ -419,7 +420,7 @@ fn encode_property(p: &EncapProperty, w: &mut Writer<'_>) -> Result<(), EncodeEr
         } => {
             let too_long = |_| EncodeError::TooLong("encap");
             w.u8(2);
-            w.u8(u8::try_from(8 + value.len()).map_err(too_long)?);
+            w.u8(u8::try_from(8 + value.len().next_multiple_of(8)).map_err(too_long)?);
             w.u16(*class);
             w.u8(*type_);
             w.u8(u8::try_from(value.len()).map_err(too_long)?);
@@ -736,9 +737,8 @@ fn decode_rare(subtype: u16, mut b: Reader<'_>, all: &[u8]) -> Result<Action, De
     }
 }
 
-fn decode_load2(mut b: Reader<'_>) -> Result<Action, DecodeError> {
+fn decode_load2(b: Reader<'_>) -> Result<Action, DecodeError> {
     let context = "load action";
-    b.zeros(6, ErrorKind::NxbrcMustBeZero)?;
     let mut b = Reader::new(b.rest(), ErrorKind::BmcBadLen, context);
     let header = OxmHeader::decode(&mut b)?;
     let field = header.field_in_action(context)?;
@@ -753,7 +753,7 @@ fn decode_load2(mut b: Reader<'_>) -> Result<Action, DecodeError> {
     let mask = if header.has_mask() {
         Value::from_bytes(mask)
     } else {
-        Value::ones(width)
+        Value::ones(field.bytes())
     };
     if value.exceeds(&mask) {
         return Err(b.error(ErrorKind::BmcBadWildcards));
@@ -856,11 +856,8 @@ fn decode_controller(mut b: Reader<'_>) -> Result<Action, DecodeError> {
             2 => c.reason = p.u8()?,
             3 => c.userdata = p.take_rest().to_vec(),
             4 => c.pause = true,
-            5 => c.meter_id = Some(p.u32()?).filter(|m| *m != u32::MAX),
+            5 => c.meter_id = Some(p.u32()?).filter(|m| *m != 0),
             _ => return Err(DecodeError::new(ErrorKind::BpcBadType, context)),
-        }
-        if type_ != 4 {
-            p.finish()?;
         }
     }
     if !c.userdata.is_empty() || c.pause || c.meter_id.is_some() {
@@ -959,6 +956,9 @@ fn decode_encap(mut b: Reader<'_>) -> Result<Action, DecodeError> {
             (4, 2) => {
                 let [c0, c1, type_, n] = *v.array::<4>().map_err(|_| bad)?;
                 let value = v.bytes(usize::from(n)).map_err(|_| bad)?;
+                if usize::from(len) != 8 + value.len().next_multiple_of(8) {
+                    return Err(bad);
+                }
                 EncapProperty::NshTlv {
                     class: u16::from_be_bytes([c0, c1]),
                     type_,

@@ -29,6 +29,7 @@ pub fn parse_actions(s: &str) -> Result<Vec<Action>> {
     Parser {
         facts: None,
         table: None,
+        lenient: true,
         depth: 0,
     }
     .actions(s, Outer::Actions)
@@ -43,6 +44,7 @@ pub(crate) fn parse_instructions(
     Parser {
         facts: Some(facts),
         table,
+        lenient: false,
         depth: 0,
     }
     .instructions(s)
@@ -64,6 +66,8 @@ struct Parser {
     /// The packet as the actions so far left it; `None` when nothing is known and all is allowed.
     facts: Option<Facts>,
     table: Option<TableId>,
+    /// Whether what only the standard asks for goes unasked, as within action sets.
+    lenient: bool,
     depth: u8,
 }
 
@@ -94,6 +98,11 @@ impl Parser {
                 Item::Instruction(i) => i,
             };
             any = true;
+            // Open vSwitch does not send a list without any action.
+            if matches!(&i, Instruction::WriteActions(l) | Instruction::ApplyActions(l) if l.is_empty())
+            {
+                continue;
+            }
             match (out.last_mut(), i) {
                 (Some(Instruction::ApplyActions(list)), Instruction::ApplyActions(more)) => {
                     list.extend(more)
@@ -206,7 +215,7 @@ impl Parser {
             "set_vlan_pcp" => Item::Actions(self.vlan_pcp(arg, false)?),
             "mod_vlan_pcp" => Item::Actions(self.vlan_pcp(arg, true)?),
             "strip_vlan" | "pop_vlan" => {
-                self.needs(P::Vlan, key)?;
+                self.allow(key, Facts::has_vlan)?;
                 if let Some(facts) = &mut self.facts {
                     let [_, inner] = facts.vlans;
                     facts.vlans = [inner, false];
@@ -314,10 +323,7 @@ impl Parser {
                 Action::PopMpls(t).into()
             }
             "dec_nsh_ttl" => {
-                let nsh = |f: &Facts| f.packet_type == 0x1894f || f.dl_type == 0x894f;
-                if self.facts.as_ref().is_some_and(|f| !nsh(f)) {
-                    return Err(unusable(key));
-                }
+                self.allow(key, |f| f.packet_type == 0x1894f || f.dl_type == 0x894f)?;
                 Action::DecNshTtl.into()
             }
             "delete_field" => {
@@ -334,9 +340,7 @@ impl Parser {
             "set_queue" => Action::SetQueue(QueueId(scan::u32(arg)?)).into(),
             "pop_queue" => Action::PopQueue.into(),
             "fin_timeout" => {
-                if self.facts.as_ref().is_some_and(|f| f.nw_proto != 6) {
-                    return Err(unusable(key));
-                }
+                self.allow(key, |f| f.nw_proto == 6)?;
                 complex::fin_timeout(arg)?.into()
             }
             "resubmit" => self.resubmit(arg)?.into(),
@@ -377,7 +381,10 @@ impl Parser {
             }
             "clear_actions" => Item::Instruction(Instruction::ClearActions),
             "write_actions" => {
-                let mut inner = self.clone();
+                let mut inner = Parser {
+                    lenient: true,
+                    ..self.clone()
+                };
                 Item::Instruction(Instruction::WriteActions(
                     inner.actions(arg, Outer::WriteActions)?,
                 ))
@@ -410,12 +417,16 @@ impl Parser {
     }
 
     /// Refuses an action that OpenFlow 1.3 allows only on some packets.
-    fn needs(&self, p: Prerequisite, key: &str) -> Result<()> {
-        if self.facts.as_ref().is_none_or(|f| f.has(p)) {
-            Ok(())
-        } else {
-            Err(unusable(key))
+    fn allow(&self, key: &str, fits: impl Fn(&Facts) -> bool) -> Result<()> {
+        match &self.facts {
+            Some(facts) if !self.lenient && !fits(facts) => Err(unusable(key)),
+            _ => Ok(()),
         }
+    }
+
+    /// As [`allow`](Self::allow), for packets with `p`.
+    fn needs(&self, p: Prerequisite, key: &str) -> Result<()> {
+        self.allow(key, |f| f.has(p))
     }
 
     /// Refuses a field that the packet does not have.
@@ -596,12 +607,9 @@ impl Parser {
 
     /// Pushes a tag first where the word asks for one and none is known to be there.
     fn push_if_needed(&mut self, push: bool, key: &str) -> Result<Vec<Action>> {
-        let has = self
-            .facts
-            .as_ref()
-            .is_some_and(|f| f.has(Prerequisite::Vlan));
-        if !has && !push && self.facts.is_some() {
-            return Err(unusable(key));
+        let has = self.facts.as_ref().is_some_and(Facts::has_vlan);
+        if !push {
+            self.allow(key, Facts::has_vlan)?;
         }
         if let Some(facts) = &mut self.facts {
             let [outer, _] = &mut facts.vlans;
@@ -648,15 +656,16 @@ impl Parser {
         } else {
             super::Legacy::TpDst(port)
         };
-        let Some(facts) = &self.facts else {
-            return Ok(Action::Legacy(legacy));
-        };
-        let known = [6, 17, 132]
+        let protocols = [6, 17, 132];
+        self.allow("mod_tp", |f| protocols.iter().any(|p| f.transport(*p)))?;
+        let proto = self.facts.as_ref().map(|f| f.nw_proto);
+        let known = protocols
             .into_iter()
             .zip(fields)
-            .find(|(proto, _)| facts.transport(*proto));
-        let (_, field) = known.ok_or_else(|| unusable("mod_tp"))?;
-        Ok(Action::set(field, port))
+            .find(|(p, _)| Some(*p) == proto);
+        Ok(known.map_or(Action::Legacy(legacy), |(_, field)| {
+            Action::set(field, port)
+        }))
     }
 
     fn resubmit(&self, arg: &str) -> Result<Action> {

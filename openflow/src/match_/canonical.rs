@@ -191,7 +191,7 @@ impl Match {
     }
 
     /// Sets the tag control information, as far as OpenFlow 1.3 can say it.
-    fn set_tci(&mut self, v: u64, m: u64) {
+    pub(super) fn set_tci(&mut self, v: u64, m: u64) {
         let vid = v & m & (VID_MASK | CFI);
         let vid_mask = m & (VID_MASK | CFI);
         let wire_mask = if vid_mask == VID_MASK | CFI {

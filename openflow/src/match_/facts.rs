@@ -67,6 +67,12 @@ impl Facts {
         }
     }
 
+    /// Whether a tag is known to be there.
+    pub(crate) fn has_vlan(&self) -> bool {
+        let [outer, _] = self.vlans;
+        outer
+    }
+
     pub(crate) fn is_ip(&self) -> bool {
         matches!(self.eth_type(), Some(0x0800 | 0x86dd))
     }
@@ -95,7 +101,7 @@ impl Facts {
             P::Nothing => true,
             P::Ethernet => self.packet_type == 0,
             P::Arp => matches!(self.eth_type(), Some(0x0806 | 0x8035)),
-            P::Vlan => self.vlans.first() == Some(&true),
+            P::Vlan => self.packet_type == 0 && self.has_vlan(),
             P::Ipv4 => self.eth_type() == Some(0x0800),
             P::Ipv6 => self.eth_type() == Some(0x86dd),
             P::Ip => self.is_ip(),

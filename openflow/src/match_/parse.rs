@@ -2,11 +2,12 @@
 
 use std::str::FromStr;
 
-use super::{Facts, Match};
+use super::{Facts, Match, is_value_valid};
 use crate::error::{ParseError, parse_error};
 use crate::field::{Field, Format, Prerequisite};
 use crate::text::scan::{self, KeyValues};
 use crate::text::{CT_STATE, TCP_FLAGS, TUN_FLAGS};
+use crate::types::PortNo;
 use crate::value::Value;
 
 /// Shorthands for an Ethernet type and a protocol of IP.
@@ -50,6 +51,8 @@ impl FromStr for Match {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MatchBuilder {
     m: Match,
+    /// The tag control information and its mask, all 16 bits of it.
+    tci: (u64, u64),
     /// Whether the packet must be an Ethernet one.
     ethernet: bool,
 }
@@ -99,6 +102,11 @@ impl MatchBuilder {
             value = value.with_bits(start + i, 1, v.bits(i, 1));
             mask = mask.with_bits(start + i, 1, 1);
         }
+        if !field.is_maskable() && !mask.is_ones() {
+            return Err(parse_error!(
+                "{name}: field {field} cannot be matched in part"
+            ));
+        }
         self.set(field, value, mask)
     }
 
@@ -127,8 +135,29 @@ impl MatchBuilder {
             return parts(i * 4, 4);
         }
         if field == Field::VLAN_TCI {
-            let (v, m) = self.m.tci();
+            let (v, m) = self.tci;
             return (Value::new(v.into(), len), Value::new(m.into(), len));
+        }
+        let (tci, tci_mask) = self.tci;
+        let of_tci = |v: u64, m: u64| (Value::new(v.into(), len), Value::new(m.into(), len));
+        match field {
+            Field::VLAN_VID => return of_tci(tci & 0x1fff, tci_mask & 0x1fff),
+            Field::DL_VLAN => return of_tci(tci & 0xfff, tci_mask & 0xfff),
+            Field::VLAN_PCP | Field::DL_VLAN_PCP => return of_tci(tci >> 13, tci_mask >> 13),
+            Field::IN_PORT_NXM => {
+                let port = self.m.get(Field::IN_PORT).map(|(v, _)| PortNo(v.to_u32()));
+                return match port.and_then(PortNo::to_u16) {
+                    Some(port) => (port.into(), Value::ones(len)),
+                    None => (Value::zeros(len), Value::zeros(len)),
+                };
+            }
+            Field::NW_TOS => {
+                return match self.m.get(Field::IP_DSCP) {
+                    Some((v, _)) => of_tci(v.to_u64() << 2, 0xfc),
+                    None => of_tci(0, 0),
+                };
+            }
+            _ => {}
         }
         match self.m.get(slot(field)) {
             Some((v, m)) => (v.resized(len), m.resized(len)),
@@ -152,6 +181,16 @@ impl MatchBuilder {
         if field.prerequisite() != Prerequisite::Nothing && self.packet_type().is_none() {
             self.ethernet = true;
         }
+        // A number that is no port is taken for none.
+        let is_port = matches!(field, Field::IN_PORT | Field::ACTSET_OUTPUT);
+        let value = if is_port && !is_value_valid(field, &value) {
+            PortNo::ANY.into()
+        } else {
+            value
+        };
+        if self.set_tci(field, &value, &mask) {
+            return Ok(());
+        }
         let len = to.bytes();
         let full = mask.is_ones();
         let mask = if full {
@@ -163,9 +202,39 @@ impl MatchBuilder {
         Ok(())
     }
 
+    /// Sets a part of the tag control information, if `field` is one.
+    fn set_tci(&mut self, field: Field, value: &Value, mask: &Value) -> bool {
+        const VID: u64 = 0x0fff;
+        const CFI: u64 = 0x1000;
+        const PCP: u64 = 0xe000;
+        let (v, m) = (value.to_u64(), mask.to_u64());
+        let (old, old_mask) = self.tci;
+        let keep = |others: u64, bits: u64| match old_mask & others {
+            0 => (0, 0),
+            _ => (old & !bits, old_mask & !bits),
+        };
+        self.tci = match field {
+            Field::VLAN_TCI => (v & m, m),
+            Field::VLAN_VID | Field::DL_VLAN if m == 0 => keep(PCP, VID),
+            Field::VLAN_PCP | Field::DL_VLAN_PCP if m == 0 => keep(VID, PCP),
+            Field::VLAN_VID => {
+                let m = m & (VID | CFI);
+                (old & PCP | v & m, old_mask & PCP | m)
+            }
+            Field::DL_VLAN if v == 0xffff => (0, 0xffff),
+            Field::DL_VLAN => (old & PCP | v & VID | CFI, old_mask | VID | CFI),
+            Field::VLAN_PCP | Field::DL_VLAN_PCP => {
+                (old & !PCP | (v & 7) << 13 | CFI, old_mask | PCP | CFI)
+            }
+            _ => return false,
+        };
+        true
+    }
+
     /// What Open vSwitch knows of the packet when it checks actions.
     pub(crate) fn facts(&self) -> Facts {
         let mut facts = Facts::of(&self.m);
+        facts.vlans = [self.tci.0 & 0x1000 != 0, false];
         // The slot of transport ports holds the type and the code of ICMP too.
         if let Some((v, m)) = self.m.get(Field::TCP_SRC) {
             facts.add(Field::ICMPV4_TYPE, v, m);
@@ -181,9 +250,14 @@ impl MatchBuilder {
     pub(crate) fn finish(self) -> Match {
         let facts = self.facts();
         let eth_type = facts.eth_type();
+        // Without a protocol, Open vSwitch leaves the ports of the tuple out too.
+        let ct_proto = self
+            .m
+            .get(Field::CT_NW_PROTO)
+            .is_some_and(|(v, _)| !v.is_zero());
         let mut out = Match::new();
         for (field, value, mask) in self.m.iter() {
-            if let Some(to) = places(field, eth_type, &facts) {
+            if let Some(to) = places(field, eth_type, &facts, ct_proto) {
                 let len = to.bytes();
                 let (value, mask) = if field.is_variable() {
                     (value.clone(), mask.clone())
@@ -195,6 +269,8 @@ impl MatchBuilder {
                 out.insert(to, value, mask);
             }
         }
+        let (v, m) = self.tci;
+        out.set_tci(v, m);
         let implied = out
             .iter()
             .any(|(f, _, _)| f.prerequisite() != Prerequisite::Nothing);
@@ -225,7 +301,7 @@ fn slot(field: Field) -> Field {
 }
 
 /// The field that a packet of `eth_type` has in the place of `field`, if any.
-fn places(field: Field, eth_type: Option<u16>, facts: &Facts) -> Option<Field> {
+fn places(field: Field, eth_type: Option<u16>, facts: &Facts, ct_proto: bool) -> Option<Field> {
     use Field as F;
     let ip = facts.is_ip();
     let v4 = eth_type == Some(0x0800);
@@ -275,6 +351,7 @@ fn places(field: Field, eth_type: Option<u16>, facts: &Facts) -> Option<Field> {
         F::ARP_THA => when(arp, field).or(when(facts.has(Prerequisite::NdAdvert), F::ND_TLL)),
         // Kept inside, but without a header in OpenFlow 1.3.
         F::TUN_TTL | F::TUN_TOS | F::SKB_PRIORITY => None,
+        F::CT_NW_PROTO | F::CT_TP_SRC | F::CT_TP_DST => when(ct_proto, field),
         _ => Some(field),
     }
 }

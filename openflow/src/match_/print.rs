@@ -146,11 +146,8 @@ impl Printer<'_, '_> {
         }
         self.dec("ct_zone", Field::CT_ZONE, 1)?;
         self.hash("ct_mark", Field::CT_MARK)?;
-        if let Some((v, m)) = self.m.get(Field::CT_LABEL) {
-            self.item(format_args!("ct_label={:#x}", v.to_u128()))?;
-            if !m.is_ones() {
-                write!(self.f, "/{:#x}", m.to_u128())?;
-            }
+        {
+            self.hash("ct_label", Field::CT_LABEL)?;
         }
         self.address("ct_nw_src", Field::CT_NW_SRC)?;
         self.address("ct_ipv6_src", Field::CT_IPV6_SRC)?;
@@ -249,7 +246,7 @@ impl Printer<'_, '_> {
             let flags = MaskedFlags {
                 bits: v.to_u32(),
                 mask: m.to_u32() & 1,
-                all: 0x1,
+                all: 0xf,
                 names: TUN_FLAGS,
             };
             self.item(format_args!("tun_flags={flags}"))?;
@@ -470,7 +467,7 @@ impl fmt::Display for BytesHex<'_> {
             .position(|b| *b != 0)
             .and_then(|i| bytes.get(i..));
         let Some([first, rest @ ..]) = rest else {
-            return f.write_str("0x0");
+            return f.write_str("0");
         };
         write!(f, "{first:#x}")?;
         rest.iter().try_for_each(|b| write!(f, "{b:02x}"))
@@ -540,7 +537,7 @@ pub(crate) fn print_value(
     v: &Value,
     mask: Option<&Value>,
 ) -> fmt::Result {
-    let mask = mask.filter(|m| !m.is_ones());
+    let mask = mask.filter(|m| !m.is_ones() || m.len() != field.bytes());
     if let Some(m) = mask
         && m.is_zero()
     {

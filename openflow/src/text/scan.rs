@@ -275,18 +275,21 @@ pub(crate) fn ipv6_masked(s: &str) -> Result<(Value, Value)> {
     let ip: Ipv6Addr = ip.trim_start().parse().map_err(|_| bad())?;
     let mask = match mask {
         None => u128::MAX,
-        Some(mask) => match mask.parse::<u32>() {
+        // What begins with a digit is taken for a prefix length, as there.
+        Some(m) if m.starts_with(|c: char| c.is_ascii_digit()) => match m.parse::<u32>() {
             Ok(n) if n <= 128 => u128::MAX.checked_shl(128 - n).unwrap_or(0),
-            Ok(_) => {
+            _ => {
                 return Err(parse_error!(
                     "{s}: IPv6 network prefix bits not between 0 and 128, inclusive"
                 ));
             }
-            Err(_) => mask
-                .parse::<Ipv6Addr>()
-                .map(u128::from)
-                .map_err(|_| parse_error!("{s}: Invalid IPv6 mask"))?,
         },
+        Some(m) => {
+            let mask: Ipv6Addr = m
+                .parse()
+                .map_err(|_| parse_error!("{s}: Invalid IPv6 mask"))?;
+            mask.into()
+        }
     };
     Ok((ip.into(), mask.into()))
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Outer, Parser, Result, inconsistent, split_arrow};
+use crate::action::check;
 use crate::action::{
     Action, Bundle, BundleAlgorithm, Controller, Ct, Encap, EncapProperty, HashFields, Multipath,
     MultipathAlgorithm, Nat, NatFlags, REASONS, Sample, SampleDirection,
@@ -41,7 +42,7 @@ pub(super) fn controller(arg: &str) -> Result<Action> {
                     };
                 }
                 "pause" => c.pause = true,
-                "meter_id" => c.meter_id = Some(scan::u32(value)?).filter(|m| *m != u32::MAX),
+                "meter_id" => c.meter_id = Some(scan::u32(value)?).filter(|m| *m != 0),
                 _ => {
                     return Err(parse_error!(
                         "unknown key \"{key}\" parsing controller action"
@@ -327,13 +328,7 @@ impl Parser {
         if ct.force && !ct.commit {
             return Err(ParseError::new("\"force\" flag requires \"commit\" flag."));
         }
-        let refused = self.facts.as_ref().is_some_and(|f| {
-            !f.is_ip()
-                || (f.ct_invalid() && ct.commit)
-                || (ct.alg == 21 && f.nw_proto != 6)
-                || (ct.alg == 69 && f.nw_proto != 17)
-        });
-        if refused {
+        if self.facts.as_ref().is_some_and(|f| !check::ct_fits(&ct, f)) {
             return Err(inconsistent("OFPBAC_MATCH_INCONSISTENT"));
         }
         Ok(Action::Ct(Box::new(ct)))
@@ -413,13 +408,7 @@ impl Parser {
             });
         }
         if let Some(facts) = &mut self.facts {
-            facts.packet_type = packet_type;
-            if packet_type >> 16 == 1 {
-                facts.dl_type = u16::try_from(packet_type & 0xffff).unwrap_or(0);
-            }
-            if !facts.is_ip() {
-                facts.nw_proto = 0;
-            }
+            check::encap(facts, packet_type);
         }
         Ok(Action::Encap(Box::new(Encap {
             packet_type,
@@ -446,12 +435,7 @@ impl Parser {
             packet_type = ns << 16 | part("type")?;
         }
         if let Some(facts) = &mut self.facts {
-            if facts.packet_type == 0 {
-                facts.packet_type = 1 << 16 | u32::from(facts.dl_type);
-            } else {
-                facts.packet_type = 0xffff_ffff;
-                facts.dl_type = 0xffff;
-            }
+            check::decap(facts);
         }
         Ok(Action::Decap { packet_type })
     }

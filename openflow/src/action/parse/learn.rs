@@ -1,10 +1,11 @@
 //! Reading `learn(…)`.
 
 use super::{Parser, Result, bits_of, inconsistent, move_ends};
+use crate::action::check::learn_fits;
 use crate::action::{Action, Learn, LearnSource, LearnSpec, LearnTarget};
 use crate::error::{ParseError, parse_error};
 use crate::field::Subfield;
-use crate::match_::{Facts, parse_value};
+use crate::match_::parse_value;
 use crate::text::scan::{self, KeyValues};
 use crate::value::Value;
 
@@ -46,47 +47,10 @@ impl Parser {
                 _ => l.specs.push(spec(arg, name, value)?),
             }
         }
-        self.check_learn(&l)?;
-        Ok(Action::Learn(Box::new(l)))
-    }
-
-    /// Checks that the packet has what is copied, and the learned flow what it matches.
-    fn check_learn(&self, l: &Learn) -> Result<()> {
-        let Some(packet) = &self.facts else {
-            return Ok(());
-        };
-        let mut learned = Facts::default();
-        let refused = || inconsistent("OFPBAC_MATCH_INCONSISTENT");
-        for s in &l.specs {
-            if let LearnSource::Field(src) = &s.src
-                && !packet.has(src.field.prerequisite())
-            {
-                return Err(refused());
-            }
-            match &s.dst {
-                LearnTarget::Match(dst) => {
-                    if !learned.has(dst.field.prerequisite()) {
-                        return Err(refused());
-                    }
-                    if let LearnSource::Value(v) = &s.src {
-                        let zeros = Value::zeros(dst.field.bytes());
-                        let (start, n) = (dst.start_bit.into(), dst.n_bits.into());
-                        let value = zeros.with_bits(start, n, v.to_u128());
-                        learned.add(dst.field, &value, &zeros.with_bits(start, n, u128::MAX));
-                    }
-                }
-                LearnTarget::Load(dst) => {
-                    if !learned.has(dst.field.prerequisite()) {
-                        return Err(refused());
-                    }
-                    if !dst.field.is_writable() {
-                        return Err(inconsistent("OFPBAC_BAD_SET_ARGUMENT"));
-                    }
-                }
-                LearnTarget::Output => {}
-            }
+        if let Some(facts) = &self.facts {
+            learn_fits(&l, facts).map_err(|kind| inconsistent(kind.name()))?;
         }
-        Ok(())
+        Ok(Action::Learn(Box::new(l)))
     }
 }
 
