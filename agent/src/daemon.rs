@@ -121,6 +121,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         "attachments recovered from the switch's database"
     );
     let _applied_later = reconciler.submit(recovered).await?;
+    service.sweep().await;
 
     let agent = Agent {
         node: node.clone(),

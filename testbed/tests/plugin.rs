@@ -29,6 +29,10 @@ fn main() -> ExitCode {
             both_killed,
         ),
         ("the_same_add_twice_is_refused_and_harms_nothing", twice),
+        (
+            "an_interface_of_somebody_else_is_left_alone",
+            foreign_interface,
+        ),
         ("del_needs_nothing_and_may_come_again", del_again),
         ("check_notices_what_is_missing", check),
         ("status_says_when_pods_cannot_come", status),
@@ -222,6 +226,25 @@ fn twice(cluster: &mut Cluster) -> Result<()> {
     );
     pod::cni(&node, POD, "CHECK", Some(&result))?;
     pod::detach(&node, POD)?;
+    wait_for_traces(&node, &before)
+}
+
+fn foreign_interface(cluster: &mut Cluster) -> Result<()> {
+    let node = cluster.node(1)?;
+    let before = traces(&node)?;
+    make_netns(&node)?;
+    let link = ["link", "show", "dev", "eth0"];
+    node.pod_sh(POD, "ip", &["tuntap", "add", "eth0", "mode", "tap"])?;
+    let foreign = node.pod_sh(POD, "ip", &link)?;
+    refused(pod::cni(&node, POD, "ADD", None), 100, "exists")?;
+    pod::cni(&node, POD, "DEL", None)?;
+    ensure!(node.pod_sh(POD, "ip", &link)? == foreign, "it was touched");
+    let devices = node.pod_sh(POD, "ip", &["-o", "link"])?;
+    ensure!(
+        devices.lines().count() == 2,
+        "devices are left in the pod:\n{devices}"
+    );
+    delete_netns(&node)?;
     wait_for_traces(&node, &before)
 }
 

@@ -214,12 +214,20 @@ async fn plug(
 }
 
 fn host_error(error: crate::host::HostError) -> CniError {
-    let code = if error.namespace_is_gone() {
-        CniCode::INVALID_NETNS
+    let (code, msg) = if error.namespace_is_gone() {
+        (
+            CniCode::INVALID_NETNS,
+            "the pod's network namespace is gone",
+        )
+    } else if error.errno() == Some(nix::libc::EEXIST) {
+        (
+            CniCode::ALREADY_ATTACHED,
+            "an interface of that name exists already",
+        )
     } else {
-        CniCode::AGENT
+        (CniCode::AGENT, "the pod's interface could not be made")
     };
-    CniError::new(code, "the pod's interface could not be made").with_details(error.to_string())
+    CniError::new(code, msg).with_details(error.to_string())
 }
 
 fn validate(shared: &Shared, request: &AddRequest) -> Result<(), CniError> {

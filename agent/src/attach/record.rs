@@ -191,6 +191,13 @@ pub fn port_name(attachment: &Attachment, attempt: u32) -> String {
     format!("sl{:012x}", stable_hash(seed.as_bytes()) >> 16)
 }
 
+/// Whether `name` is one that [`port_name`] gives.
+pub fn is_port_name(name: &str) -> bool {
+    let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    name.strip_prefix("sl")
+        .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(hex))
+}
+
 /// A MAC for the attachment, locally administered. It follows from the IPv4 address where there
 /// is one, so that it is as unique as that.
 pub fn mac(attachment: &Attachment, ips: &[IpAddr]) -> MacAddr {
@@ -272,6 +279,7 @@ mod tests {
         let name = port_name(&attachment, 0);
         assert_eq!(name, port_name(&attachment, 0));
         assert_eq!(name.len(), 14);
+        assert!(is_port_name(&name) && !is_port_name("sluice0") && !is_port_name("sl0123456789AB"));
         assert_ne!(name, port_name(&attachment, 1));
     }
 }

@@ -9,9 +9,11 @@ use sluice_flows::model::Change;
 use sluice_rpc::{Attachment, PodState};
 
 use super::book::Entry;
-use super::record::Record;
+use super::record::{self, Record};
 use super::{Service, numbers};
 use crate::config::{AttachMode, DatapathType};
+use crate::host::HostError;
+use crate::host::netlink::Netlink;
 use crate::host::pod::{self, Replumbed};
 
 /// Devices that are looked at at a time.
@@ -57,6 +59,29 @@ impl Service {
         }
         self.shared.book.mark_recovered();
         changes
+    }
+
+    /// Removes pods' veth pairs that have no port: an agent that was killed between the two steps
+    /// of an attachment left them, and the database knows nothing of them. To be called before the
+    /// first request is served.
+    pub async fn sweep(&self) {
+        let swept = async {
+            let netlink = Netlink::open()?;
+            for link in netlink.links().await? {
+                let pair = link.kind.as_deref() == Some("veth") && record::is_port_name(&link.name);
+                if pair && self.shared.switch.port(&link.name).is_none() {
+                    tracing::warn!(
+                        interface = link.name,
+                        "a pod's device without a port; removing"
+                    );
+                    netlink.delete_link(link.index).await?;
+                }
+            }
+            Ok::<_, HostError>(())
+        };
+        if let Err(error) = swept.await {
+            tracing::error!(%error, "devices without a port may be left");
+        }
     }
 
     /// Puts pods' devices back in order after the switch restarted: on the userspace datapath it
