@@ -44,10 +44,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Found>, Misfit> {
         if document.lines().all(is_empty) {
             continue;
         }
-        // A node called `y` is not called `true`, as YAML 1.1 would have it.
-        let options = serde_saphyr::options! { strict_booleans: true };
         let value: Value =
-            serde_saphyr::from_str_with_options(&document, options).map_err(|error| {
+            serde_saphyr::from_str_with_options(&document, options()).map_err(|error| {
                 let error = error.without_snippet();
                 let line = error
                     .location()
@@ -64,6 +62,16 @@ pub(super) fn parse(text: &str) -> Result<Vec<Found>, Misfit> {
         }
     }
     Ok(found)
+}
+
+/// A node called `y` is not called `true`, as YAML 1.1 would have it; and a list of all objects of a large cluster is
+/// large. (What aliases may expand to stays limited.)
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        strict_booleans: true,
+        budget: serde_saphyr::budget! { max_nodes: 10_000_000, max_events: 30_000_000 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 100_000 },
+    }
 }
 
 /// The documents of a file with the line each begins at. The marker may carry content of its own (`--- {…}`).

@@ -48,7 +48,7 @@ impl Space {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let space = Space {
-            name: format!("slt-{}-{count}-{role}", std::process::id()),
+            name: format!("slh-{}-{count}-{role}", std::process::id()),
         };
         sh(&format!(
             "ip netns add {0} && ip -n {0} link set lo up",

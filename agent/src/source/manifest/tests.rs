@@ -175,6 +175,27 @@ fn a_name_is_not_a_boolean() {
 }
 
 #[test]
+fn a_list_of_a_large_cluster_is_not_too_large() {
+    let item = format!(
+        "- {{apiVersion: v1, kind: Pod, metadata: {{name: p}}, x: [{}]}}\n",
+        "1, ".repeat(2_000)
+    );
+    let list = format!("apiVersion: v1\nkind: List\nitems:\n{}", item.repeat(150));
+    assert_eq!(objects_of(&list).len(), 150);
+}
+
+#[test]
+fn aliases_cannot_explode() {
+    let mut text =
+        "apiVersion: v1\nkind: Other\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
+    for n in 1..12 {
+        let last = format!("*a{}, ", n - 1).repeat(10);
+        text += &format!("a{n}: &a{n} [{last}]\n");
+    }
+    assert!(parse(&text).is_err());
+}
+
+#[test]
 fn one_bad_document_spoils_the_file() {
     assert!(parse(&format!("{NODE}---\nkind: {{\n")).is_err());
 }
