@@ -25,6 +25,7 @@ pub struct Probe {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicBool>,
     answered: Arc<AtomicU64>,
+    asked: Arc<AtomicU64>,
     asker: JoinHandle<Result<Report>>,
     answerer: JoinHandle<Result<()>>,
 }
@@ -61,12 +62,17 @@ impl Probe {
         let target = listening
             .recv_timeout(LATE)
             .context("the answering pod does not listen")?;
+        let asked = Arc::new(AtomicU64::new(0));
         let (stopping, count) = (Arc::clone(&stop), Arc::clone(&answered));
-        let asker = netns::within(from, move || ask(target, interval, &stopping, &count))?;
+        let asking = Arc::clone(&asked);
+        let asker = netns::within(from, move || {
+            ask(target, interval, &stopping, &asking, &count)
+        })?;
         let probe = Self {
             stop,
             done,
             answered,
+            asked,
             asker,
             answerer,
         };
@@ -82,6 +88,11 @@ impl Probe {
     /// Answers so far.
     pub fn answered(&self) -> u64 {
         self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Questions so far; the next one has this number.
+    pub fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Waits until `more` answers have come from now on.
@@ -128,6 +139,7 @@ fn ask(
     target: SocketAddr,
     interval: Duration,
     stop: &AtomicBool,
+    asked: &AtomicU64,
     count: &AtomicU64,
 ) -> Result<Report> {
     let bind: SocketAddr = if target.is_ipv6() {
@@ -149,6 +161,7 @@ fn ask(
         let _ = socket.send_to(&report.sent.to_be_bytes(), target);
         report.lost.insert(report.sent);
         report.sent += 1;
+        asked.store(report.sent, Ordering::Relaxed);
         next += interval;
         if count.load(Ordering::Relaxed) == 0 {
             // Still looking for the way there: neighbours, caches. What is asked now does not count.

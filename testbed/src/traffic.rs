@@ -12,12 +12,27 @@ use crate::node::Node;
 
 /// How long a peer may be silent before a transfer counts as stuck.
 const SILENCE: Duration = Duration::from_secs(20);
-const CHUNK: usize = 64 * 1024;
+const CHUNK: usize = 32 * 1024;
 
-/// The stream's byte at each position; no short period, so that lost, doubled and reordered pieces all show.
-fn pattern(position: u64) -> u8 {
-    let mixed = position.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed.to_be_bytes()[0]
+/// The stream repeats after so many bytes: a prime, so that no buffer's size hides a lost, doubled or
+/// reordered piece.
+const PERIOD: usize = 65_521;
+
+/// What the stream repeats, twice over, so that a chunk from anywhere in it lies in one piece.
+fn pattern() -> Vec<u8> {
+    (0..PERIOD as u64 * 2)
+        .map(|position| {
+            (position % PERIOD as u64)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                .to_be_bytes()[0]
+        })
+        .collect()
+}
+
+/// The stream's bytes from `position` on, a chunk or what is left of it.
+fn piece(pattern: &[u8], position: u64, length: usize) -> &[u8] {
+    let start = usize::try_from(position % PERIOD as u64).unwrap_or(0);
+    pattern.get(start..start + length).unwrap_or_default()
 }
 
 /// Sends `bytes` by TCP from one namespace to an address in another, checks each byte at the
@@ -52,14 +67,14 @@ fn send(address: SocketAddr, bytes: u64) -> Result<Duration> {
     let mut stream = TcpStream::connect_timeout(&address, SILENCE)?;
     stream.set_write_timeout(Some(SILENCE))?;
     stream.set_read_timeout(Some(SILENCE))?;
+    let pattern = pattern();
     let mut position = 0;
-    let mut buffer = Vec::with_capacity(CHUNK);
     while position < bytes {
-        buffer.clear();
-        let end = bytes.min(position + CHUNK as u64);
-        buffer.extend((position..end).map(pattern));
-        stream.write_all(&buffer)?;
-        position = end;
+        let length = usize::try_from(bytes - position)
+            .unwrap_or(CHUNK)
+            .min(CHUNK);
+        stream.write_all(piece(&pattern, position, length))?;
+        position += length as u64;
     }
     stream.shutdown(std::net::Shutdown::Write)?;
     let mut confirmation = [0; 8];
@@ -76,16 +91,19 @@ fn send(address: SocketAddr, bytes: u64) -> Result<Duration> {
 fn receive(mut stream: TcpStream, bytes: u64) -> Result<()> {
     stream.set_read_timeout(Some(SILENCE))?;
     let mut buffer = vec![0; CHUNK];
+    let pattern = pattern();
     let mut position: u64 = 0;
     loop {
         let count = stream.read(&mut buffer)?;
         if count == 0 {
             break;
         }
-        for byte in buffer.iter().take(count) {
-            ensure!(*byte == pattern(position), "byte {position} is wrong");
-            position += 1;
-        }
+        let got = buffer.get(..count).unwrap_or_default();
+        ensure!(
+            got == piece(&pattern, position, count),
+            "a byte is wrong among the {count} from {position} on"
+        );
+        position += count as u64;
     }
     ensure!(position == bytes, "{position} bytes arrived of {bytes}");
     stream.write_all(&position.to_be_bytes())?;
