@@ -97,6 +97,8 @@ mod client;
 pub mod diff;
 mod error;
 pub mod framing;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod op;
 mod remote;
 mod replica;
@@ -126,3 +128,7 @@ pub use txn::{
 pub use typed::{Column, Reference, Table, Untyped, Where};
 pub use uuid::{ParseUuidError, Uuid};
 pub use value::{Atom, AtomType, Map, Real, Set, Value};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -408,8 +408,8 @@ impl fmt::Display for Value {
 
 impl Serialize for Real {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // As the server does: no fraction where there is none. Below 2^53 the cast is exact.
-        if self.0.fract() == 0.0 && self.0.abs() < 9e15 {
+        // As the server does: no fraction where there is none, up to fifteen digits.
+        if self.0.fract() == 0.0 && self.0.abs() < 1e15 {
             #[allow(clippy::cast_possible_truncation)]
             serializer.serialize_i64(self.0 as i64)
         } else {
