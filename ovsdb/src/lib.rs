@@ -10,7 +10,7 @@
 //! ```no_run
 //! use std::time::Duration;
 //! use ovsdb::vswitch::{self, Bridge, Interface, OpenVSwitch, Port};
-//! use ovsdb::{Client, Error, Insert, Mutate, Options, Remote, Transaction, Until, Update, Wait, Where};
+//! use ovsdb::{Client, Error, Insert, Mutate, Options, Remote, Transaction, Until, Update, Wait};
 //!
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let timeout = Duration::from_secs(10);
@@ -62,7 +62,7 @@
 //! let mut txn = Transaction::new();
 //! txn.update(Update::<Interface>::rows(uuid).set(Interface::mtu_request, 1400));
 //! txn.mutate(Mutate::<Interface>::rows(uuid).put(Interface::external_ids, [("owner", "you")]));
-//! txn.delete::<Port>(Where::from(Port::name.eq("old")).and(Port::tag.ne(7)));
+//! txn.delete::<Port>(Port::name.eq("old").and(Port::tag.ne(7)));
 //! client.transact(vswitch::DATABASE, txn).await?;
 //!
 //! // Changes, one transaction after the other; a slow reader gets several joined, never less.

@@ -11,7 +11,6 @@ use ovsdb::vswitch::{self, Bridge, Interface, OpenVSwitch, Port};
 use ovsdb::{
     Clause, Client, Error, ErrorKind, Function, Insert, LockState, MonitorMethod, Mutate, OpResult,
     Operation, Options, Remote, SchemaError, State, Transaction, Until, Update, Uuid, Value, Wait,
-    Where,
 };
 use server::{PATIENCE, SCHEMA, Server, quick};
 
@@ -178,7 +177,7 @@ async fn every_operation() {
     txn.mutate(Mutate::<A>::rows(a).put(A::ids, [("k", "w"), ("l", "x")]));
     txn.mutate(Mutate::<A>::rows(a).delete_keys(A::ids, ["l"]));
     let selected = txn.select::<A>(
-        Where::from(A::n.ge(5))
+        A::n.ge(5)
             .and(A::tags.includes([3]))
             .and(A::tags.excludes([9])),
     );

@@ -220,8 +220,8 @@ fn messages_arrive_whole_however_they_are_cut() {
                 2 => rpc::write_response(&mut stream, b"[\"any\",{\"id\":1}]", &body),
                 _ => rpc::write_error(&mut stream, b"7", &generate::string(&mut random)),
             }
-            let space: &[u8] = *random.pick(&[&b""[..], &b" "[..], &b"\n\r\t"[..]]);
-            stream.extend_from_slice(space);
+            let space = random.pick(&["", " ", "\n\r\t"]);
+            stream.extend_from_slice(space.as_bytes());
         }
         let mut whole = Vec::new();
         drain(&mut Scanner::new(1 << 20), &mut stream.clone(), &mut whole).unwrap();

@@ -283,9 +283,7 @@ impl ReplicaCore {
                 return None;
             }
         };
-        let Some(plan) = self.plan.clone() else {
-            return None;
-        };
+        let plan = self.plan.clone()?;
         let parsed = match self.method {
             MonitorMethod::Monitor => update::parse_result(json, &plan, Format::V1)
                 .map(|update| (false, Uuid::NIL, update)),

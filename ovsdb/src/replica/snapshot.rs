@@ -99,7 +99,7 @@ impl Snapshot {
     /// The rows of a table named at run time.
     #[must_use]
     pub fn raw(&self, table: &str) -> Option<RawTable<'_>> {
-        self.0.tables.get(table).map(|data| RawTable(data))
+        self.0.tables.get(table).map(RawTable)
     }
 
     /// The names of the tables watched.

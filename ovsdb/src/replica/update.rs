@@ -46,6 +46,9 @@ pub(crate) struct TableUpdate {
     pub(crate) rows: Vec<(Uuid, RowUpdate)>,
 }
 
+/// What a notification says: its transaction, where it names one, and what that did.
+pub(crate) type Notified = (Option<Uuid>, Vec<TableUpdate>);
+
 /// The update speaks of a row that the replica does not have.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the server modified row {uuid} of table {table}, which the replica lacks")]
@@ -158,14 +161,14 @@ pub(crate) fn parse_notification<'p>(
     format: Format,
     with_txn: bool,
     plan_of: impl Fn(&str) -> Option<&'p Plan>,
-) -> Result<Option<(Option<Uuid>, Vec<TableUpdate>)>, serde_json::Error> {
+) -> Result<Option<Notified>, serde_json::Error> {
     struct Params<F> {
         plan_of: F,
         format: Format,
         with_txn: bool,
     }
     impl<'de, 'p, F: Fn(&str) -> Option<&'p Plan>> de::Visitor<'de> for Params<F> {
-        type Value = Option<(Option<Uuid>, Vec<TableUpdate>)>;
+        type Value = Option<Notified>;
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("the parameters of an update")
         }
