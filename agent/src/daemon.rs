@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use openflow::connection::{Connection, Options};
+use openflow::connection::{BackoffOptions, Connection, Options};
 use sluice_flows::model::TunnelKind;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -95,7 +95,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
     let target = target
         .parse()
         .with_context(|| format!("OpenFlow endpoint {target:?}"))?;
-    let connection = Connection::connect(target, Options::default());
+    let connection = Connection::connect(target, openflow_options());
     let options = reconciler::Options {
         audit_interval: config.audit_interval.0,
     };
@@ -188,6 +188,18 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
     }
     tracing::info!("stopped; the switch goes on as it is");
     Ok(())
+}
+
+/// The switch is on the same machine: a failed attempt costs nothing, and each moment without a
+/// session after its restart is one without forwarding.
+fn openflow_options() -> Options {
+    let mut options = Options::default();
+    options.backoff = BackoffOptions {
+        min: Duration::from_millis(20),
+        max: Duration::from_millis(500),
+        stable_after: Duration::from_secs(5),
+    };
+    options
 }
 
 /// Reaches the database and builds the bridge, as long as waiting can help.

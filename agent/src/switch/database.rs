@@ -26,7 +26,12 @@ impl Database {
         let remote = remote
             .parse()
             .map_err(|error| SwitchError::Unreachable(format!("{remote:?}: {error}")))?;
-        let client = Client::connect([remote], Options::default());
+        // The server is on the same machine: a failed attempt costs nothing.
+        let options = Options {
+            backoff_max: Duration::from_millis(500),
+            ..Options::default()
+        };
+        let client = Client::connect([remote], options);
         let replica = client
             .replica(NAME)
             .table::<OpenVSwitch>()

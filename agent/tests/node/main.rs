@@ -3,6 +3,7 @@
 
 mod attach;
 mod cleanup;
+mod faults;
 mod harness;
 mod reconcile;
 mod restarts;
