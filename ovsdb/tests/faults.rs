@@ -83,6 +83,22 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Finds out whether the last step happened after all.
+    async fn read_back(&mut self) {
+        let mut txn = Transaction::new();
+        let row = txn.select::<A>(self.a);
+        let n = loop {
+            match self.client.transact("Test", txn.clone()).await {
+                Ok(reply) => break reply.rows::<A>(row).unwrap()[0].n,
+                Err(error) => assert!(error.is_unknown(), "{error}"),
+            }
+        };
+        assert!(n == self.n || n == self.n + 1);
+        self.n = n;
+    }
+}
+
 /// What every state that the server ever held satisfies. Returns its n.
 fn check(now: &Snapshot) -> i64 {
     let (a, b) = (now.table::<A>().unwrap(), now.table::<B>().unwrap());
@@ -168,8 +184,20 @@ async fn survives(mut server: Server, mut random: Random) {
         writer.step().await.unwrap();
         match random.below(12) {
             0 => {
-                server.kill();
-                server.launch();
+                // In the middle of a transaction.
+                let pause = random.below(8);
+                let (outcome, ()) = tokio::join!(writer.step(), async {
+                    for _ in 0..pause {
+                        tokio::task::yield_now().await;
+                    }
+                    server.kill();
+                    server.launch();
+                });
+                match outcome {
+                    Ok(()) | Err(Error::Disconnected(_)) => {}
+                    Err(Error::Unknown { .. }) => writer.read_back().await,
+                    Err(error) => panic!("{error}"),
+                }
             }
             1 => {
                 server.stop();
@@ -194,7 +222,7 @@ async fn survives(mut server: Server, mut random: Random) {
         }
     }
     for (replica, follower) in replicas.iter().zip(followers) {
-        caught_up(replica, total).await;
+        caught_up(replica, writer.n).await;
         let states = tokio::time::timeout(PATIENCE, follower)
             .await
             .unwrap()

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::client::backoff::Backoff;
 use crate::client::call::{Command, Outgoing};
 use crate::client::lock::{LockSlot, LockState};
-use crate::client::monitors::ReplicaCore;
+use crate::client::monitors::{ReplicaCore, Request};
 use crate::client::session::{End, Session};
 use crate::client::{Options, State};
 use crate::error::{Error, RpcError};
@@ -219,9 +219,7 @@ impl Actor {
                 any,
                 done,
             } => match self.replicas.get_mut(&id) {
-                Some(replica) => replica
-                    .set_condition(table, any, done)
-                    .map_or(Todo::Nothing, Todo::Request),
+                Some(replica) => Todo::Requests(replica.set_condition(table, any, done)),
                 None => Todo::Nothing,
             },
             Command::Lock {
@@ -252,7 +250,7 @@ pub(super) enum Todo {
     Cancel { id: u64, forget: bool },
     Start(u64),
     Stop(Box<ReplicaCore>),
-    Request(crate::client::monitors::Request),
+    Requests(Vec<Request>),
     Lock { name: Arc<str>, steal: bool },
     Unlock { name: Arc<str> },
 }

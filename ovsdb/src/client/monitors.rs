@@ -359,30 +359,30 @@ impl ReplicaCore {
         table: Arc<str>,
         any: Vec<Clause>,
         done: Done,
-    ) -> Option<Request> {
+    ) -> Vec<Request> {
         let Some(spec) = self.spec.tables.get_mut(&table) else {
             let _ = done.send(Err(Error::Invalid(
                 format!("the replica does not name table {table}").into(),
             )));
-            return None;
+            return Vec::new();
         };
         spec.condition = any;
-        if !self.synced {
-            // The next monitor request carries it; one already on its way does not.
+        let Some(monitor) = self.monitor.as_deref() else {
+            // The next monitor request carries it.
             self.txn = Uuid::NIL;
             self.conditions.push(done);
-            return if self.monitor.is_some() {
-                self.resync().pop()
-            } else {
-                None
-            };
+            return Vec::new();
+        };
+        if !self.synced {
+            // The monitor request on its way does not carry it.
+            self.conditions.push(done);
+            return self.resync();
         }
-        let monitor = self.monitor.as_deref()?;
         if self.method == MonitorMethod::Monitor {
             let _ = done.send(Err(Error::Invalid(
                 "the server cannot monitor under a condition".into(),
             )));
-            return None;
+            return Vec::new();
         }
         let all = [Clause::Constant(true)];
         let clauses = if spec.condition.is_empty() {
@@ -398,11 +398,11 @@ impl ReplicaCore {
             replica: self.id,
             serial: self.serial,
         };
-        Some(Request {
+        vec![Request {
             method: "monitor_cond_change",
             params,
             step,
-        })
+        }]
     }
 
     pub(super) fn condition_arrived(&mut self, serial: u64, answer: Result<&[u8], RpcError>) {

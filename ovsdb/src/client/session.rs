@@ -263,7 +263,7 @@ impl<'a> Session<'a> {
                 requests.truncate(requests.len().saturating_sub(1)); // all but the new beginning
                 requests.into_iter().for_each(|request| self.send(request));
             }
-            Todo::Request(request) => self.send(request),
+            Todo::Requests(requests) => requests.into_iter().for_each(|request| self.send(request)),
             Todo::Lock { name, steal } => {
                 if let Some(slot) = self.actor.locks.get_mut(&name) {
                     slot.steal = false;
