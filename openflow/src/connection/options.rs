@@ -6,7 +6,6 @@ use super::backoff::BackoffOptions;
 
 /// Choices for a [`Connection`](super::Connection); [`Default`] suits a switch on the same machine.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct Options {
     /// An attempt to connect, the HELLO exchange included, may take this long.
     pub connect_timeout: Duration,
