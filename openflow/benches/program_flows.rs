@@ -15,7 +15,9 @@ use openflow::action::ct::Zone;
 use openflow::action::{Ct, Nat, NatFlags};
 use openflow::connection::{Connection, FlowStatsRequest, Options};
 use openflow::text::Numbers;
-use openflow::{Action, Field, FlowMod, FlowStats, Instruction, MacAddr, Match, Message, PortNo, TableId};
+use openflow::{
+    Action, Field, FlowMod, FlowStats, Instruction, MacAddr, Match, Message, PortNo, TableId,
+};
 use support::Switch;
 
 const FLOWS: u32 = 100_000;
@@ -26,27 +28,69 @@ fn flow(i: u32) -> FlowMod {
     let ip = Match::new().eq(Field::ETH_TYPE, 0x0800_u16);
     let (table, priority, match_, actions) = match i % 4 {
         0 => {
-            let m = ip.eq(Field::IN_PORT, PortNo(i % 60_000 + 1)).eq(Field::IPV4_SRC, address).eq(Field::ETH_SRC, mac(i));
-            let ct = Ct { zone: Zone::Imm(1), table: Some(TableId(16)), ..Ct::default() };
-            (4, 100, m, vec![Action::load(Field::reg(1), u64::from(i)), Action::Ct(Box::new(ct))])
+            let m = ip
+                .eq(Field::IN_PORT, PortNo(i % 60_000 + 1))
+                .eq(Field::IPV4_SRC, address)
+                .eq(Field::ETH_SRC, mac(i));
+            let ct = Ct {
+                zone: Zone::Imm(1),
+                table: Some(TableId(16)),
+                ..Ct::default()
+            };
+            (
+                4,
+                100,
+                m,
+                vec![
+                    Action::load(Field::reg(1), u64::from(i)),
+                    Action::Ct(Box::new(ct)),
+                ],
+            )
         }
         1 => {
-            let m = ip.eq(Field::IPV4_DST, address).eq(Field::IP_PROTO, 6_u8).eq(Field::TCP_DST, 443_u16);
+            let m = ip
+                .eq(Field::IPV4_DST, address)
+                .eq(Field::IP_PROTO, 6_u8)
+                .eq(Field::TCP_DST, 443_u16);
             let endpoint = Ipv4Addr::from(0x0a80_0000 + i);
-            let nat = Nat { flags: NatFlags::DST, addrs: Some((endpoint.into(), None)), ports: Some((8443, None)) };
-            let ct = Ct { zone: Zone::Imm(1), commit: true, table: Some(TableId(28)), actions: vec![Action::Nat(Box::new(nat))], ..Ct::default() };
+            let nat = Nat {
+                flags: NatFlags::DST,
+                addrs: Some((endpoint.into(), None)),
+                ports: Some((8443, None)),
+            };
+            let ct = Ct {
+                zone: Zone::Imm(1),
+                commit: true,
+                table: Some(TableId(28)),
+                actions: vec![Action::Nat(Box::new(nat))],
+                ..Ct::default()
+            };
             (20, 200, m, vec![Action::Ct(Box::new(ct))])
         }
         2 => {
             let m = ip
                 .masked(Field::CT_STATE, 0x21_u32, 0x21_u32)
-                .masked(Field::IPV4_SRC, Ipv4Addr::from(0x0a00_0000 + (i << 8)), Ipv4Addr::new(255, 255, 255, 0))
+                .masked(
+                    Field::IPV4_SRC,
+                    Ipv4Addr::from(0x0a00_0000 + (i << 8)),
+                    Ipv4Addr::new(255, 255, 255, 0),
+                )
                 .eq(Field::reg(2), i);
-            (32, 1000, m, vec![Action::load(Field::reg(3), 1), resubmit(36)])
+            (
+                32,
+                1000,
+                m,
+                vec![Action::load(Field::reg(3), 1), resubmit(36)],
+            )
         }
         _ => {
             let m = ip.eq(Field::IPV4_DST, address);
-            let set = vec![Action::set(Field::ETH_DST, mac(i)), Action::DecTtl, Action::load(Field::reg(0), u64::from(i % 60_000)), resubmit(52)];
+            let set = vec![
+                Action::set(Field::ETH_DST, mac(i)),
+                Action::DecTtl,
+                Action::load(Field::reg(0), u64::from(i % 60_000)),
+                resubmit(52),
+            ];
             (36, 300, m, set)
         }
     };
@@ -66,7 +110,11 @@ fn mac(i: u32) -> MacAddr {
 }
 
 fn resubmit(table: u8) -> Action {
-    Action::Resubmit { port: PortNo::IN_PORT, table: Some(TableId(table)), ct: false }
+    Action::Resubmit {
+        port: PortNo::IN_PORT,
+        table: Some(TableId(table)),
+        ct: false,
+    }
 }
 
 /// The flows as a file for `ovs-ofctl add-flows`.
@@ -117,11 +165,20 @@ fn timed<T>(work: impl FnOnce() -> T) -> (f64, T) {
 }
 
 fn main() -> ExitCode {
-    let rounds = std::env::args().filter_map(|a| a.parse().ok()).next().unwrap_or(3);
+    let rounds = std::env::args()
+        .filter_map(|a| a.parse().ok())
+        .next()
+        .unwrap_or(3);
     let switch = Switch::start();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
     let connection = runtime.block_on(async {
-        let connection = Connection::connect(switch.target().parse().expect("a target"), Options::default());
+        let connection = Connection::connect(
+            switch.target().parse().expect("a target"),
+            Options::default(),
+        );
         connection.connected().await.expect("connects");
         connection
     });
@@ -130,12 +187,26 @@ fn main() -> ExitCode {
     std::fs::write(&file, text(&flows)).expect("writes");
     let target = switch.target();
     let ofctl = |args: &[&str]| {
-        let status = switch.command("ovs-ofctl").args(["-O", "OpenFlow13"]).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
-        assert!(status.expect("ovs-ofctl runs").success(), "ovs-ofctl {args:?}");
+        let status = switch
+            .command("ovs-ofctl")
+            .args(["-O", "OpenFlow13"])
+            .args(args)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        assert!(
+            status.expect("ovs-ofctl runs").success(),
+            "ovs-ofctl {args:?}"
+        );
     };
     let read_back = || {
-        let flows = runtime.block_on(connection.dump_flows(FlowStatsRequest::default())).expect("flows");
-        let mut all: Vec<_> = flows.into_iter().map(|f| (f.cookie, f.table, f.priority, f.match_, f.instructions)).collect();
+        let flows = runtime
+            .block_on(connection.dump_flows(FlowStatsRequest::default()))
+            .expect("flows");
+        let mut all: Vec<_> = flows
+            .into_iter()
+            .map(|f| (f.cookie, f.table, f.priority, f.match_, f.instructions))
+            .collect();
         all.sort_by_key(|f| f.0);
         all
     };
@@ -149,10 +220,20 @@ fn main() -> ExitCode {
         let ours = read_back();
         ofctl(&["del-flows", &target]);
 
-        let (seconds, ()) = timed(|| ofctl(&["--bundle", "add-flows", &target, &file.display().to_string()]));
+        let (seconds, ()) = timed(|| {
+            ofctl(&[
+                "--bundle",
+                "add-flows",
+                &target,
+                &file.display().to_string(),
+            ])
+        });
         program.theirs.push(seconds);
         if round == 0 {
-            assert!(read_back() == ours, "the switch holds other flows than ovs-ofctl installs");
+            assert!(
+                read_back() == ours,
+                "the switch holds other flows than ovs-ofctl installs"
+            );
             assert_eq!(ours.len(), flows.len());
         }
 
@@ -166,6 +247,12 @@ fn main() -> ExitCode {
         }
         ofctl(&["del-flows", &target]);
     }
-    let worst = program.report("program 100,000 flows").max(dump.report("dump 100,000 flows, parsed"));
-    if worst <= 1.0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let worst = program
+        .report("program 100,000 flows")
+        .max(dump.report("dump 100,000 flows, parsed"));
+    if worst <= 1.0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }

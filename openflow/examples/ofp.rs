@@ -30,12 +30,21 @@ impl Action {
                 Ok(text::print(&bytes, &Numbers, DEFAULT_VERBOSITY))
             }
             Action::Reencode => {
-                let (xid, message) = Message::decode(&from_hex(input)?).map_err(|error| error.to_string())?;
-                message.to_bytes(xid).map(|bytes| to_hex(&bytes)).map_err(|error| error.to_string())
+                let (xid, message) =
+                    Message::decode(&from_hex(input)?).map_err(|error| error.to_string())?;
+                message
+                    .to_bytes(xid)
+                    .map(|bytes| to_hex(&bytes))
+                    .map_err(|error| error.to_string())
             }
             Action::FlowMod => {
-                let flow: FlowMod = input.parse().map_err(|error: openflow::ParseError| error.to_string())?;
-                Message::FlowMod(flow).to_bytes(0).map(|bytes| to_hex(&bytes)).map_err(|error| error.to_string())
+                let flow: FlowMod = input
+                    .parse()
+                    .map_err(|error: openflow::ParseError| error.to_string())?;
+                Message::FlowMod(flow)
+                    .to_bytes(0)
+                    .map(|bytes| to_hex(&bytes))
+                    .map_err(|error| error.to_string())
             }
         }
     }
@@ -43,14 +52,17 @@ impl Action {
 
 fn from_hex(text: &str) -> Result<Vec<u8>, String> {
     let digits: Vec<char> = text.chars().filter(|c| !c.is_whitespace()).collect();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return Err("an odd number of hexadecimal digits".to_owned());
     }
     let mut bytes = Vec::with_capacity(digits.len() / 2);
     for pair in digits.chunks_exact(2) {
         let mut byte = 0;
         for digit in pair {
-            byte = byte << 4 | digit.to_digit(16).ok_or_else(|| format!("{digit:?} is no hexadecimal digit"))?;
+            byte = byte << 4
+                | digit
+                    .to_digit(16)
+                    .ok_or_else(|| format!("{digit:?} is no hexadecimal digit"))?;
         }
         bytes.push(u8::try_from(byte).map_err(|error| error.to_string())?);
     }
@@ -62,7 +74,10 @@ fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--names").collect();
+    let mut arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--names")
+        .collect();
     let input = arguments.pop();
     let action = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["print"] => Action::Print,
@@ -77,7 +92,11 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
-    let done = if input == "-" { lines(action) } else { one(action, &input) };
+    let done = if input == "-" {
+        lines(action)
+    } else {
+        one(action, &input)
+    };
     match done {
         Ok(code) => code,
         Err(error) => {

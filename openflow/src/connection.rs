@@ -145,7 +145,10 @@ impl Connection {
             next_xid: AtomicU32::new(1),
             next_bundle: AtomicU32::new(1),
         };
-        Connection { shared: Arc::new(shared), generation: None }
+        Connection {
+            shared: Arc::new(shared),
+            generation: None,
+        }
     }
 
     /// Whether there is a session, to watch.
@@ -161,14 +164,20 @@ impl Connection {
     /// they are seen in [`state`](Self::state), and bounded by a timeout of the caller's.
     pub async fn connected(&self) -> Result<u64, Error> {
         let mut state = self.state();
-        let state = state.wait_for(State::is_connected).await.map_err(|_| Error::Closed)?;
+        let state = state
+            .wait_for(State::is_connected)
+            .await
+            .map_err(|_| Error::Closed)?;
         state.generation().ok_or(Error::Closed)
     }
 
     /// A handle whose requests are sent in session `generation` or not at all ([`Error::Stale`]).
     #[must_use]
     pub fn pinned(&self, generation: u64) -> Connection {
-        Connection { shared: Arc::clone(&self.shared), generation: Some(generation) }
+        Connection {
+            shared: Arc::clone(&self.shared),
+            generation: Some(generation),
+        }
     }
 
     /// What was counted so far.
@@ -189,7 +198,9 @@ impl Connection {
     /// [counted](Statistics::packet_ins_dropped).
     #[must_use]
     pub fn packet_ins(&self) -> PacketIns {
-        self.shared.hub.packet_ins(self.shared.options.packet_in_queue)
+        self.shared
+            .hub
+            .packet_ins(self.shared.options.packet_in_queue)
     }
 
     /// A new listener to everything else the switch sends unasked.
@@ -202,29 +213,60 @@ impl Connection {
     fn xids(&self, n: u32) -> u32 {
         let mut first = 0;
         let next = |current: u32| {
-            first = if RESERVED_XIDS - current < n { 1 } else { current };
+            first = if RESERVED_XIDS - current < n {
+                1
+            } else {
+                current
+            };
             Some(first + n)
         };
         // The closure always returns `Some`.
-        let _ = self.shared.next_xid.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
+        let _ = self
+            .shared
+            .next_xid
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         first
     }
 
-    async fn submit(&self, chunks: Vec<bytes::Bytes>, first: u32, last: u32, kind: Kind) -> Result<(), Error> {
-        let command = Command { chunks, first, last, kind, generation: self.generation };
-        self.shared.commands.send(command).await.map_err(|_| Error::Closed)
+    async fn submit(
+        &self,
+        chunks: Vec<bytes::Bytes>,
+        first: u32,
+        last: u32,
+        kind: Kind,
+    ) -> Result<(), Error> {
+        let command = Command {
+            chunks,
+            first,
+            last,
+            kind,
+            generation: self.generation,
+        };
+        self.shared
+            .commands
+            .send(command)
+            .await
+            .map_err(|_| Error::Closed)
     }
 
     /// Bounds `work` by the request timeout.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let limit = self.shared.options.request_timeout;
-        timeout(limit, work).await.unwrap_or_else(|_| Err(Error::Timeout { seconds: limit.as_secs_f64() }))
+        timeout(limit, work).await.unwrap_or_else(|_| {
+            Err(Error::Timeout {
+                seconds: limit.as_secs_f64(),
+            })
+        })
     }
 
     fn encode_one(message: &Message, xid: u32) -> Result<Vec<bytes::Bytes>, Error> {
         let mut out = Vec::new();
         let encoded = message.encode(xid, &mut out);
-        encoded.map_err(|error| Error::Encode { index: 0, message: message.name(), error })?;
+        encoded.map_err(|error| Error::Encode {
+            index: 0,
+            message: message.name(),
+            error,
+        })?;
         Ok(vec![out.into()])
     }
 
@@ -237,7 +279,13 @@ impl Connection {
         let xid = self.xids(1);
         let (done, answer) = oneshot::channel();
         self.in_time(async {
-            self.submit(Self::encode_one(message, xid)?, xid, xid, Kind::Fire { done }).await?;
+            self.submit(
+                Self::encode_one(message, xid)?,
+                xid,
+                xid,
+                Kind::Fire { done },
+            )
+            .await?;
             answer.await.map_err(|_| Error::Closed)?
         })
         .await
@@ -256,7 +304,13 @@ impl Connection {
         let (done, answer) = oneshot::channel();
         let Answer { generation, frame } = self
             .in_time(async {
-                self.submit(Self::encode_one(message, xid)?, xid, xid, Kind::Single { done }).await?;
+                self.submit(
+                    Self::encode_one(message, xid)?,
+                    xid,
+                    xid,
+                    Kind::Single { done },
+                )
+                .await?;
                 answer.await.map_err(|_| Error::Closed)?
             })
             .await?;

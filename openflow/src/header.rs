@@ -149,7 +149,12 @@ mod tests {
 
     #[test]
     fn a_header_survives_a_round_trip() {
-        let header = Header { version: VERSION, type_: MsgType::FLOW_MOD, length: 513, xid: 0x0102_0304 };
+        let header = Header {
+            version: VERSION,
+            type_: MsgType::FLOW_MOD,
+            length: 513,
+            xid: 0x0102_0304,
+        };
         assert_eq!(Header::peek(&header.to_bytes()), Some(header));
         assert_eq!(Header::peek(&[4, 0, 0]), None);
         assert_eq!(MsgType::FLOW_MOD.to_string(), "FLOW_MOD");

@@ -36,3 +36,8 @@ pub use match_::Match;
 pub use message::Message;
 pub use types::{GroupId, MacAddr, PortNo, QueueId, TableId};
 pub use value::Value;
+
+/// The examples of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -39,7 +39,8 @@ pub use flow_request::FlowRequest;
 pub use hello::{Hello, HelloElement};
 pub use ipfix::{IpfixFlowStats, IpfixStats};
 pub use meter::{
-    BandKind, MeterBand, MeterCommand, MeterConfig, MeterFeatures, MeterFlags, MeterId, MeterMod, MeterStats,
+    BandKind, MeterBand, MeterCommand, MeterConfig, MeterFeatures, MeterFlags, MeterId, MeterMod,
+    MeterStats,
 };
 pub use monitor::{FlowEvent, FlowMonitorRequest, FlowUpdate, FlowUpdateFull, MonitorFlags};
 pub use multipart::{MultipartReply, MultipartRequest};
@@ -358,7 +359,9 @@ impl Message {
             MsgType::FEATURES_REQUEST => Message::FeaturesRequest,
             MsgType::FEATURES_REPLY => Message::FeaturesReply(FeaturesReply::decode_body(&mut r)?),
             MsgType::GET_CONFIG_REQUEST => Message::GetConfigRequest,
-            MsgType::GET_CONFIG_REPLY => Message::GetConfigReply(SwitchConfig::decode_body(&mut r)?),
+            MsgType::GET_CONFIG_REPLY => {
+                Message::GetConfigReply(SwitchConfig::decode_body(&mut r)?)
+            }
             MsgType::SET_CONFIG => Message::SetConfig(SwitchConfig::decode_body(&mut r)?),
             MsgType::PACKET_IN => Message::PacketIn(PacketIn::decode_body(&mut r)?),
             MsgType::FLOW_REMOVED => Message::FlowRemoved(FlowRemoved::decode_body(&mut r)?),
@@ -381,7 +384,9 @@ impl Message {
             MsgType::QUEUE_GET_CONFIG_REQUEST => {
                 Message::QueueGetConfigRequest(QueueGetConfigRequest::decode_body(&mut r)?)
             }
-            MsgType::QUEUE_GET_CONFIG_REPLY => Message::QueueGetConfigReply(QueueGetConfigReply::decode_body(&mut r)?),
+            MsgType::QUEUE_GET_CONFIG_REPLY => {
+                Message::QueueGetConfigReply(QueueGetConfigReply::decode_body(&mut r)?)
+            }
             MsgType::ROLE_REQUEST => Message::RoleRequest(RoleMessage::decode_body(&mut r)?),
             MsgType::ROLE_REPLY => Message::RoleReply(RoleMessage::decode_body(&mut r)?),
             MsgType::GET_ASYNC_REQUEST => Message::GetAsyncRequest,
@@ -409,7 +414,11 @@ impl Message {
 
     pub(crate) fn encode_into(&self, xid: u32, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.pos();
-        w.u8(if let Message::Hello(hello) = self { hello.version } else { VERSION });
+        w.u8(if let Message::Hello(hello) = self {
+            hello.version
+        } else {
+            VERSION
+        });
         w.u8(self.msg_type().0);
         let length = w.length(start);
         w.u32(xid);
@@ -455,9 +464,9 @@ impl Message {
             Message::QueueGetConfigRequest(request) => request.encode_body(w),
             Message::QueueGetConfigReply(reply) => reply.encode_body(w),
             Message::RoleRequest(role) | Message::RoleReply(role) => role.encode_body(w),
-            Message::GetAsyncReply(config) | Message::SetAsync(config) | Message::NxSetAsync(config) => {
-                config.encode_body(w)
-            }
+            Message::GetAsyncReply(config)
+            | Message::SetAsync(config)
+            | Message::NxSetAsync(config) => config.encode_body(w),
             Message::MeterMod(meter) => meter.encode_body(w),
             Message::NxRoleRequest(role) | Message::NxRoleReply(role) => role.encode_body(w),
             Message::FlowModTableId(on) => {
@@ -465,7 +474,8 @@ impl Message {
                 w.zeros(7);
                 Ok(())
             }
-            Message::SetPacketInFormat(PacketInFormat(number)) | Message::FlowMonitorCancel(number) => {
+            Message::SetPacketInFormat(PacketInFormat(number))
+            | Message::FlowMonitorCancel(number) => {
                 w.u32(*number);
                 Ok(())
             }
@@ -556,7 +566,10 @@ fn decode_vendor(xid: u32, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
                 return Err(r.error(ErrorKind::BfcMsgUnsup));
             }
             r.take_rest();
-            Message::RequestForward { xid, request: Box::new(request) }
+            Message::RequestForward {
+                xid,
+                request: Box::new(request),
+            }
         }
         _ => {
             *r = whole;

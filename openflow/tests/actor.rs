@@ -4,7 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use openflow::connection::{Connecting, Connection, Connector, Error, FlowStatsRequest, Options, State, Stream};
+use openflow::connection::{
+    Connecting, Connection, Connector, Error, FlowStatsRequest, Options, State, Stream,
+};
 use openflow::header::{Header, MsgType};
 use openflow::message::{FeaturesReply, Hello, Message, MultipartReply, PacketIn, PacketInReason};
 use openflow::{FlowMod, Match, TableId};
@@ -18,7 +20,8 @@ impl Connector for Streams {
     fn connect(&mut self) -> Connecting {
         let stream = self.0.lock().expect("not poisoned").pop_front();
         Box::pin(async move {
-            let refused = || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "nobody listens");
+            let refused =
+                || std::io::Error::new(std::io::ErrorKind::ConnectionRefused, "nobody listens");
             Ok(Box::new(stream.ok_or_else(refused)?) as Box<dyn Stream>)
         })
     }
@@ -49,7 +52,10 @@ impl Switch {
     }
 
     async fn say(&mut self, message: &Message, xid: u32) {
-        self.0.write_all(&message.to_bytes(xid).expect("encodes")).await.expect("is read");
+        self.0
+            .write_all(&message.to_bytes(xid).expect("encodes"))
+            .await
+            .expect("is read");
     }
 
     async fn shake_hands(&mut self) {
@@ -67,7 +73,9 @@ impl Switch {
                     capabilities: 0,
                     reserved: 0,
                 };
-                return self.say(&Message::FeaturesReply(features), header.xid).await;
+                return self
+                    .say(&Message::FeaturesReply(features), header.xid)
+                    .await;
             }
         }
     }
@@ -97,15 +105,26 @@ async fn a_silent_switch_is_asked_and_then_given_up() {
     switch.say(&Message::EchoReply(Vec::new()), echo.xid).await;
     switch.until(MsgType::ECHO_REQUEST).await;
     let mut state = connection.state();
-    let state = state.wait_for(|s| !s.is_connected()).await.expect("a state");
-    let State::Disconnected { error: Some(error) } = &*state else { panic!("{state:?}") };
-    assert!(error.contains("did not answer an echo") || error.contains("nobody listens"), "{error}");
+    let state = state
+        .wait_for(|s| !s.is_connected())
+        .await
+        .expect("a state");
+    let State::Disconnected { error: Some(error) } = &*state else {
+        panic!("{state:?}")
+    };
+    assert!(
+        error.contains("did not answer an echo") || error.contains("nobody listens"),
+        "{error}"
+    );
     assert!(since.elapsed() >= interval * 3);
 }
 
 #[tokio::test]
 async fn a_slow_consumer_of_packets_delays_no_reply() {
-    let options = Options { packet_in_queue: 10, ..options() };
+    let options = Options {
+        packet_in_queue: 10,
+        ..options()
+    };
     let (connection, mut switches) = connection(1, options);
     let mut switch = switches.remove(0);
     switch.shake_hands().await;
@@ -134,7 +153,13 @@ async fn a_slow_consumer_of_packets_delays_no_reply() {
     assert_eq!(connection.statistics().packet_ins_dropped, 4990);
     for _ in 0..10 {
         let event = packets.recv().await.expect("a packet");
-        assert_eq!((event.generation, event.packet_in.expect("decodes").data.len()), (1, 64));
+        assert_eq!(
+            (
+                event.generation,
+                event.packet_in.expect("decodes").data.len()
+            ),
+            (1, 64)
+        );
     }
     drop(served.await);
 }
@@ -145,7 +170,10 @@ fn options() -> Options {
 
 #[tokio::test]
 async fn a_multipart_reply_is_bounded_and_the_connection_goes_on() {
-    let options = Options { multipart_limit: 1000, ..options() };
+    let options = Options {
+        multipart_limit: 1000,
+        ..options()
+    };
     let (connection, mut switches) = connection(1, options);
     let mut switch = switches.remove(0);
     switch.shake_hands().await;
@@ -166,14 +194,25 @@ async fn a_multipart_reply_is_bounded_and_the_connection_goes_on() {
         };
         for part in 0..100 {
             let flags = u16::from(part < 99);
-            switch.say(&Message::MultipartReply { flags, body: MultipartReply::Flow(vec![flow.clone()]) }, request.xid).await;
+            switch
+                .say(
+                    &Message::MultipartReply {
+                        flags,
+                        body: MultipartReply::Flow(vec![flow.clone()]),
+                    },
+                    request.xid,
+                )
+                .await;
         }
         let (barrier, _) = switch.until(MsgType::BARRIER_REQUEST).await;
         switch.say(&Message::BarrierReply, barrier.xid).await;
         switch
     });
     connection.connected().await.expect("connects");
-    let error = connection.dump_flows(FlowStatsRequest::default()).await.expect_err("too much");
+    let error = connection
+        .dump_flows(FlowStatsRequest::default())
+        .await
+        .expect_err("too much");
     assert!(matches!(error, Error::TooLarge { limit: 1000 }), "{error}");
     connection.barrier().await.expect("the session goes on");
     drop(served.await);
@@ -190,7 +229,9 @@ async fn what_is_cut_off_is_known_or_said_to_be_unknown() {
                 2 => switch.until(MsgType::BARRIER_REQUEST).await,
                 _ => loop {
                     let (header, message) = switch.next().await.expect("a message");
-                    if message.get(12..16) == Some(&2300_u32.to_be_bytes()[..]) && message.get(20..22) == Some(&[0, 2]) {
+                    if message.get(12..16) == Some(&2300_u32.to_be_bytes()[..])
+                        && message.get(20..22) == Some(&[0, 2])
+                    {
                         break (header, message);
                     }
                 },
@@ -209,7 +250,10 @@ async fn what_is_cut_off_is_known_or_said_to_be_unknown() {
     let flow = || vec![Message::FlowMod(FlowMod::default())];
     assert_eq!(connection.connected().await.expect("connects"), 1);
     let error = connection.bundle(flow()).await.expect_err("cut");
-    assert!(matches!(error, Error::Disconnected { .. }) && !error.outcome_unknown(), "{error}");
+    assert!(
+        matches!(error, Error::Disconnected { .. }) && !error.outcome_unknown(),
+        "{error}"
+    );
     assert_eq!(connection.connected().await.expect("connects"), 2);
     let error = connection.bundle(flow()).await.expect_err("cut");
     assert!(error.outcome_unknown(), "{error}");
@@ -232,14 +276,25 @@ async fn only_a_session_that_stays_up_makes_the_next_attempt_soon() {
         let since = Instant::now();
         drop(switch);
         let mut state = connection.state();
-        state.wait_for(|s| !s.is_connected()).await.expect("a state");
+        state
+            .wait_for(|s| !s.is_connected())
+            .await
+            .expect("a state");
         // The next one waits for its handshake, so that the attempt itself can be timed.
         let mut next = switches.next().expect("a switch");
         next.shake_hands().await;
         waits.push(since.elapsed());
-        tokio::time::sleep(if waits.len() < 6 { Duration::ZERO } else { stable }).await;
+        tokio::time::sleep(if waits.len() < 6 {
+            Duration::ZERO
+        } else {
+            stable
+        })
+        .await;
         drop(next);
-        state.wait_for(|s| !s.is_connected()).await.expect("a state");
+        state
+            .wait_for(|s| !s.is_connected())
+            .await
+            .expect("a state");
         if waits.len() == 7 {
             break;
         }
@@ -249,7 +304,10 @@ async fn only_a_session_that_stays_up_makes_the_next_attempt_soon() {
 
 #[tokio::test(start_paused = true)]
 async fn an_unanswered_request_ends_in_time() {
-    let options = Options { request_timeout: Duration::from_secs(2), ..options() };
+    let options = Options {
+        request_timeout: Duration::from_secs(2),
+        ..options()
+    };
     let (connection, mut switches) = connection(1, options);
     let mut switch = switches.remove(0);
     switch.shake_hands().await;
@@ -267,5 +325,8 @@ async fn an_unanswered_request_ends_in_time() {
     let (echo, _) = switch.until(MsgType::ECHO_REQUEST).await;
     switch.say(&Message::BarrierReply, late.xid).await;
     switch.say(&Message::EchoReply(vec![9]), echo.xid).await;
-    assert_eq!(asked.await.expect("runs").expect("an answer").value, Message::EchoReply(vec![9]));
+    assert_eq!(
+        asked.await.expect("runs").expect("an answer").value,
+        Message::EchoReply(vec![9])
+    );
 }

@@ -12,7 +12,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
 /// Copies at most `limit` bytes, then hangs up on both sides.
-async fn copy(mut from: impl AsyncReadExt + Unpin, mut to: impl AsyncWriteExt + Unpin, mut limit: usize) {
+async fn copy(
+    mut from: impl AsyncReadExt + Unpin,
+    mut to: impl AsyncWriteExt + Unpin,
+    mut limit: usize,
+) {
     let mut buffer = [0; 4096];
     while let Ok(n @ 1..) = from.read(&mut buffer).await {
         let n = n.min(limit);
@@ -28,7 +32,9 @@ async fn proxy(path: PathBuf, switch: PathBuf, up: usize, down: usize) {
     let listener = UnixListener::bind(&path).expect("binds");
     let mut limits = (up, down);
     while let Ok((client, _)) = listener.accept().await {
-        let server = UnixStream::connect(&switch).await.expect("the switch listens");
+        let server = UnixStream::connect(&switch)
+            .await
+            .expect("the switch listens");
         let (up, down) = std::mem::replace(&mut limits, (usize::MAX, usize::MAX));
         tokio::spawn(async move {
             let (client_read, client_write) = client.into_split();
@@ -54,7 +60,10 @@ fn flows(n: u16) -> Vec<Message> {
 async fn a_cut_anywhere_leaves_all_or_nothing_and_never_a_wrong_answer() {
     const N: u16 = 30;
     let switch = Switch::start();
-    let control = Connection::connect(switch.target().parse().expect("a target"), Options::default());
+    let control = Connection::connect(
+        switch.target().parse().expect("a target"),
+        Options::default(),
+    );
     control.connected().await.expect("connects");
     let (mut applied, mut not, mut unknown) = (0, 0, 0);
     // A session is 56 bytes of handshake, then 32 + 30 × 88 + 32 of bundle, then 24 of COMMIT.
@@ -64,12 +73,23 @@ async fn a_cut_anywhere_leaves_all_or_nothing_and_never_a_wrong_answer() {
         let path = switch.path(&format!("p{i}"));
         let task = tokio::spawn(proxy(path.clone(), switch.path("br0.mgmt"), up, down));
         support::wait_for_async(|| path.exists()).await;
-        let connection =
-            Connection::connect(format!("unix:{}", path.display()).parse().expect("a target"), Options::default());
+        let connection = Connection::connect(
+            format!("unix:{}", path.display())
+                .parse()
+                .expect("a target"),
+            Options::default(),
+        );
         let first = connection.connected().await.expect("connects");
         let outcome = connection.pinned(first).bundle(flows(N)).await;
-        let held = control.dump_flows(FlowStatsRequest::default()).await.expect("flows").len();
-        assert!(held == 0 || held == usize::from(N), "cut at {up}/{down} left {held} flows");
+        let held = control
+            .dump_flows(FlowStatsRequest::default())
+            .await
+            .expect("flows")
+            .len();
+        assert!(
+            held == 0 || held == usize::from(N),
+            "cut at {up}/{down} left {held} flows"
+        );
         match outcome {
             Ok(_) => {
                 assert_eq!(held, usize::from(N), "cut at {up}/{down}");
@@ -92,9 +112,23 @@ async fn a_cut_anywhere_leaves_all_or_nothing_and_never_a_wrong_answer() {
             }
         });
         assert!(again.await.expect("in time") >= first);
-        assert_eq!(control.dump_flows(FlowStatsRequest::default()).await.expect("flows").len(), usize::from(N));
-        let all = FlowMod { command: openflow::FlowModCommand::Delete, table: TableId::ALL, ..FlowMod::default() };
-        control.apply(vec![Message::FlowMod(all)]).await.expect("deletes");
+        assert_eq!(
+            control
+                .dump_flows(FlowStatsRequest::default())
+                .await
+                .expect("flows")
+                .len(),
+            usize::from(N)
+        );
+        let all = FlowMod {
+            command: openflow::FlowModCommand::Delete,
+            table: TableId::ALL,
+            ..FlowMod::default()
+        };
+        control
+            .apply(vec![Message::FlowMod(all)])
+            .await
+            .expect("deletes");
         task.abort();
     }
     println!("applied {applied}, not applied {not}, unknown {unknown}");

@@ -19,16 +19,26 @@ const ROUNDS: u64 = 60;
 fn ovs_prints(messages: &[Vec<u8>]) -> Vec<String> {
     const FENCE: u32 = 0xdead_beef;
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
-    let fence = Header { version: VERSION, type_: MsgType::BARRIER_REQUEST, length: 8, xid: FENCE };
+    let fence = Header {
+        version: VERSION,
+        type_: MsgType::BARRIER_REQUEST,
+        length: 8,
+        xid: FENCE,
+    };
     for message in messages {
-        std::io::Write::write_all(&mut file, &[message, &fence.to_bytes()[..]].concat()).expect("writes");
+        std::io::Write::write_all(&mut file, &[message, &fence.to_bytes()[..]].concat())
+            .expect("writes");
     }
     let output = Command::new("ovs-ofctl")
         .arg("ofp-parse")
         .arg(file.path())
         .output()
         .expect("ovs-ofctl is not installed: these tests need Open vSwitch");
-    assert!(output.status.success(), "ovs-ofctl: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "ovs-ofctl: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text: String = output.stdout.iter().map(|b| char::from(*b)).collect();
     let mut parts: Vec<_> = text
         .split(&format!("OFPT_BARRIER_REQUEST (OF1.3) (xid={FENCE:#x}):\n"))
@@ -54,8 +64,13 @@ fn every_message_prints_as_ovs_ofctl_prints_it_and_survives_a_round_trip() {
         let generated = message(&mut r, i);
         let xid = r.n32();
         let bytes = generated.to_bytes(xid).expect("encodes");
-        let decoded = Message::decode(&bytes).unwrap_or_else(|e| panic!("{e}: {} {generated:?}", hex(&bytes)));
-        assert_eq!(decoded.1.to_bytes(decoded.0).expect("encodes"), bytes, "{generated:?}");
+        let decoded = Message::decode(&bytes)
+            .unwrap_or_else(|e| panic!("{e}: {} {generated:?}", hex(&bytes)));
+        assert_eq!(
+            decoded.1.to_bytes(decoded.0).expect("encodes"),
+            bytes,
+            "{generated:?}"
+        );
         messages.push(generated);
         inputs.push(bytes);
     }
@@ -68,7 +83,11 @@ fn every_message_prints_as_ovs_ofctl_prints_it_and_survives_a_round_trip() {
             let shown = kinds.entry(generated.name()).or_insert(0_u32);
             *shown += 1;
             if *shown <= 2 {
-                println!("{}\n{}\nours:   {ours}\ntheirs: {theirs}", generated.name(), hex(bytes));
+                println!(
+                    "{}\n{}\nours:   {ours}\ntheirs: {theirs}",
+                    generated.name(),
+                    hex(bytes)
+                );
             }
         }
     }
@@ -81,6 +100,11 @@ fn decode_of_encode_is_identity() {
     for i in 0..20 * KINDS {
         let generated = message(&mut r, i);
         let bytes = generated.to_bytes(7).expect("encodes");
-        assert_eq!(Message::decode(&bytes), Ok((7, generated)), "{}", hex(&bytes));
+        assert_eq!(
+            Message::decode(&bytes),
+            Ok((7, generated)),
+            "{}",
+            hex(&bytes)
+        );
     }
 }

@@ -15,8 +15,12 @@ pub fn message(type_: u8, body: &[u8]) -> Vec<u8> {
 /// Decoding and printing do not panic; what was decoded is encoded to something that decodes to the same.
 pub fn check(bytes: &[u8]) {
     let _ = text::print(bytes, &Numbers, 3);
-    let Ok((xid, decoded)) = Message::decode(bytes) else { return };
-    let Ok(encoded) = decoded.to_bytes(xid) else { return };
+    let Ok((xid, decoded)) = Message::decode(bytes) else {
+        return;
+    };
+    let Ok(encoded) = decoded.to_bytes(xid) else {
+        return;
+    };
     match Message::decode(&encoded) {
         Ok(again) => assert_eq!(again, (xid, decoded)),
         Err(error) => panic!("{error}: {decoded:?}"),

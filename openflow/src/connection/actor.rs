@@ -70,7 +70,10 @@ impl<C: Connector> Actor<C> {
                 Ok((stream, reader, features, early)) => {
                     generation += 1;
                     tracing::info!(target = %self.connector.name(), generation, "connected to the switch");
-                    self.state.send_replace(State::Connected { generation, features: Arc::new(features) });
+                    self.state.send_replace(State::Connected {
+                        generation,
+                        features: Arc::new(features),
+                    });
                     let since = Instant::now();
                     let mut session = Session {
                         generation,
@@ -82,12 +85,17 @@ impl<C: Connector> Actor<C> {
                         actor: &mut self,
                     };
                     let end = session.run(stream, early).await;
-                    let (written, pending) = (session.outbox.written(), std::mem::take(&mut session.pending));
+                    let (written, pending) = (
+                        session.outbox.written(),
+                        std::mem::take(&mut session.pending),
+                    );
                     let (reason, gone) = match end {
                         Ok(()) => (Arc::from("every handle is gone"), true),
                         Err(error) => (Arc::from(error.to_string()), false),
                     };
-                    self.state.send_replace(State::Disconnected { error: Some(Arc::clone(&reason)) });
+                    self.state.send_replace(State::Disconnected {
+                        error: Some(Arc::clone(&reason)),
+                    });
                     let mut pending = pending;
                     pending.cut(written, &reason);
                     if gone {
@@ -99,7 +107,9 @@ impl<C: Connector> Actor<C> {
                 }
             };
             self.state.send_if_modified(|state| {
-                let news = State::Disconnected { error: Some(reason.clone()) };
+                let news = State::Disconnected {
+                    error: Some(reason.clone()),
+                };
                 let changed = !state.same(&news);
                 *state = news;
                 changed
@@ -110,7 +120,14 @@ impl<C: Connector> Actor<C> {
         }
     }
 
-    async fn connect(&mut self) -> io::Result<(Box<dyn Stream>, FrameReader, FeaturesReply, Vec<(Header, Bytes)>)> {
+    async fn connect(
+        &mut self,
+    ) -> io::Result<(
+        Box<dyn Stream>,
+        FrameReader,
+        FeaturesReply,
+        Vec<(Header, Bytes)>,
+    )> {
         let connecting = self.connector.connect();
         let options = &self.options;
         let attempt = async {
@@ -133,7 +150,12 @@ impl<C: Connector> Actor<C> {
                 }
             }
         });
-        attempt.await.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "the switch did not answer in time")))
+        attempt.await.unwrap_or_else(|_| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the switch did not answer in time",
+            ))
+        })
     }
 
     /// Waits before the next attempt, refusing requests meanwhile.
@@ -183,7 +205,8 @@ impl<C: Connector> Session<'_, C> {
             let takes_commands = !closing && self.takes_commands();
             let writing = !self.outbox.is_empty();
             let queued = self.outbox.queued();
-            let deadline = self.last_heard + self.actor.options.probe_interval * if self.probed { 2 } else { 1 };
+            let deadline = self.last_heard
+                + self.actor.options.probe_interval * if self.probed { 2 } else { 1 };
             tokio::select! {
                 result = self.reader.fill(&mut read) => {
                     result?;
@@ -217,9 +240,18 @@ impl<C: Connector> Session<'_, C> {
     }
 
     fn accept(&mut self, command: Command) {
-        let Command { chunks, first, last, kind, generation } = command;
+        let Command {
+            chunks,
+            first,
+            last,
+            kind,
+            generation,
+        } = command;
         if let Some(wanted) = generation.filter(|g| *g != self.generation) {
-            return kind.fail(Error::Stale { wanted, current: self.generation });
+            return kind.fail(Error::Stale {
+                wanted,
+                current: self.generation,
+            });
         }
         let start = self.outbox.end_offset();
         for chunk in chunks {
@@ -234,12 +266,19 @@ impl<C: Connector> Session<'_, C> {
     fn probe(&mut self) -> io::Result<()> {
         if self.probed {
             let silence = self.last_heard.elapsed().as_secs_f64();
-            let text = format!("the switch was silent for {silence:.1} s and did not answer an echo");
+            let text =
+                format!("the switch was silent for {silence:.1} s and did not answer an echo");
             return Err(io::Error::new(io::ErrorKind::TimedOut, text));
         }
         self.probed = true;
-        let probe = Header { version: VERSION, type_: MsgType::ECHO_REQUEST, length: 8, xid: PROBE_XID };
-        self.outbox.push_urgent(Bytes::copy_from_slice(&probe.to_bytes()));
+        let probe = Header {
+            version: VERSION,
+            type_: MsgType::ECHO_REQUEST,
+            length: 8,
+            xid: PROBE_XID,
+        };
+        self.outbox
+            .push_urgent(Bytes::copy_from_slice(&probe.to_bytes()));
         Ok(())
     }
 
@@ -253,16 +292,23 @@ impl<C: Connector> Session<'_, C> {
     fn receive(&mut self, header: Header, frame: Bytes) -> io::Result<()> {
         let counters = &self.actor.counters;
         counters.received.fetch_add(1, Ordering::Relaxed);
-        counters.received_bytes.fetch_add(frame.len() as u64, Ordering::Relaxed);
+        counters
+            .received_bytes
+            .fetch_add(frame.len() as u64, Ordering::Relaxed);
         if header.version != VERSION {
-            let text = format!("the switch sent a message of version {:#04x}", header.version);
+            let text = format!(
+                "the switch sent a message of version {:#04x}",
+                header.version
+            );
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         match header.type_ {
             MsgType::ECHO_REQUEST => self.outbox.push_urgent(echo_reply(header, &frame)),
             MsgType::ECHO_REPLY if header.xid == PROBE_XID => {}
             _ if is_packet_in(header, &frame) => self.actor.hub.packet_in(self.generation, frame),
-            MsgType::PORT_STATUS | MsgType::FLOW_REMOVED => self.actor.hub.event(self.generation, frame),
+            MsgType::PORT_STATUS | MsgType::FLOW_REMOVED => {
+                self.actor.hub.event(self.generation, frame)
+            }
             _ => match self.pending.answer(self.generation, header, frame.clone()) {
                 Matched::Done => {}
                 Matched::Send(request, bytes) => {

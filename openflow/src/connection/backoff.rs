@@ -36,7 +36,11 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     pub(crate) fn new(options: BackoffOptions) -> Backoff {
-        Backoff { options, failures: 0, random: RandomState::new() }
+        Backoff {
+            options,
+            failures: 0,
+            random: RandomState::new(),
+        }
     }
 
     /// Records a session that was up for `uptime` and ended.
@@ -48,7 +52,11 @@ impl Backoff {
 
     /// The wait before the next attempt: between half and all of `min * 2^failures`, at most `max`.
     pub(crate) fn next_wait(&mut self) -> Duration {
-        let ceiling = self.options.min.saturating_mul(1 << self.failures.min(20)).min(self.options.max);
+        let ceiling = self
+            .options
+            .min
+            .saturating_mul(1 << self.failures.min(20))
+            .min(self.options.max);
         self.failures = self.failures.saturating_add(1);
         let fraction = self.random.hash_one(self.failures) % 1024;
         self.random = RandomState::new();
@@ -71,7 +79,10 @@ mod tests {
         for failures in 0..40_u32 {
             let ceiling = (options.min * (1 << failures.min(20))).min(options.max);
             let wait = backoff.next_wait();
-            assert!(wait >= ceiling / 2 && wait <= ceiling, "{wait:?} is not within {ceiling:?}");
+            assert!(
+                wait >= ceiling / 2 && wait <= ceiling,
+                "{wait:?} is not within {ceiling:?}"
+            );
         }
         backoff.session_ended(Duration::from_secs(1));
         assert!(backoff.next_wait() >= options.max / 2);

@@ -96,14 +96,23 @@ impl fmt::Display for SwitchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the switch refused with {}", self.error.code)?;
         match &self.offending {
-            Some(offending) => write!(f, " message {} {}", offending.index, offending.text.trim_end())?,
+            Some(offending) => write!(
+                f,
+                " message {} {}",
+                offending.index,
+                offending.text.trim_end()
+            )?,
             None => {
                 if let Some(header) = self.error.offending_header() {
                     write!(f, " {} (xid={:#x})", header.type_, header.xid)?;
                 }
             }
         }
-        if self.further > 0 { write!(f, " (and {} more errors)", self.further) } else { Ok(()) }
+        if self.further > 0 {
+            write!(f, " (and {} more errors)", self.further)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -111,7 +120,11 @@ impl Error {
     /// An ERROR message as this error.
     pub(crate) fn switch(frame: &[u8], offending: Option<Offending>) -> Error {
         match OfError::decode_message(frame) {
-            Ok(error) => Error::Switch(Box::new(SwitchError { error, offending, further: 0 })),
+            Ok(error) => Error::Switch(Box::new(SwitchError {
+                error,
+                offending,
+                further: 0,
+            })),
             Err(error) => Error::Decode(error),
         }
     }

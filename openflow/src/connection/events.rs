@@ -31,24 +31,36 @@ pub(crate) struct Hub {
 impl Hub {
     pub(crate) fn new(event_queue: usize) -> Hub {
         let (events, _) = broadcast::channel(event_queue.max(1));
-        Hub { packet_ins: Mutex::default(), dropped: AtomicU64::new(0), events }
+        Hub {
+            packet_ins: Mutex::default(),
+            dropped: AtomicU64::new(0),
+            events,
+        }
     }
 
     pub(crate) fn packet_in(&self, generation: u64, bytes: Bytes) {
         // The lock is held for a push or a try_send, never across an await.
-        let mut consumers = self.packet_ins.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut consumers = self
+            .packet_ins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut taken = false;
-        consumers.retain(|consumer| match consumer.try_send(Frame { generation, bytes: bytes.clone() }) {
-            Ok(()) => {
-                taken = true;
-                true
+        consumers.retain(|consumer| {
+            match consumer.try_send(Frame {
+                generation,
+                bytes: bytes.clone(),
+            }) {
+                Ok(()) => {
+                    taken = true;
+                    true
+                }
+                Err(mpsc::error::TrySendError::Full(_)) => {
+                    self.dropped.fetch_add(1, Ordering::Relaxed);
+                    taken = true;
+                    true
+                }
+                Err(mpsc::error::TrySendError::Closed(_)) => false,
             }
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
-                taken = true;
-                true
-            }
-            Err(mpsc::error::TrySendError::Closed(_)) => false,
         });
         if !taken {
             self.dropped.fetch_add(1, Ordering::Relaxed);
@@ -66,12 +78,17 @@ impl Hub {
 
     pub(crate) fn packet_ins(self: &Arc<Self>, queue: usize) -> PacketIns {
         let (sender, receiver) = mpsc::channel(queue.max(1));
-        self.packet_ins.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
+        self.packet_ins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(sender);
         PacketIns { receiver }
     }
 
     pub(crate) fn events(&self) -> Events {
-        Events { receiver: self.events.subscribe() }
+        Events {
+            receiver: self.events.subscribe(),
+        }
     }
 }
 
@@ -94,7 +111,10 @@ impl PacketIns {
     /// The next packet-in; `None` once the connection is closed. Cancelling it loses nothing.
     pub async fn recv(&mut self) -> Option<PacketInEvent> {
         let Frame { generation, bytes } = self.receiver.recv().await?;
-        Some(PacketInEvent { generation, packet_in: PacketIn::decode_message(&bytes) })
+        Some(PacketInEvent {
+            generation,
+            packet_in: PacketIn::decode_message(&bytes),
+        })
     }
 }
 
@@ -115,7 +135,7 @@ pub enum Event {
         /// Its transaction id: of the flow monitor, or of the message that an error is about.
         xid: u32,
         /// What it says, or why it cannot be understood.
-        message: Result<Message, DecodeError>,
+        message: Box<Result<Message, DecodeError>>,
     },
     /// The listener was too slow and missed this many.
     Lagged(u64),
@@ -127,7 +147,11 @@ impl Events {
         match self.receiver.recv().await {
             Ok(Frame { generation, bytes }) => {
                 let xid = Header::peek(&bytes).map_or(0, |h| h.xid);
-                Some(Event::Message { generation, xid, message: Message::decode(&bytes).map(|(_, message)| message) })
+                Some(Event::Message {
+                    generation,
+                    xid,
+                    message: Box::new(Message::decode(&bytes).map(|(_, message)| message)),
+                })
             }
             Err(broadcast::error::RecvError::Lagged(n)) => Some(Event::Lagged(n)),
             Err(broadcast::error::RecvError::Closed) => None,

@@ -27,18 +27,27 @@ impl FrameReader {
             self.buffer.reserve(READ_SIZE);
         }
         match stream.read_buf(&mut self.buffer).await? {
-            0 if self.buffer.is_empty() => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the switch hung up")),
-            0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the switch hung up in the middle of a message")),
+            0 if self.buffer.is_empty() => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the switch hung up",
+            )),
+            0 => Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the switch hung up in the middle of a message",
+            )),
             _ => Ok(()),
         }
     }
 
     /// The next whole message, if the buffer holds one.
     pub(crate) fn next_frame(&mut self) -> io::Result<Option<(Header, Bytes)>> {
-        let Some(header) = Header::peek(&self.buffer) else { return Ok(None) };
+        let Some(header) = Header::peek(&self.buffer) else {
+            return Ok(None);
+        };
         let length = usize::from(header.length);
         if length < HEADER_LEN {
-            let text = format!("the switch sent a message of length {length}, less than its header");
+            let text =
+                format!("the switch sent a message of length {length}, less than its header");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
         if self.buffer.len() < length {
@@ -106,10 +115,15 @@ impl Outbox {
             *slice = IoSlice::new(chunk);
             used += 1;
         }
-        let Some(slices) = slices.get(..used).filter(|s| !s.is_empty()) else { return Ok(()) };
+        let Some(slices) = slices.get(..used).filter(|s| !s.is_empty()) else {
+            return Ok(());
+        };
         let written = stream.write_vectored(slices).await?;
         if written == 0 {
-            return Err(io::Error::new(io::ErrorKind::WriteZero, "the socket takes no more"));
+            return Err(io::Error::new(
+                io::ErrorKind::WriteZero,
+                "the socket takes no more",
+            ));
         }
         self.consume(written);
         Ok(())
@@ -150,8 +164,8 @@ mod tests {
             let mut reader = FrameReader::default();
             let mut lengths = Vec::new();
             for mut piece in bytes.chunks(step) {
-                reader.fill(&mut piece).await.unwrap();
-                while let Some((header, frame)) = reader.next_frame().unwrap() {
+                reader.fill(&mut piece).await.expect("in memory");
+                while let Some((header, frame)) = reader.next_frame().expect("in memory") {
                     assert_eq!(usize::from(header.length), frame.len());
                     lengths.push(frame.len());
                 }
@@ -163,7 +177,10 @@ mod tests {
     #[tokio::test]
     async fn a_length_below_the_header_is_an_error_and_so_is_the_end() {
         let mut reader = FrameReader::default();
-        reader.fill(&mut &[4, 0, 0, 7, 0, 0, 0, 0][..]).await.unwrap();
+        reader
+            .fill(&mut &[4, 0, 0, 7, 0, 0, 0, 0][..])
+            .await
+            .expect("in memory");
         assert!(reader.next_frame().is_err());
         assert!(FrameReader::default().fill(&mut &[][..]).await.is_err());
     }
@@ -177,9 +194,12 @@ mod tests {
         outbox.push_urgent(Bytes::from_static(b"!!"));
         let mut out = Vec::new();
         while !outbox.is_empty() {
-            outbox.write(&mut out).await.unwrap();
+            outbox.write(&mut out).await.expect("in memory");
         }
         assert_eq!(out, b"aa!!bbbb");
-        assert_eq!((outbox.queued(), outbox.written(), outbox.end_offset()), (0, 10, 10));
+        assert_eq!(
+            (outbox.queued(), outbox.written(), outbox.end_offset()),
+            (0, 10, 10)
+        );
     }
 }

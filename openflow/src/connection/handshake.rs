@@ -41,21 +41,44 @@ where
     let (header, frame) = next(stream, reader).await?;
     match header.type_ {
         MsgType::HELLO => {}
-        MsgType::ERROR => return Err(invalid(format!("the switch refused our HELLO: {}", error_text(&frame)))),
-        other => return Err(invalid(format!("the switch began with {other} instead of HELLO"))),
+        MsgType::ERROR => {
+            return Err(invalid(format!(
+                "the switch refused our HELLO: {}",
+                error_text(&frame)
+            )));
+        }
+        other => {
+            return Err(invalid(format!(
+                "the switch began with {other} instead of HELLO"
+            )));
+        }
     }
     let hello = Hello::decode(&frame).map_err(|e| invalid(format!("the switch's HELLO: {e}")))?;
     if !hello.offers(VERSION) {
-        return Err(invalid(format!("the switch does not offer OpenFlow 1.3, only {}", hello.versions_text())));
+        return Err(invalid(format!(
+            "the switch does not offer OpenFlow 1.3, only {}",
+            hello.versions_text()
+        )));
     }
 
     out.clear();
     encode(&Message::FeaturesRequest, FEATURES_XID, &mut out)?;
     if let Some(miss_send_len) = options.miss_send_len {
-        encode(&Message::SetConfig(SwitchConfig { flags: 0, miss_send_len }), SETUP_XID, &mut out)?;
+        encode(
+            &Message::SetConfig(SwitchConfig {
+                flags: 0,
+                miss_send_len,
+            }),
+            SETUP_XID,
+            &mut out,
+        )?;
     }
     if options.packet_in2 {
-        encode(&Message::SetPacketInFormat(PacketInFormat::NXT_PACKET_IN2), SETUP_XID, &mut out)?;
+        encode(
+            &Message::SetPacketInFormat(PacketInFormat::NXT_PACKET_IN2),
+            SETUP_XID,
+            &mut out,
+        )?;
     }
     if let Some(id) = options.controller_id {
         encode(&Message::SetControllerId(id), SETUP_XID, &mut out)?;
@@ -69,18 +92,27 @@ where
         match (header.type_, header.xid) {
             (MsgType::ECHO_REQUEST, _) => stream.write_all(&echo_reply(header, &frame)).await?,
             (MsgType::ERROR, HELLO_XID) => {
-                return Err(invalid(format!("the switch refused our HELLO: {}", error_text(&frame))));
+                return Err(invalid(format!(
+                    "the switch refused our HELLO: {}",
+                    error_text(&frame)
+                )));
             }
             (MsgType::ERROR, FEATURES_XID) => {
-                return Err(invalid(format!("the switch refused FEATURES_REQUEST: {}", error_text(&frame))));
+                return Err(invalid(format!(
+                    "the switch refused FEATURES_REQUEST: {}",
+                    error_text(&frame)
+                )));
             }
             (MsgType::FEATURES_REPLY, FEATURES_XID) => {
-                let features =
-                    FeaturesReply::decode_message(&frame).map_err(|e| invalid(format!("FEATURES_REPLY: {e}")))?;
+                let features = FeaturesReply::decode_message(&frame)
+                    .map_err(|e| invalid(format!("FEATURES_REPLY: {e}")))?;
                 return Ok((features, early));
             }
             _ if header.version != VERSION => {
-                return Err(invalid(format!("the switch speaks version {:#04x} after the HELLO", header.version)));
+                return Err(invalid(format!(
+                    "the switch speaks version {:#04x} after the HELLO",
+                    header.version
+                )));
             }
             _ => early.push((header, frame)),
         }
@@ -93,7 +125,13 @@ where
 /// The answer to an ECHO_REQUEST: the same bytes with another type.
 pub(crate) fn echo_reply(header: Header, frame: &[u8]) -> Bytes {
     let mut reply = Vec::with_capacity(frame.len());
-    reply.extend(Header { type_: MsgType::ECHO_REPLY, ..header }.to_bytes());
+    reply.extend(
+        Header {
+            type_: MsgType::ECHO_REPLY,
+            ..header
+        }
+        .to_bytes(),
+    );
     reply.extend(frame.iter().skip(HEADER_LEN));
     reply.into()
 }

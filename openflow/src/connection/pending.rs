@@ -37,16 +37,32 @@ pub(crate) struct BatchAnswer {
 #[derive(Debug)]
 pub(crate) enum Kind {
     /// By nothing; `done` tells that it was queued on a session.
-    Fire { done: oneshot::Sender<Result<u64, Error>> },
+    Fire {
+        done: oneshot::Sender<Result<u64, Error>>,
+    },
     /// By one message (or an error) with the request's xid.
-    Single { done: oneshot::Sender<Result<Answer, Error>> },
+    Single {
+        done: oneshot::Sender<Result<Answer, Error>>,
+    },
     /// By a multipart sequence; each part is sent on, an error ends it, dropping the sender completes it.
-    Multipart { parts: mpsc::UnboundedSender<Result<Answer, Error>>, left: usize, limit: usize },
+    Multipart {
+        parts: mpsc::UnboundedSender<Result<Answer, Error>>,
+        left: usize,
+        limit: usize,
+    },
     /// By the answer to the last message of the range; errors of the others are gathered.
-    Batch { done: oneshot::Sender<Result<BatchAnswer, Error>> },
+    Batch {
+        done: oneshot::Sender<Result<BatchAnswer, Error>>,
+    },
     /// As a batch; then `commit` is sent if there was no error, else `discard`, and its answer is the answer.
     /// All of them have xids within the range.
-    Bundle { done: oneshot::Sender<Result<BatchAnswer, Error>>, phase: Phase, close_xid: u32, commit: Bytes, discard: Bytes },
+    Bundle {
+        done: oneshot::Sender<Result<BatchAnswer, Error>>,
+        phase: Phase,
+        close_xid: u32,
+        commit: Bytes,
+        discard: Bytes,
+    },
 }
 
 /// How far a bundle has come.
@@ -94,7 +110,16 @@ impl Pending {
 
     /// Registers a request with xids `first..=last` that begins at stream offset `start`.
     pub(crate) fn insert(&mut self, first: u32, last: u32, start: u64, kind: Kind) {
-        self.entries.insert(first, Entry { last, start, errors: Vec::new(), error_count: 0, kind });
+        self.entries.insert(
+            first,
+            Entry {
+                last,
+                start,
+                errors: Vec::new(),
+                error_count: 0,
+                kind,
+            },
+        );
     }
 
     /// Forgets requests whose caller has gone, except bundles, which must still be closed.
@@ -126,7 +151,8 @@ impl Pending {
         let is_error = header.type_ == MsgType::ERROR;
         match &mut entry.kind {
             Kind::Multipart { parts, left, limit } => {
-                let more = header.type_ == MsgType::MULTIPART_REPLY && frame.get(11).is_some_and(|f| f & REPLY_MORE != 0);
+                let more = header.type_ == MsgType::MULTIPART_REPLY
+                    && frame.get(11).is_some_and(|f| f & REPLY_MORE != 0);
                 let over = *left < frame.len();
                 *left = left.saturating_sub(frame.len());
                 // A reader that has gone cannot be told; the rest of the sequence must still be swallowed.
@@ -155,15 +181,33 @@ impl Pending {
                     }
                 }
                 let ends = match &entry.kind {
-                    Kind::Bundle { phase: Phase::Filling, close_xid, .. } => header.xid == *close_xid,
+                    Kind::Bundle {
+                        phase: Phase::Filling,
+                        close_xid,
+                        ..
+                    } => header.xid == *close_xid,
                     _ => header.xid == entry.last,
                 };
                 if !ends {
                     return Matched::Done;
                 }
-                if let Kind::Bundle { phase: phase @ Phase::Filling, commit, discard, .. } = &mut entry.kind {
-                    *phase = if entry.error_count == 0 { Phase::Committing } else { Phase::Discarding };
-                    let bytes = if *phase == Phase::Committing { commit.clone() } else { discard.clone() };
+                if let Kind::Bundle {
+                    phase: phase @ Phase::Filling,
+                    commit,
+                    discard,
+                    ..
+                } = &mut entry.kind
+                {
+                    *phase = if entry.error_count == 0 {
+                        Phase::Committing
+                    } else {
+                        Phase::Discarding
+                    };
+                    let bytes = if *phase == Phase::Committing {
+                        commit.clone()
+                    } else {
+                        discard.clone()
+                    };
                     return Matched::Send(first, bytes);
                 }
             }
@@ -178,11 +222,21 @@ impl Pending {
     pub(crate) fn cut(&mut self, written: u64, reason: &Arc<str>) {
         for (_, entry) in std::mem::take(&mut self.entries) {
             let unsent = written <= entry.start;
-            let harmless = matches!(entry.kind, Kind::Bundle { phase: Phase::Filling | Phase::Discarding, .. });
+            let harmless = matches!(
+                entry.kind,
+                Kind::Bundle {
+                    phase: Phase::Filling | Phase::Discarding,
+                    ..
+                }
+            );
             let error = if unsent || harmless {
-                Error::Disconnected { reason: reason.clone() }
+                Error::Disconnected {
+                    reason: reason.clone(),
+                }
             } else {
-                Error::Unknown { reason: reason.clone() }
+                Error::Unknown {
+                    reason: reason.clone(),
+                }
             };
             entry.kind.fail(error);
         }
@@ -191,17 +245,30 @@ impl Pending {
 
 impl Entry {
     fn complete(self, generation: u64, is_error: bool, frame: Bytes) {
-        let Entry { errors, error_count, kind, .. } = self;
+        let Entry {
+            errors,
+            error_count,
+            kind,
+            ..
+        } = self;
         // A send fails only if the caller has gone, and then nobody is left to tell.
         match kind {
             Kind::Fire { done } => drop(done.send(Ok(generation))),
             Kind::Single { done } => {
-                let answer = if is_error { Err(Error::switch(&frame, None)) } else { Ok(Answer { generation, frame }) };
+                let answer = if is_error {
+                    Err(Error::switch(&frame, None))
+                } else {
+                    Ok(Answer { generation, frame })
+                };
                 drop(done.send(answer));
             }
             Kind::Multipart { parts, .. } => drop(parts),
             Kind::Batch { done } | Kind::Bundle { done, .. } => {
-                drop(done.send(Ok(BatchAnswer { generation, errors, error_count })));
+                drop(done.send(Ok(BatchAnswer {
+                    generation,
+                    errors,
+                    error_count,
+                })));
             }
         }
     }

@@ -5,15 +5,15 @@ use futures::stream::{self, Stream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::Connection;
 use super::error::Error;
 use super::pending::{Answer, Kind};
 use super::state::Reply;
-use super::Connection;
 use crate::flow::FlowStats;
 use crate::group::GroupDesc;
 use crate::message::{
-    DescStats, FlowRequest, GroupStats, Message, MeterConfig, MultipartReply, MultipartRequest, PacketOut, PortDesc,
-    PortStats, Role, RoleMessage, TableFeatures, TableStats,
+    DescStats, FlowRequest, GroupStats, Message, MeterConfig, MultipartReply, MultipartRequest,
+    PacketOut, PortDesc, PortStats, Role, RoleMessage, TableFeatures, TableStats,
 };
 
 /// Which flows to dump. [`Default`] is all of them.
@@ -31,20 +31,36 @@ impl Connection {
         let xid = self.xids(1);
         let (parts, receiver) = mpsc::unbounded_channel();
         let limit = self.shared.options.multipart_limit;
-        let kind = Kind::Multipart { parts, left: limit, limit };
+        let kind = Kind::Multipart {
+            parts,
+            left: limit,
+            limit,
+        };
         let message = Message::multipart_request(request);
-        self.in_time(async { self.submit(Self::encode_one(&message, xid)?, xid, xid, kind).await }).await?;
+        self.in_time(async {
+            self.submit(Self::encode_one(&message, xid)?, xid, xid, kind)
+                .await
+        })
+        .await?;
         let patience = self.shared.options.request_timeout;
         Ok(stream::unfold(Some(receiver), move |receiver| async move {
             let mut receiver = receiver?;
             let part = match timeout(patience, receiver.recv()).await {
                 Ok(part) => part?,
-                Err(_) => Err(Error::Timeout { seconds: patience.as_secs_f64() }),
+                Err(_) => Err(Error::Timeout {
+                    seconds: patience.as_secs_f64(),
+                }),
             };
-            let part = part.and_then(|Answer { generation, frame }| match Message::decode(&frame)?.1 {
-                Message::MultipartReply { body, .. } => Ok(Reply { generation, value: body }),
-                _ => Err(Error::Unexpected("not a multipart reply")),
-            });
+            let part =
+                part.and_then(
+                    |Answer { generation, frame }| match Message::decode(&frame)?.1 {
+                        Message::MultipartReply { body, .. } => Ok(Reply {
+                            generation,
+                            value: body,
+                        }),
+                        _ => Err(Error::Unexpected("not a multipart reply")),
+                    },
+                );
             let next = part.is_ok().then_some(receiver);
             Some((part, next))
         }))
@@ -61,17 +77,27 @@ impl Connection {
             let Reply { generation, value } = part?;
             seen = Some(generation);
             let part = pick(value).ok_or(Error::Unexpected("a multipart reply of another type"))?;
-            if all.is_empty() { all = part } else { all.extend(part) }
+            if all.is_empty() {
+                all = part
+            } else {
+                all.extend(part)
+            }
         }
         let generation = seen.ok_or(Error::Unexpected("a multipart reply without parts"))?;
-        Ok(Reply { generation, value: all })
+        Ok(Reply {
+            generation,
+            value: all,
+        })
     }
 
     /// The flows that fit `request`, in the switch's order.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn dump_flows(&self, request: FlowStatsRequest) -> Result<Reply<Vec<FlowStats>>, Error> {
+    pub async fn dump_flows(
+        &self,
+        request: FlowStatsRequest,
+    ) -> Result<Reply<Vec<FlowStats>>, Error> {
         self.gather(MultipartRequest::Flow(request), |reply| match reply {
             MultipartReply::Flow(flows) => Some(flows),
             _ => None,
@@ -96,10 +122,13 @@ impl Connection {
     /// # Errors
     /// See [`Error`].
     pub async fn dump_group_stats(&self) -> Result<Reply<Vec<GroupStats>>, Error> {
-        self.gather(MultipartRequest::Group(crate::types::GroupId::ALL), |reply| match reply {
-            MultipartReply::Group(groups) => Some(groups),
-            _ => None,
-        })
+        self.gather(
+            MultipartRequest::Group(crate::types::GroupId::ALL),
+            |reply| match reply {
+                MultipartReply::Group(groups) => Some(groups),
+                _ => None,
+            },
+        )
         .await
     }
 
@@ -108,10 +137,13 @@ impl Connection {
     /// # Errors
     /// See [`Error`].
     pub async fn dump_meters(&self) -> Result<Reply<Vec<MeterConfig>>, Error> {
-        self.gather(MultipartRequest::MeterConfig(crate::message::MeterId::ALL), |reply| match reply {
-            MultipartReply::MeterConfig(meters) => Some(meters),
-            _ => None,
-        })
+        self.gather(
+            MultipartRequest::MeterConfig(crate::message::MeterId::ALL),
+            |reply| match reply {
+                MultipartReply::MeterConfig(meters) => Some(meters),
+                _ => None,
+            },
+        )
         .await
     }
 
@@ -132,10 +164,13 @@ impl Connection {
     /// # Errors
     /// See [`Error`].
     pub async fn dump_port_stats(&self) -> Result<Reply<Vec<PortStats>>, Error> {
-        self.gather(MultipartRequest::Port(crate::types::PortNo::ANY), |reply| match reply {
-            MultipartReply::Port(ports) => Some(ports),
-            _ => None,
-        })
+        self.gather(
+            MultipartRequest::Port(crate::types::PortNo::ANY),
+            |reply| match reply {
+                MultipartReply::Port(ports) => Some(ports),
+                _ => None,
+            },
+        )
         .await
     }
 
@@ -156,10 +191,13 @@ impl Connection {
     /// # Errors
     /// See [`Error`].
     pub async fn table_features(&self) -> Result<Reply<Vec<TableFeatures>>, Error> {
-        self.gather(MultipartRequest::TableFeatures(Vec::new()), |reply| match reply {
-            MultipartReply::TableFeatures(tables) => Some(tables),
-            _ => None,
-        })
+        self.gather(
+            MultipartRequest::TableFeatures(Vec::new()),
+            |reply| match reply {
+                MultipartReply::TableFeatures(tables) => Some(tables),
+                _ => None,
+            },
+        )
         .await
     }
 
@@ -175,8 +213,14 @@ impl Connection {
             })
             .await?;
         let generation = all.generation;
-        let value = all.into_iter().next().ok_or(Error::Unexpected("an empty description"))?;
-        Ok(Reply { generation, value: *value })
+        let value = all
+            .into_iter()
+            .next()
+            .ok_or(Error::Unexpected("an empty description"))?;
+        Ok(Reply {
+            generation,
+            value: *value,
+        })
     }
 
     /// Asks for `role`. `generation_id` must not be older than the switch has seen from any controller.
@@ -184,7 +228,10 @@ impl Connection {
     /// # Errors
     /// See [`Error`].
     pub async fn role(&self, role: Role, generation_id: u64) -> Result<Reply<RoleMessage>, Error> {
-        let request = Message::RoleRequest(RoleMessage { role, generation_id });
+        let request = Message::RoleRequest(RoleMessage {
+            role,
+            generation_id,
+        });
         let Reply { generation, value } = self.request(&request).await?;
         match value {
             Message::RoleReply(value) => Ok(Reply { generation, value }),

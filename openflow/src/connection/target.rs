@@ -73,7 +73,11 @@ impl FromStr for Target {
             "unix" => Ok(Target::Unix(PathBuf::from(rest))),
             "tcp" | "ssl" => {
                 let (host, port) = host_port(rest).ok_or_else(bad)?;
-                Ok(if kind == "tcp" { Target::Tcp { host, port } } else { Target::Ssl { host, port } })
+                Ok(if kind == "tcp" {
+                    Target::Tcp { host, port }
+                } else {
+                    Target::Ssl { host, port }
+                })
             }
             _ => Err(bad()),
         }
@@ -104,7 +108,11 @@ impl fmt::Display for Target {
             Target::Tcp { host, port } => ("tcp", host, port),
             Target::Ssl { host, port } => ("ssl", host, port),
         };
-        if host.contains(':') { write!(f, "{kind}:[{host}]:{port}") } else { write!(f, "{kind}:{host}:{port}") }
+        if host.contains(':') {
+            write!(f, "{kind}:[{host}]:{port}")
+        } else {
+            write!(f, "{kind}:{host}:{port}")
+        }
     }
 }
 
@@ -122,14 +130,19 @@ impl Connector for TargetConnector {
         let tls = self.tls.clone();
         Box::pin(async move {
             match target {
-                Target::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?) as Box<dyn Stream>),
-                Target::Tcp { host, port } => Ok(Box::new(tcp(&host, port).await?) as Box<dyn Stream>),
+                Target::Unix(path) => {
+                    Ok(Box::new(UnixStream::connect(path).await?) as Box<dyn Stream>)
+                }
+                Target::Tcp { host, port } => {
+                    Ok(Box::new(tcp(&host, port).await?) as Box<dyn Stream>)
+                }
                 #[cfg(feature = "tls")]
                 Target::Ssl { host, port } => super::tls::connect(&host, port, tls).await,
                 #[cfg(not(feature = "tls"))]
-                Target::Ssl { .. } => {
-                    Err(io::Error::new(io::ErrorKind::Unsupported, "ssl needs the crate's feature `tls`"))
-                }
+                Target::Ssl { .. } => Err(io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "ssl needs the crate's feature `tls`",
+                )),
             }
         })
     }
@@ -152,15 +165,31 @@ mod tests {
     #[test]
     fn targets_parse_and_print() {
         for (text, printed) in [
-            ("unix:/run/openvswitch/br0.mgmt", "unix:/run/openvswitch/br0.mgmt"),
+            (
+                "unix:/run/openvswitch/br0.mgmt",
+                "unix:/run/openvswitch/br0.mgmt",
+            ),
             ("tcp:127.0.0.1:6653", "tcp:127.0.0.1:6653"),
             ("tcp:switch", "tcp:switch:6653"),
             ("ssl:[fe80::1]:1", "ssl:[fe80::1]:1"),
             ("tcp:[::1]", "tcp:[::1]:6653"),
         ] {
-            assert_eq!(text.parse::<Target>().map(|t| t.to_string()).as_deref(), Ok(printed));
+            assert_eq!(
+                text.parse::<Target>().map(|t| t.to_string()).as_deref(),
+                Ok(printed)
+            );
         }
-        for text in ["", "unix:", "tcp:", "tcp::1", "udp:a:1", "tcp:a:b", "tcp:a:65536", "tcp:[::1", "tcp:[::1]x"] {
+        for text in [
+            "",
+            "unix:",
+            "tcp:",
+            "tcp::1",
+            "udp:a:1",
+            "tcp:a:b",
+            "tcp:a:65536",
+            "tcp:[::1",
+            "tcp:[::1]x",
+        ] {
             assert!(text.parse::<Target>().is_err(), "{text} should not parse");
         }
     }

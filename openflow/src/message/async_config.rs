@@ -26,7 +26,12 @@ impl AsyncConfig {
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        for mask in self.packet_in.iter().chain(&self.port_status).chain(&self.flow_removed) {
+        for mask in self
+            .packet_in
+            .iter()
+            .chain(&self.port_status)
+            .chain(&self.flow_removed)
+        {
             w.u32(*mask);
         }
         Ok(())
@@ -42,10 +47,14 @@ pub struct AsyncConfig2 {
 
 impl AsyncConfig2 {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(AsyncConfig2 { properties: Property::decode_all(r, "async config")? })
+        Ok(AsyncConfig2 {
+            properties: Property::decode_all(r, "async config")?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        self.properties.iter().try_for_each(|property| property.encode(w))
+        self.properties
+            .iter()
+            .try_for_each(|property| property.encode(w))
     }
 }

@@ -88,8 +88,11 @@ pub struct BundleControl {
 
 impl BundleControl {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let control =
-            BundleControl { bundle_id: r.u32()?, type_: BundleControlType(r.u16()?), flags: BundleFlags(r.u16()?) };
+        let control = BundleControl {
+            bundle_id: r.u32()?,
+            type_: BundleControlType(r.u16()?),
+            flags: BundleFlags(r.u16()?),
+        };
         r.take_rest(); // properties, of which none is defined
         Ok(control)
     }
@@ -126,7 +129,10 @@ impl BundleAdd {
     pub fn accepts(message: &Message) -> bool {
         matches!(
             message,
-            Message::FlowMod(_) | Message::GroupMod(_) | Message::PortMod(_) | Message::PacketOut(_)
+            Message::FlowMod(_)
+                | Message::GroupMod(_)
+                | Message::PortMod(_)
+                | Message::PacketOut(_)
         )
     }
 
@@ -152,7 +158,9 @@ impl BundleAdd {
         w.u32(bundle_id);
         w.u16(0);
         w.u16(flags.0);
-        let encoded = message.encode_into(xid, &mut w).and_then(|()| w.end(length, "bundle member"));
+        let encoded = message
+            .encode_into(xid, &mut w)
+            .and_then(|()| w.end(length, "bundle member"));
         if encoded.is_err() {
             out.truncate(start);
         }
@@ -185,6 +193,10 @@ impl BundleAdd {
             return Err(r.error(ErrorKind::BfcMsgUnsup));
         }
         r.take_rest(); // properties, of which none is defined
-        Ok(BundleAdd { bundle_id, flags, message: Box::new(message) })
+        Ok(BundleAdd {
+            bundle_id,
+            flags,
+            message: Box::new(message),
+        })
     }
 }

@@ -25,7 +25,11 @@ impl ErrorCode {
     /// A code of the specification.
     #[must_use]
     pub const fn new(type_: u16, code: u16) -> ErrorCode {
-        ErrorCode { experimenter: None, type_, code }
+        ErrorCode {
+            experimenter: None,
+            type_,
+            code,
+        }
     }
 
     /// The code called `name`, such as `"OFPBAC_BAD_OUT_PORT"`.
@@ -34,7 +38,11 @@ impl ErrorCode {
         CODES
             .iter()
             .find(|(.., n)| *n == name)
-            .map(|&(experimenter, type_, code, _)| ErrorCode { experimenter, type_, code })
+            .map(|&(experimenter, type_, code, _)| ErrorCode {
+                experimenter,
+                type_,
+                code,
+            })
     }
 
     /// Its name, such as `"OFPBAC_BAD_OUT_PORT"`, if it has one.
@@ -48,7 +56,16 @@ impl ErrorCode {
 
     /// Every code that has a name.
     pub fn all() -> impl Iterator<Item = (ErrorCode, &'static str)> {
-        CODES.iter().map(|&(experimenter, type_, code, name)| (ErrorCode { experimenter, type_, code }, name))
+        CODES.iter().map(|&(experimenter, type_, code, name)| {
+            (
+                ErrorCode {
+                    experimenter,
+                    type_,
+                    code,
+                },
+                name,
+            )
+        })
     }
 }
 
@@ -57,7 +74,9 @@ impl fmt::Display for ErrorCode {
         match (self.name(), self.experimenter) {
             (Some(name), _) => f.write_str(name),
             (None, None) => write!(f, "error type {} code {}", self.type_, self.code),
-            (None, Some(experimenter)) => write!(f, "error {} of experimenter {experimenter:#x}", self.type_),
+            (None, Some(experimenter)) => {
+                write!(f, "error {} of experimenter {experimenter:#x}", self.type_)
+            }
         }
     }
 }
@@ -246,7 +265,10 @@ mod tests {
         let codes: std::collections::HashSet<_> = ErrorCode::all().map(|(code, _)| code).collect();
         assert_eq!((names.len(), codes.len()), (CODES.len(), CODES.len()));
         for (code, name) in ErrorCode::all() {
-            assert_eq!((code.name(), ErrorCode::from_name(name)), (Some(name), Some(code)));
+            assert_eq!(
+                (code.name(), ErrorCode::from_name(name)),
+                (Some(name), Some(code))
+            );
         }
     }
 }

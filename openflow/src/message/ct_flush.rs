@@ -60,7 +60,9 @@ pub struct CtFlush {
 fn address(mut r: Reader<'_>) -> Result<IpAddr, DecodeError> {
     let address = Ipv6Addr::from(*r.array::<16>()?);
     r.finish()?;
-    Ok(address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4))
+    Ok(address
+        .to_ipv4_mapped()
+        .map_or(IpAddr::V6(address), IpAddr::V4))
 }
 
 fn put_address(address: IpAddr, w: &mut Writer<'_>) {
@@ -100,7 +102,11 @@ impl CtTuple {
                 })?;
             }
         }
-        for (type_, value) in [(SRC_PORT, self.src_port), (DST_PORT, self.dst_port), (ICMP_ID, self.icmp_id)] {
+        for (type_, value) in [
+            (SRC_PORT, self.src_port),
+            (DST_PORT, self.dst_port),
+            (ICMP_ID, self.icmp_id),
+        ] {
             if let Some(value) = value {
                 put_u16(w, type_, value)?;
             }
@@ -116,7 +122,10 @@ impl CtTuple {
 
 impl CtFlush {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut flush = CtFlush { ip_proto: r.u8()?, ..CtFlush::default() };
+        let mut flush = CtFlush {
+            ip_proto: r.u8()?,
+            ..CtFlush::default()
+        };
         r.zeros(7, ErrorKind::NxbrcMustBeZero)?;
         while !r.is_empty() {
             let (type_, mut data) = Property::pull(r, "ct flush")?;

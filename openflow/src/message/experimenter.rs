@@ -28,7 +28,11 @@ pub struct Experimenter {
 
 impl Experimenter {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Experimenter { experimenter: r.u32()?, exp_type: r.u32()?, body: r.take_rest().to_vec() })
+        Ok(Experimenter {
+            experimenter: r.u32()?,
+            exp_type: r.u32()?,
+            body: r.take_rest().to_vec(),
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

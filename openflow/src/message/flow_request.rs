@@ -49,7 +49,14 @@ impl FlowRequest {
         let (out_port, out_group) = (super::port::port(r)?, GroupId(r.u32()?));
         r.skip(4)?;
         let (cookie, cookie_mask) = (r.u64()?, r.u64()?);
-        Ok(FlowRequest { table, out_port, out_group, cookie, cookie_mask, match_: Match::decode(r)? })
+        Ok(FlowRequest {
+            table,
+            out_port,
+            out_group,
+            cookie,
+            cookie_mask,
+            match_: Match::decode(r)?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

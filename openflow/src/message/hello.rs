@@ -40,13 +40,20 @@ impl Hello {
     /// What this crate sends: version 1.3 and nothing else.
     #[must_use]
     pub fn ours() -> Hello {
-        Hello { version: VERSION, elements: vec![HelloElement::Versions(vec![1 << VERSION])] }
+        Hello {
+            version: VERSION,
+            elements: vec![HelloElement::Versions(vec![1 << VERSION])],
+        }
     }
 
     /// The first word of the version bitmap; without one, the versions up to the header's.
     #[must_use]
     pub fn versions(&self) -> u32 {
-        let mut bitmap = if self.version >= 32 { u32::MAX } else { (2_u32 << self.version).wrapping_sub(1) } & !1;
+        let mut bitmap = if self.version >= 32 {
+            u32::MAX
+        } else {
+            (2_u32 << self.version).wrapping_sub(1)
+        } & !1;
         for element in &self.elements {
             if let HelloElement::Versions(words) = element
                 && let Some(first) = words.first().map(|w| w & !1).filter(|w| *w != 0)
@@ -73,7 +80,11 @@ impl Hello {
                 other => format!("{other:#04x}"),
             });
         }
-        if names.is_empty() { "no version at all".to_owned() } else { names.join(", ") }
+        if names.is_empty() {
+            "no version at all".to_owned()
+        } else {
+            names.join(", ")
+        }
     }
 
     /// Decodes a whole HELLO, whatever its version.
@@ -102,7 +113,10 @@ impl Hello {
                 }
                 HelloElement::Versions(words)
             } else {
-                HelloElement::Other { type_, data: data.take_rest().to_vec() }
+                HelloElement::Other {
+                    type_,
+                    data: data.take_rest().to_vec(),
+                }
             });
         }
         Ok(Hello { version, elements })

@@ -68,14 +68,20 @@ impl MeterBand {
             let (rate, burst_size) = (r.u32()?, r.u32()?);
             let kind = match type_ {
                 1 => BandKind::Drop,
-                2 => BandKind::DscpRemark { prec_level: r.rest().first().copied().ok_or(bad)? },
+                2 => BandKind::DscpRemark {
+                    prec_level: r.rest().first().copied().ok_or(bad)?,
+                },
                 _ => return Err(r.error(ErrorKind::MmfcBadBand)),
             };
             if length != 16 || r.len() < 4 {
                 return Err(bad);
             }
             r.skip(4)?;
-            bands.push(MeterBand { kind, rate, burst_size });
+            bands.push(MeterBand {
+                kind,
+                rate,
+                burst_size,
+            });
         }
         Ok(bands)
     }
@@ -150,7 +156,14 @@ impl MeterMod {
             return Err(r.error(ErrorKind::MmfcBadFlags));
         }
         let bands = MeterBand::decode_all(r)?;
-        Ok(MeterMod { command, config: MeterConfig { flags: MeterFlags(flags), meter, bands } })
+        Ok(MeterMod {
+            command,
+            config: MeterConfig {
+                flags: MeterFlags(flags),
+                meter,
+                bands,
+            },
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -169,14 +182,22 @@ impl MeterMod {
 impl MeterConfig {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad = r.error(ErrorKind::BrcBadLen);
-        let length = r.rest().first_chunk::<2>().map(|b| usize::from(u16::from_be_bytes(*b))).ok_or(bad)?;
+        let length = r
+            .rest()
+            .first_chunk::<2>()
+            .map(|b| usize::from(u16::from_be_bytes(*b)))
+            .ok_or(bad)?;
         if length < 8 || length > r.len() {
             return Err(bad);
         }
         let mut r = r.sub(length)?;
         r.skip(2)?;
         let (flags, meter) = (MeterFlags(r.u16()?), MeterId(r.u32()?));
-        Ok(MeterConfig { flags, meter, bands: MeterBand::decode_all(&mut r)? })
+        Ok(MeterConfig {
+            flags,
+            meter,
+            bands: MeterBand::decode_all(&mut r)?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -228,7 +249,15 @@ impl MeterStats {
         while !r.is_empty() {
             bands.push((r.u64()?, r.u64()?));
         }
-        Ok(MeterStats { meter, flow_count, packet_in_count, byte_in_count, duration_sec, duration_nsec, bands })
+        Ok(MeterStats {
+            meter,
+            flow_count,
+            packet_in_count,
+            byte_in_count,
+            duration_sec,
+            duration_nsec,
+            bands,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

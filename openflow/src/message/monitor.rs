@@ -63,10 +63,21 @@ impl FlowMonitorRequest {
         if out_port.to_u16().is_none() {
             return Err(r.error(ErrorKind::BacBadOutPort));
         }
-        let actual = r.rest().get(2..4).and_then(|b| b.try_into().ok()).map(u16::from_be_bytes);
+        let actual = r
+            .rest()
+            .get(2..4)
+            .and_then(|b| b.try_into().ok())
+            .map(u16::from_be_bytes);
         let claimed_match_len = Some(claimed).filter(|_| actual != Some(claimed));
         let match_ = Match::decode(r)?;
-        Ok(FlowMonitorRequest { id, flags: MonitorFlags(flags), out_port, table, claimed_match_len, match_ })
+        Ok(FlowMonitorRequest {
+            id,
+            flags: MonitorFlags(flags),
+            out_port,
+            table,
+            claimed_match_len,
+            match_,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -151,14 +162,21 @@ impl FlowUpdateFull {
     /// Why it went, as FLOW_REMOVED says it.
     #[must_use]
     pub fn removed_reason(&self) -> Option<FlowRemovedReason> {
-        u8::try_from(self.reason).ok().filter(|_| self.event == FlowEvent::Deleted).map(FlowRemovedReason)
+        u8::try_from(self.reason)
+            .ok()
+            .filter(|_| self.event == FlowEvent::Deleted)
+            .map(FlowRemovedReason)
     }
 }
 
 impl FlowUpdate {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad = r.error(ErrorKind::BrcBadLen);
-        let length = r.rest().first_chunk::<2>().map(|b| usize::from(u16::from_be_bytes(*b))).ok_or(bad)?;
+        let length = r
+            .rest()
+            .first_chunk::<2>()
+            .map(|b| usize::from(u16::from_be_bytes(*b)))
+            .ok_or(bad)?;
         if length < 4 || length > r.len() || length % 8 != 0 {
             return Err(bad);
         }
@@ -175,7 +193,8 @@ impl FlowUpdate {
             }
             _ => return Err(r.error(ErrorKind::NxbrcFmBadEvent)),
         };
-        let (reason, priority, idle_timeout, hard_timeout) = (r.u16()?, r.u16()?, r.u16()?, r.u16()?);
+        let (reason, priority, idle_timeout, hard_timeout) =
+            (r.u16()?, r.u16()?, r.u16()?, r.u16()?);
         r.skip(2)?;
         let table = TableId(r.u8()?);
         r.skip(1)?;

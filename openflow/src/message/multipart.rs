@@ -183,7 +183,10 @@ impl MultipartRequest {
                 r.skip(4)?;
                 MultipartRequest::Port(port)
             }
-            QUEUE => MultipartRequest::Queue { port: super::port::port(r)?, queue: QueueId(r.u32()?) },
+            QUEUE => MultipartRequest::Queue {
+                port: super::port::port(r)?,
+                queue: QueueId(r.u32()?),
+            },
             GROUP => MultipartRequest::Group(GroupId(padded(r)?)),
             GROUP_DESC => MultipartRequest::GroupDesc,
             GROUP_FEATURES => MultipartRequest::GroupFeatures,
@@ -224,7 +227,9 @@ impl MultipartRequest {
             | MultipartRequest::GroupFeatures
             | MultipartRequest::MeterFeatures
             | MultipartRequest::PortDesc => Ok(()),
-            MultipartRequest::Flow(request) | MultipartRequest::Aggregate(request) => request.encode_body(w),
+            MultipartRequest::Flow(request) | MultipartRequest::Aggregate(request) => {
+                request.encode_body(w)
+            }
             MultipartRequest::Port(PortNo(number))
             | MultipartRequest::Group(GroupId(number))
             | MultipartRequest::Meter(MeterId(number))
@@ -238,7 +243,9 @@ impl MultipartRequest {
                 w.u32(queue.0);
                 Ok(())
             }
-            MultipartRequest::TableFeatures(tables) => put_list(tables, w, TableFeatures::encode_body),
+            MultipartRequest::TableFeatures(tables) => {
+                put_list(tables, w, TableFeatures::encode_body)
+            }
             MultipartRequest::FlowMonitor(monitors) => {
                 put_experimenter(w, ONF, ONF_FLOW_MONITOR);
                 put_list(monitors, w, FlowMonitorRequest::encode_body)
@@ -355,7 +362,9 @@ impl MultipartReply {
             MultipartReply::Meter(meters) => put_list(meters, w, MeterStats::encode_body),
             MultipartReply::MeterConfig(meters) => put_list(meters, w, MeterConfig::encode_body),
             MultipartReply::MeterFeatures(features) => features.encode_body(w),
-            MultipartReply::TableFeatures(tables) => put_list(tables, w, TableFeatures::encode_body),
+            MultipartReply::TableFeatures(tables) => {
+                put_list(tables, w, TableFeatures::encode_body)
+            }
             MultipartReply::PortDesc(ports) => put_list(ports, w, PortDesc::encode_body),
             MultipartReply::FlowMonitor(updates) => {
                 put_experimenter(w, ONF, ONF_FLOW_MONITOR);

@@ -37,7 +37,11 @@ impl OfError {
     /// The header of the message that failed, if the switch quoted it.
     #[must_use]
     pub fn offending_header(&self) -> Option<Header> {
-        if self.is_hello_failed() { None } else { Header::peek(&self.data) }
+        if self.is_hello_failed() {
+            None
+        } else {
+            Header::peek(&self.data)
+        }
     }
 
     pub(crate) fn is_hello_failed(&self) -> bool {
@@ -47,11 +51,22 @@ impl OfError {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<OfError, DecodeError> {
         let (type_, code) = (r.u16()?, r.u16()?);
         let code = if type_ == EXPERIMENTER_ERROR {
-            ErrorCode { experimenter: Some(r.u32()?), type_: code, code: 0 }
+            ErrorCode {
+                experimenter: Some(r.u32()?),
+                type_: code,
+                code: 0,
+            }
         } else {
-            ErrorCode { experimenter: None, type_, code }
+            ErrorCode {
+                experimenter: None,
+                type_,
+                code,
+            }
         };
-        Ok(OfError { code, data: r.take_rest().to_vec() })
+        Ok(OfError {
+            code,
+            data: r.take_rest().to_vec(),
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

@@ -75,7 +75,9 @@ impl PacketIn {
         }
         match (header.type_, r.u32()?, r.u32()?) {
             (MsgType::EXPERIMENTER, NICIRA, NX_PACKET_IN) => Ok(NxPacketIn::decode_body(&mut r)?.0),
-            (MsgType::EXPERIMENTER, NICIRA, NX_PACKET_IN2) => PacketIn2::decode_body(&mut r)?.to_packet_in(),
+            (MsgType::EXPERIMENTER, NICIRA, NX_PACKET_IN2) => {
+                PacketIn2::decode_body(&mut r)?.to_packet_in()
+            }
             _ => Err(r.error(ErrorKind::BrcBadType)),
         }
     }
@@ -87,7 +89,17 @@ impl PacketIn {
         r.skip(2)?;
         let data = r.take_rest().to_vec();
         let (userdata, continuation) = (Vec::new(), Vec::new());
-        Ok(PacketIn { buffer_id, total_len, reason, table, cookie, match_, data, userdata, continuation })
+        Ok(PacketIn {
+            buffer_id,
+            total_len,
+            reason,
+            table,
+            cookie,
+            match_,
+            data,
+            userdata,
+            continuation,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -142,7 +154,17 @@ impl NxPacketIn {
         let match_ = Match::decode_fields(fields, false)?;
         let data = r.take_rest().to_vec();
         let (userdata, continuation) = (Vec::new(), Vec::new());
-        Ok(NxPacketIn(PacketIn { buffer_id, total_len, reason, table, cookie, match_, data, userdata, continuation }))
+        Ok(NxPacketIn(PacketIn {
+            buffer_id,
+            total_len,
+            reason,
+            table,
+            cookie,
+            match_,
+            data,
+            userdata,
+            continuation,
+        }))
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -198,7 +220,7 @@ pub enum PacketInProperty {
     /// Why.
     Reason(PacketInReason),
     /// Its metadata.
-    Metadata(Match),
+    Metadata(Box<Match>),
     /// What the action had as `userdata`.
     Userdata(Vec<u8>),
     /// What the switch needs to go on with it: opaque.
@@ -232,7 +254,7 @@ impl PacketIn2 {
                 PacketInProperty::Table(table) => out.table = *table,
                 PacketInProperty::Cookie(cookie) => out.cookie = *cookie,
                 PacketInProperty::Reason(reason) => out.reason = *reason,
-                PacketInProperty::Metadata(match_) => out.match_ = match_.clone(),
+                PacketInProperty::Metadata(match_) => out.match_ = (**match_).clone(),
                 PacketInProperty::Userdata(data) => out.userdata.clone_from(data),
                 PacketInProperty::Continuation(data) => out.continuation.clone_from(data),
                 PacketInProperty::Other(_) => {}
@@ -260,7 +282,7 @@ impl PacketIn2 {
             properties.push(PacketInProperty::Cookie(packet.cookie));
         }
         properties.push(PacketInProperty::Reason(packet.reason));
-        properties.push(PacketInProperty::Metadata(packet.match_.clone()));
+        properties.push(PacketInProperty::Metadata(Box::new(packet.match_.clone())));
         properties.push(PacketInProperty::Continuation(packet.continuation.clone()));
         PacketIn2 { properties }
     }
@@ -276,13 +298,18 @@ impl PacketIn2 {
                 TABLE => PacketInProperty::Table(TableId(data.u8()?)),
                 COOKIE => PacketInProperty::Cookie(whole_u64(data)?),
                 REASON => PacketInProperty::Reason(PacketInReason(data.u8()?)),
-                METADATA => PacketInProperty::Metadata(Match::decode_fields(data.rest(), false)?),
+                METADATA => {
+                    PacketInProperty::Metadata(Box::new(Match::decode_fields(data.rest(), false)?))
+                }
                 USERDATA => PacketInProperty::Userdata(data.rest().to_vec()),
                 CONTINUATION => {
                     data.skip(4)?;
                     PacketInProperty::Continuation(data.rest().to_vec())
                 }
-                _ => PacketInProperty::Other(Property { type_, data: data.rest().to_vec() }),
+                _ => PacketInProperty::Other(Property {
+                    type_,
+                    data: data.rest().to_vec(),
+                }),
             });
         }
         let packet = PacketIn2 { properties };
@@ -305,7 +332,9 @@ impl PacketIn2 {
                 PacketInProperty::Table(table) => property::put_u8(w, TABLE, table.0)?,
                 PacketInProperty::Cookie(cookie) => property::put_u64(w, COOKIE, *cookie)?,
                 PacketInProperty::Reason(reason) => property::put_u8(w, REASON, reason.0)?,
-                PacketInProperty::Metadata(match_) => put(w, METADATA, |w| match_.encode_fields(w))?,
+                PacketInProperty::Metadata(match_) => {
+                    put(w, METADATA, |w| match_.encode_fields(w))?
+                }
                 PacketInProperty::Userdata(data) => bytes(USERDATA, data, w)?,
                 PacketInProperty::Continuation(data) => put(w, CONTINUATION, |w| {
                     w.zeros(4);
@@ -322,7 +351,8 @@ impl PacketIn2 {
 /// Whether a message is a packet-in of any form.
 pub(crate) fn is_packet_in(header: Header, message: &[u8]) -> bool {
     let nicira = |exp_type: u32| {
-        message.get(8..12) == Some(&NICIRA.to_be_bytes()[..]) && message.get(12..16) == Some(&exp_type.to_be_bytes()[..])
+        message.get(8..12) == Some(&NICIRA.to_be_bytes()[..])
+            && message.get(12..16) == Some(&exp_type.to_be_bytes()[..])
     };
     match header.type_ {
         MsgType::PACKET_IN => true,

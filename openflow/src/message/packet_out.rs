@@ -30,7 +30,12 @@ impl PacketOut {
     /// Sends `data` as from the controller.
     #[must_use]
     pub fn new(data: Vec<u8>, actions: Vec<Action>) -> PacketOut {
-        PacketOut { buffer_id: NO_BUFFER, in_port: PortNo::CONTROLLER, actions, data }
+        PacketOut {
+            buffer_id: NO_BUFFER,
+            in_port: PortNo::CONTROLLER,
+            actions,
+            data,
+        }
     }
 
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
@@ -47,7 +52,12 @@ impl PacketOut {
         if in_port >= PortNo::MAX && !special.contains(&in_port) {
             return Err(r.error(ErrorKind::BrcBadPort));
         }
-        Ok(PacketOut { buffer_id, in_port, actions, data: r.take_rest().to_vec() })
+        Ok(PacketOut {
+            buffer_id,
+            in_port,
+            actions,
+            data: r.take_rest().to_vec(),
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -57,7 +67,8 @@ impl PacketOut {
         w.zeros(8);
         let start = w.pos();
         action::encode_list(&self.actions, w)?;
-        let size = u16::try_from(w.pos() - start).map_err(|_| EncodeError::TooLong("packet out actions"))?;
+        let size = u16::try_from(w.pos() - start)
+            .map_err(|_| EncodeError::TooLong("packet out actions"))?;
         w.patch_u16(length, size);
         w.bytes(&self.data);
         Ok(())

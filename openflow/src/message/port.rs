@@ -127,7 +127,11 @@ impl PortDesc {
 /// Reads a port number that Open vSwitch would accept.
 pub(crate) fn port(r: &mut Reader<'_>) -> Result<PortNo, DecodeError> {
     let port = PortNo(r.u32()?);
-    if port.to_u16().is_none() { Err(r.error(ErrorKind::BacBadOutPort)) } else { Ok(port) }
+    if port.to_u16().is_none() {
+        Err(r.error(ErrorKind::BacBadOutPort))
+    } else {
+        Ok(port)
+    }
 }
 
 /// `ofp_port_status` (§7.4.3): a port came, went or changed.
@@ -159,7 +163,10 @@ impl PortStatus {
             _ => return Err(r.error(ErrorKind::NxbrcBadReason)),
         };
         r.skip(7)?;
-        Ok(PortStatus { reason, desc: PortDesc::decode_body(r)? })
+        Ok(PortStatus {
+            reason,
+            desc: PortDesc::decode_body(r)?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -203,7 +210,13 @@ impl PortMod {
         r.skip(2)?;
         let (config, mask, advertise) = (r.u32()?, r.u32()?, r.u32()?);
         r.skip(4)?;
-        Ok(PortMod { port, hw_addr, config, mask, advertise })
+        Ok(PortMod {
+            port,
+            hw_addr,
+            config,
+            mask,
+            advertise,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

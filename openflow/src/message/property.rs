@@ -21,13 +21,19 @@ pub struct Property {
 
 impl Property {
     /// Reads the next property and hands out a reader over its data.
-    pub(crate) fn pull<'a>(r: &mut Reader<'a>, context: &'static str) -> Result<(u16, Reader<'a>), DecodeError> {
+    pub(crate) fn pull<'a>(
+        r: &mut Reader<'a>,
+        context: &'static str,
+    ) -> Result<(u16, Reader<'a>), DecodeError> {
         let bad = DecodeError::new(ErrorKind::BpcBadLen, context);
         if r.len() < 4 {
             return Err(bad);
         }
         let (type_, length) = (r.u16()?, usize::from(r.u16()?));
-        let size = length.checked_sub(4).filter(|size| *size <= r.len()).ok_or(bad)?;
+        let size = length
+            .checked_sub(4)
+            .filter(|size| *size <= r.len())
+            .ok_or(bad)?;
         let data = r.sub_as(size, ErrorKind::BpcBadLen, context)?;
         let padding = length.wrapping_neg() & 7;
         if padding > r.len() {
@@ -37,11 +43,17 @@ impl Property {
         Ok((type_, data))
     }
 
-    pub(crate) fn decode_all(r: &mut Reader<'_>, context: &'static str) -> Result<Vec<Property>, DecodeError> {
+    pub(crate) fn decode_all(
+        r: &mut Reader<'_>,
+        context: &'static str,
+    ) -> Result<Vec<Property>, DecodeError> {
         let mut all = Vec::new();
         while !r.is_empty() {
             let (type_, data) = Self::pull(r, context)?;
-            all.push(Property { type_, data: data.rest().to_vec() });
+            all.push(Property {
+                type_,
+                data: data.rest().to_vec(),
+            });
         }
         Ok(all)
     }

@@ -83,13 +83,20 @@ impl QueueGetConfigReply {
             let (queue, port) = (QueueId(r.u32()?), r.u32()?);
             let length = usize::from(r.u16()?);
             r.skip(6)?;
-            let size = length.checked_sub(16).filter(|_| length % 8 == 0).ok_or(r.short())?;
+            let size = length
+                .checked_sub(16)
+                .filter(|_| length % 8 == 0)
+                .ok_or(r.short())?;
             let mut inner = r.sub(size)?;
             let mut properties = Vec::new();
             while !inner.is_empty() {
                 properties.push(QueueProperty::decode(&mut inner)?);
             }
-            queues.push(PacketQueue { queue, port, properties });
+            queues.push(PacketQueue {
+                queue,
+                port,
+                properties,
+            });
         }
         Ok(QueueGetConfigReply { port, queues })
     }
@@ -103,7 +110,10 @@ impl QueueGetConfigReply {
             w.u32(queue.port);
             let length = w.length(start);
             w.zeros(6);
-            queue.properties.iter().try_for_each(|property| property.encode(w))?;
+            queue
+                .properties
+                .iter()
+                .try_for_each(|property| property.encode(w))?;
             w.end(length, "queue")?;
         }
         Ok(())
@@ -113,24 +123,38 @@ impl QueueGetConfigReply {
 impl QueueProperty {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (type_, length) = (r.u16()?, usize::from(r.u16()?));
-        let size = length.checked_sub(4).filter(|_| length >= 8 && length % 8 == 0).ok_or(r.short())?;
+        let size = length
+            .checked_sub(4)
+            .filter(|_| length >= 8 && length % 8 == 0)
+            .ok_or(r.short())?;
         let mut data = r.sub(size)?;
         if !matches!(type_, MIN_RATE | MAX_RATE) {
-            return Ok(QueueProperty::Other { type_, data: data.take_rest().to_vec() });
+            return Ok(QueueProperty::Other {
+                type_,
+                data: data.take_rest().to_vec(),
+            });
         }
         if length != 16 {
             return Err(r.short());
         }
         data.skip(4)?;
         let rate = data.u16()?;
-        Ok(if type_ == MIN_RATE { QueueProperty::MinRate(rate) } else { QueueProperty::MaxRate(rate) })
+        Ok(if type_ == MIN_RATE {
+            QueueProperty::MinRate(rate)
+        } else {
+            QueueProperty::MaxRate(rate)
+        })
     }
 
     fn encode(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.pos();
         match self {
             QueueProperty::MinRate(rate) | QueueProperty::MaxRate(rate) => {
-                w.u16(if matches!(self, QueueProperty::MinRate(_)) { MIN_RATE } else { MAX_RATE });
+                w.u16(if matches!(self, QueueProperty::MinRate(_)) {
+                    MIN_RATE
+                } else {
+                    MAX_RATE
+                });
                 w.u16(16);
                 w.zeros(4);
                 w.u16(*rate);

@@ -66,7 +66,10 @@ impl RoleMessage {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let role = Role::from_wire(r.u32()?, r)?;
         r.skip(4)?;
-        Ok(RoleMessage { role, generation_id: r.u64()? })
+        Ok(RoleMessage {
+            role,
+            generation_id: r.u64()?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -87,8 +90,13 @@ pub struct NxRole {
 impl NxRole {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let role = r.u32()?;
-        let role = role.checked_add(1).filter(|r| *r <= 3).ok_or(r.error(ErrorKind::RrfcBadRole))?;
-        Ok(NxRole { role: Role::from_wire(role, r)? })
+        let role = role
+            .checked_add(1)
+            .filter(|r| *r <= 3)
+            .ok_or(r.error(ErrorKind::RrfcBadRole))?;
+        Ok(NxRole {
+            role: Role::from_wire(role, r)?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -115,7 +123,11 @@ impl RoleStatus {
         r.skip(3)?;
         let generation_id = r.u64()?;
         r.take_rest(); // properties, all of experimenters
-        Ok(RoleStatus { role, reason, generation_id })
+        Ok(RoleStatus {
+            role,
+            reason,
+            generation_id,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

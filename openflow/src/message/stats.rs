@@ -58,7 +58,11 @@ pub struct AggregateStats {
 
 impl AggregateStats {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let stats = AggregateStats { packet_count: r.u64()?, byte_count: r.u64()?, flow_count: r.u32()? };
+        let stats = AggregateStats {
+            packet_count: r.u64()?,
+            byte_count: r.u64()?,
+            flow_count: r.u32()?,
+        };
         r.skip(4)?;
         Ok(stats)
     }
@@ -110,7 +114,11 @@ pub struct BucketCounter {
 impl GroupStats {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad = DecodeError::new(ErrorKind::BrcBadLen, "group stats");
-        let length = r.rest().first_chunk::<2>().map(|b| usize::from(u16::from_be_bytes(*b))).ok_or(bad)?;
+        let length = r
+            .rest()
+            .first_chunk::<2>()
+            .map(|b| usize::from(u16::from_be_bytes(*b)))
+            .ok_or(bad)?;
         if length < 40 || length > r.len() || (length - 40) % 16 != 0 {
             return Err(bad);
         }
@@ -122,9 +130,20 @@ impl GroupStats {
         let (duration_sec, duration_nsec) = (r.u32()?, r.u32()?);
         let mut buckets = Vec::with_capacity(r.len() / 16);
         while !r.is_empty() {
-            buckets.push(BucketCounter { packet_count: r.u64()?, byte_count: r.u64()? });
+            buckets.push(BucketCounter {
+                packet_count: r.u64()?,
+                byte_count: r.u64()?,
+            });
         }
-        Ok(GroupStats { group, ref_count, packet_count, byte_count, duration_sec, duration_nsec, buckets })
+        Ok(GroupStats {
+            group,
+            ref_count,
+            packet_count,
+            byte_count,
+            duration_sec,
+            duration_nsec,
+            buckets,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

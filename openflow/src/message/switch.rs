@@ -42,7 +42,8 @@ impl FeaturesReply {
     }
 
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let (datapath_id, n_buffers, n_tables, auxiliary_id) = (r.u64()?, r.u32()?, r.u8()?, r.u8()?);
+        let (datapath_id, n_buffers, n_tables, auxiliary_id) =
+            (r.u64()?, r.u32()?, r.u8()?, r.u8()?);
         r.skip(2)?;
         Ok(FeaturesReply {
             datapath_id,
@@ -78,7 +79,10 @@ pub struct SwitchConfig {
 
 impl SwitchConfig {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(SwitchConfig { flags: r.u16()?, miss_send_len: r.u16()? })
+        Ok(SwitchConfig {
+            flags: r.u16()?,
+            miss_send_len: r.u16()?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

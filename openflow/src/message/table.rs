@@ -26,7 +26,10 @@ impl TableMod {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let table = TableId(r.u8()?);
         r.skip(3)?;
-        Ok(TableMod { table, config: r.u32()? })
+        Ok(TableMod {
+            table,
+            config: r.u32()?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -61,7 +64,12 @@ impl TableStats {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let table = TableId(r.u8()?);
         r.skip(3)?;
-        Ok(TableStats { table, active_count: r.u32()?, lookup_count: r.u64()?, matched_count: r.u64()? })
+        Ok(TableStats {
+            table,
+            active_count: r.u32()?,
+            lookup_count: r.u64()?,
+            matched_count: r.u64()?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

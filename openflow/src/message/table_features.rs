@@ -66,7 +66,11 @@ impl TableFeatures {
 
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad = DecodeError::new(ErrorKind::BpcBadLen, "table features");
-        let length = r.rest().first_chunk::<2>().map(|b| usize::from(u16::from_be_bytes(*b))).ok_or(bad)?;
+        let length = r
+            .rest()
+            .first_chunk::<2>()
+            .map(|b| usize::from(u16::from_be_bytes(*b)))
+            .ok_or(bad)?;
         if length < FIXED_LEN || length % 8 != 0 || length > r.len() {
             return Err(bad);
         }

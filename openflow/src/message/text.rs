@@ -4,19 +4,22 @@
 //! matches, actions, flows and groups stands beside their types; here is what only messages have. Must not know
 //! how any of it is encoded.
 
+mod controller;
 mod packet;
+mod parts;
 mod stats;
 mod table_features;
 
 use std::fmt::Write as _;
 
-use super::async_config::{AsyncConfig, AsyncConfig2};
 use super::bundle::BundleFlags;
-use super::packet_in::{NO_BUFFER, PacketIn};
+use super::packet_in::NO_BUFFER;
 use super::*;
 use crate::action::print_list;
 use crate::match_::MatchText;
 use crate::text::{Names, Numbers, Port, Print, Table};
+
+use controller::AsyncMasks;
 
 /// How `ovs-ofctl ofp-print` prints when it is not told otherwise.
 pub const DEFAULT_VERBOSITY: u8 = 2;
@@ -32,7 +35,11 @@ pub fn print(message: &[u8], names: &dyn Names, verbosity: u8) -> String {
         if message.is_empty() {
             return "OpenFlow message is empty\n".to_owned();
         }
-        let _ = writeln!(out, "OpenFlow packet too short (only {} bytes):", message.len());
+        let _ = writeln!(
+            out,
+            "OpenFlow packet too short (only {} bytes):",
+            message.len()
+        );
         hex_dump(&mut out, message, true);
         return out;
     };
@@ -42,9 +49,17 @@ pub fn print(message: &[u8], names: &dyn Names, verbosity: u8) -> String {
             if let Some(name) = name_of_prefix(message) {
                 let _ = writeln!(out, "{name}{}", Version(header));
             }
-            let _ = writeln!(out, "(***truncated to {} bytes from {length}***)", message.len());
+            let _ = writeln!(
+                out,
+                "(***truncated to {} bytes from {length}***)",
+                message.len()
+            );
         } else {
-            let _ = writeln!(out, "(***only uses {length} bytes out of {}***)", message.len());
+            let _ = writeln!(
+                out,
+                "(***only uses {length} bytes out of {}***)",
+                message.len()
+            );
         }
         hex_dump(&mut out, message, true);
         return out;
@@ -52,16 +67,40 @@ pub fn print(message: &[u8], names: &dyn Names, verbosity: u8) -> String {
     match Message::decode(message) {
         Ok((_, Message::Experimenter(experimenter))) => {
             let known = matches!(experimenter.experimenter, NICIRA | ONF);
-            decode_error(&mut out, if known { "OFPBRC_BAD_SUBTYPE" } else { "OFPBRC_BAD_VENDOR" }, message);
+            decode_error(
+                &mut out,
+                if known {
+                    "OFPBRC_BAD_SUBTYPE"
+                } else {
+                    "OFPBRC_BAD_VENDOR"
+                },
+                message,
+            );
         }
-        Ok((_, Message::MultipartRequest { body: MultipartRequest::Experimenter(_), .. }))
-        | Ok((_, Message::MultipartReply { body: MultipartReply::Experimenter(_), .. })) => {
+        Ok((
+            _,
+            Message::MultipartRequest {
+                body: MultipartRequest::Experimenter(_),
+                ..
+            },
+        ))
+        | Ok((
+            _,
+            Message::MultipartReply {
+                body: MultipartReply::Experimenter(_),
+                ..
+            },
+        )) => {
             decode_error(&mut out, "OFPBRC_BAD_VENDOR", message);
         }
         Ok((_, decoded)) => {
             let _ = write!(out, "{}{}", decoded.name(), Version(header));
             let start = out.len();
-            let mut printer = Printer { out: &mut out, names, verbosity };
+            let mut printer = Printer {
+                out: &mut out,
+                names,
+                verbosity,
+            };
             match printer.body(&decoded, message) {
                 Ok(()) => chomp(&mut out, ' '),
                 Err(error) => {
@@ -76,7 +115,8 @@ pub fn print(message: &[u8], names: &dyn Names, verbosity: u8) -> String {
             }
         }
         Err(error) => {
-            if let Some(name) = name_of_prefix(message).filter(|_| !header_is_to_blame(error.kind)) {
+            if let Some(name) = name_of_prefix(message).filter(|_| !header_is_to_blame(error.kind))
+            {
                 let _ = write!(out, "{name}{} ", Version(header));
             }
             decode_error(&mut out, error.kind.name(), message);
@@ -101,7 +141,10 @@ impl Message {
 
 /// Whether Open vSwitch would find this error before it knows which message it has.
 fn header_is_to_blame(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::BrcBadType | ErrorKind::BrcBadVersion | ErrorKind::BrcBadMultipart)
+    matches!(
+        kind,
+        ErrorKind::BrcBadType | ErrorKind::BrcBadVersion | ErrorKind::BrcBadMultipart
+    )
 }
 
 /// The name of a message of which only the beginning is there, or which is malformed.
@@ -115,7 +158,11 @@ fn name_of_prefix(message: &[u8]) -> Option<String> {
         MsgType::MULTIPART_REQUEST | MsgType::MULTIPART_REPLY => {
             let type_ = word(8)? >> 16;
             word(12)?;
-            let kind = if header.type_ == MsgType::MULTIPART_REQUEST { "request" } else { "reply" };
+            let kind = if header.type_ == MsgType::MULTIPART_REQUEST {
+                "request"
+            } else {
+                "reply"
+            };
             let name = match type_ {
                 0xffff => multipart::vendor_name(word(16)?, word(20)?)?,
                 _ => multipart::name(u16::try_from(type_).ok()?)?,
@@ -167,7 +214,13 @@ pub(crate) fn hex_dump(out: &mut String, bytes: &[u8], ascii: bool) {
         if ascii {
             out.extend(std::iter::repeat_n("   ", 16 - chunk.len()));
             out.push('|');
-            out.extend(chunk.iter().map(|b| if (32..127).contains(b) { char::from(*b) } else { '.' }));
+            out.extend(chunk.iter().map(|b| {
+                if (32..127).contains(b) {
+                    char::from(*b)
+                } else {
+                    '.'
+                }
+            }));
             out.extend(std::iter::repeat_n(' ', 16 - chunk.len()));
             out.push('|');
         } else {
@@ -203,14 +256,18 @@ fn bit_names(out: &mut String, mut bits: u32, names: &[(u32, &str)], separator: 
 
 /// A counter, or `?` if the switch does not keep it.
 fn counter(value: u64) -> String {
-    if value == u64::MAX { "?".to_owned() } else { value.to_string() }
+    if value == u64::MAX {
+        "?".to_owned()
+    } else {
+        value.to_string()
+    }
 }
 
 /// Seconds with as many decimals as say it exactly, but three for whole milliseconds.
 fn duration(seconds: u32, nanos: u32) -> String {
     if nanos == 0 {
         format!("{seconds}s")
-    } else if nanos % 1_000_000 == 0 {
+    } else if nanos.is_multiple_of(1_000_000) {
         format!("{seconds}.{:03}s", nanos / 1_000_000)
     } else {
         let digits = format!("{seconds}.{nanos:09}");
@@ -221,7 +278,12 @@ fn duration(seconds: u32, nanos: u32) -> String {
 /// A zero-terminated text of at most `bytes.len()` bytes.
 fn c_string(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
-    bytes.get(..end).unwrap_or_default().iter().map(|b| char::from(*b)).collect()
+    bytes
+        .get(..end)
+        .unwrap_or_default()
+        .iter()
+        .map(|b| char::from(*b))
+        .collect()
 }
 
 struct Printer<'a> {
@@ -241,14 +303,26 @@ type Printed = Result<(), &'static str>;
 
 impl Printer<'_> {
     fn match_text(&mut self, match_: &crate::match_::Match, priority: u16) {
-        put!(self, "{}", MatchText { match_, priority, names: self.names });
+        put!(
+            self,
+            "{}",
+            MatchText {
+                match_,
+                priority,
+                names: self.names
+            }
+        );
     }
 
     fn actions(&mut self, actions: &[crate::action::Action]) {
         struct List<'a>(&'a [crate::action::Action], &'a dyn Names);
         impl std::fmt::Display for List<'_> {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                if self.0.is_empty() { f.write_str("drop") } else { print_list(f, self.1, self.0) }
+                if self.0.is_empty() {
+                    f.write_str("drop")
+                } else {
+                    print_list(f, self.1, self.0)
+                }
             }
         }
         put!(self, "{}", List(actions, self.names));
@@ -272,7 +346,9 @@ impl Printer<'_> {
                 }
                 self.config(*config);
             }
-            Message::PacketIn(packet) | Message::NxPacketIn(NxPacketIn(packet)) => return self.packet_in(packet),
+            Message::PacketIn(packet) | Message::NxPacketIn(NxPacketIn(packet)) => {
+                return self.packet_in(packet);
+            }
             Message::PacketIn2(properties) | Message::Resume(properties) => {
                 return self.packet_in(&properties.to_packet_in().map_err(|e| e.kind.name())?);
             }
@@ -316,10 +392,16 @@ impl Printer<'_> {
                 let generation = (role.role != Role::NoChange).then_some(role.generation_id);
                 self.role(role.role, generation.filter(|g| *g != u64::MAX));
             }
-            Message::RoleReply(role) => self.role(role.role, Some(role.generation_id).filter(|g| *g != u64::MAX)),
+            Message::RoleReply(role) => self.role(
+                role.role,
+                Some(role.generation_id).filter(|g| *g != u64::MAX),
+            ),
             Message::NxRoleRequest(role) | Message::NxRoleReply(role) => self.role(role.role, None),
             Message::RoleStatus(status) => {
-                self.role(status.role, Some(status.generation_id).filter(|g| *g != u64::MAX));
+                self.role(
+                    status.role,
+                    Some(status.generation_id).filter(|g| *g != u64::MAX),
+                );
                 self.out.push_str(match status.reason {
                     0 => " reason=primary_request",
                     1 => " reason=configuration_changed",
@@ -327,12 +409,16 @@ impl Printer<'_> {
                     _ => " reason=(unknown)",
                 });
             }
-            Message::GetAsyncReply(config) | Message::SetAsync(config) | Message::NxSetAsync(config) => {
+            Message::GetAsyncReply(config)
+            | Message::SetAsync(config)
+            | Message::NxSetAsync(config) => {
                 self.async_masks(&AsyncMasks::legacy(config));
             }
             Message::NxSetAsync2(config) => self.async_masks(&AsyncMasks::properties(config)?),
             Message::MeterMod(meter) => stats::meter_mod(self.out, meter),
-            Message::FlowModTableId(on) => self.out.push_str(if *on { " enable" } else { " disable" }),
+            Message::FlowModTableId(on) => {
+                self.out.push_str(if *on { " enable" } else { " disable" })
+            }
             Message::SetPacketInFormat(format) => self.out.push_str(match *format {
                 PacketInFormat::STANDARD => " format=standard",
                 PacketInFormat::NXT_PACKET_IN => " format=nxt_packet_in",
@@ -360,13 +446,23 @@ impl Printer<'_> {
                 }
             }
             Message::TlvTableReply(table) => {
-                put!(self, "\n max option space={} max fields={}\n", table.max_option_space, table.max_fields);
+                put!(
+                    self,
+                    "\n max option space={} max fields={}\n",
+                    table.max_option_space,
+                    table.max_fields
+                );
                 let used: u32 = table.maps.iter().map(|m| u32::from(m.length)).sum();
                 put!(self, " allocated option space={used}\n\n");
                 self.tlv_maps(&table.maps);
             }
             Message::BundleControl(control) => {
-                put!(self, "\n bundle_id={} type={} flags=", alternate_hex(control.bundle_id), control.type_.name());
+                put!(
+                    self,
+                    "\n bundle_id={} type={} flags=",
+                    alternate_hex(control.bundle_id),
+                    control.type_.name()
+                );
                 self.bundle_flags(control.flags);
             }
             Message::BundleAdd(add) => {
@@ -375,7 +471,11 @@ impl Printer<'_> {
                 self.out.push('\n');
                 let inner = bytes.get(24..).unwrap_or_default();
                 let length = Header::peek(inner).map_or(0, |h| usize::from(h.length));
-                self.out.push_str(&print(inner.get(..length).unwrap_or_default(), self.names, self.verbosity));
+                self.out.push_str(&print(
+                    inner.get(..length).unwrap_or_default(),
+                    self.names,
+                    self.verbosity,
+                ));
             }
             Message::RequestForward { request, .. } => match &**request {
                 Message::GroupMod(group) => {
@@ -403,7 +503,10 @@ impl Printer<'_> {
 
     fn hello(&mut self, hello: &Hello, bytes: &[u8]) {
         self.out.push_str("\n version bitmap: ");
-        let versions: Vec<_> = (0..32).filter(|v| hello.offers(*v)).map(|v| format!("{v:#04x}")).collect();
+        let versions: Vec<_> = (0..32)
+            .filter(|v| hello.offers(*v))
+            .map(|v| format!("{v:#04x}"))
+            .collect();
         self.out.push_str(&versions.join(", "));
         if !hello.is_plain() {
             self.out.push_str("\n unknown data in hello:\n");
@@ -429,7 +532,13 @@ impl Printer<'_> {
     }
 
     fn features(&mut self, features: &FeaturesReply) {
-        put!(self, " dpid:{:016x}\nn_tables:{}, n_buffers:{}", features.datapath_id, features.n_tables, features.n_buffers);
+        put!(
+            self,
+            " dpid:{:016x}\nn_tables:{}, n_buffers:{}",
+            features.datapath_id,
+            features.n_tables,
+            features.n_buffers
+        );
         if features.auxiliary_id != 0 {
             put!(self, ", auxiliary_id:{}", features.auxiliary_id);
         }
@@ -455,123 +564,50 @@ impl Printer<'_> {
             2 => "reassemble",
             _ => "nx-match",
         };
-        put!(self, " frags={frags} miss_send_len={}\n", config.miss_send_len);
-    }
-
-    fn packet_in(&mut self, packet: &PacketIn) -> Printed {
-        if packet.table.0 != 0 || self.names.table(packet.table).is_some() {
-            put!(self, " table_id={}", Table(packet.table, self.names));
-        }
-        if packet.cookie != u64::MAX {
-            put!(self, " cookie=0x{:x}", packet.cookie);
-        }
-        put!(self, " total_len={} ", packet.total_len);
-        self.match_text(&packet.match_, 0x8000);
-        put!(self, " (via {})", packet_in_reason(u32::from(packet.reason.0)));
-        let length = packet.data.len();
-        put!(self, " data_len={length}");
-        let total = usize::try_from(packet.total_len).unwrap_or(usize::MAX);
-        if packet.buffer_id == NO_BUFFER {
-            self.out.push_str(" (unbuffered)");
-            if total != length {
-                self.out.push_str(" (***total_len != data_len***)");
-            }
-        } else {
-            put!(self, " buffer=0x{:08x}", packet.buffer_id);
-            if total < length {
-                self.out.push_str(" (***total_len < data_len***)");
-            }
-        }
-        self.out.push('\n');
-        if !packet.userdata.is_empty() {
-            let bytes: Vec<_> = packet.userdata.iter().map(|b| format!("{b:02x}")).collect();
-            put!(self, " userdata={}\n", bytes.join("."));
-        }
-        self.continuation(&packet.continuation)?;
-        if self.verbosity > 0 {
-            packet::print(self.out, &packet.data, packet::packet_type(&packet.match_));
-        }
-        if self.verbosity > 2 {
-            hex_dump(self.out, &packet.data, false);
-        }
-        Ok(())
-    }
-
-    /// What Open vSwitch 3.1 keeps in a continuation; it is private to the switch, and only printed here.
-    fn continuation(&mut self, bytes: &[u8]) -> Printed {
-        let mut r = Reader::new(bytes, ErrorKind::BpcBadLen, "continuation");
-        let mut found = Continuation::default();
-        let read = found.read(&mut r);
-        read.map_err(|e| e.kind.name())?;
-        if found.bridge.iter().any(|b| *b != 0) {
-            // Open vSwitch copies the words of its own memory; they are little-endian where it commonly runs.
-            let words = found.bridge.chunks(4).flat_map(|word| word.iter().rev());
-            let hex: String = words.map(|b| format!("{b:02x}")).collect();
-            let (a, rest) = hex.split_at(8);
-            let (b, rest) = rest.split_at(4);
-            let (c, rest) = rest.split_at(4);
-            let (d, e) = rest.split_at(4);
-            put!(self, " continuation.bridge={a}-{b}-{c}-{d}-{e}\n");
-        }
-        if !found.stack.is_empty() {
-            self.out.push_str(" continuation.stack=(top)");
-            for value in &found.stack {
-                let hex: String = value.iter().map(|b| format!("{b:02x}")).collect();
-                let digits = hex.trim_start_matches('0');
-                put!(self, " {}{digits}", if digits.is_empty() { "0" } else { "0x" });
-            }
-            self.out.push_str(" (bottom)\n");
-        }
-        if found.mirrors != 0 {
-            put!(self, " continuation.mirrors=0x{:x}\n", found.mirrors);
-        }
-        if found.conntracked {
-            self.out.push_str(" continuation.conntracked=true\n");
-        }
-        if !found.actions.is_empty() {
-            self.out.push_str(" continuation.actions=");
-            for (i, (table, cookie, actions)) in found.actions.iter().enumerate() {
-                if i > 0 {
-                    self.out.push(',');
-                }
-                put!(self, "unroll_xlate(table={table}, cookie={cookie})");
-                if !actions.is_empty() {
-                    self.out.push(',');
-                    self.actions(actions);
-                }
-            }
-            self.out.push('\n');
-        }
-        if !found.action_set.is_empty() {
-            self.out.push_str(" continuation.action_set=");
-            self.actions(&found.action_set);
-            self.out.push('\n');
-        }
-        if found.odp_port != 0 {
-            put!(self, " continuation.odp_port={}\n", found.odp_port);
-        }
-        Ok(())
+        put!(
+            self,
+            " frags={frags} miss_send_len={}\n",
+            config.miss_send_len
+        );
     }
 
     fn flow_removed(&mut self, removed: &FlowRemoved) {
         self.out.push(' ');
         self.match_text(&removed.match_, removed.priority);
-        put!(self, " reason={}", removed_reason(u32::from(removed.reason.0)));
+        put!(
+            self,
+            " reason={}",
+            removed_reason(u32::from(removed.reason.0))
+        );
         if removed.table.0 != 255 {
             put!(self, " table_id={}", Table(removed.table, self.names));
         }
         if removed.cookie != 0 {
             put!(self, " cookie:0x{:x}", removed.cookie);
         }
-        put!(self, " duration{} idle{}", duration(removed.duration_sec, removed.duration_nsec), removed.idle_timeout);
+        put!(
+            self,
+            " duration{} idle{}",
+            duration(removed.duration_sec, removed.duration_nsec),
+            removed.idle_timeout
+        );
         if removed.hard_timeout != 0 {
             put!(self, " hard{}", removed.hard_timeout);
         }
-        put!(self, " pkts{} bytes{}\n", removed.packet_count, removed.byte_count);
+        put!(
+            self,
+            " pkts{} bytes{}\n",
+            removed.packet_count,
+            removed.byte_count
+        );
     }
 
     fn packet_out(&mut self, packet: &PacketOut) {
-        put!(self, " in_port={} actions=", Port(packet.in_port, self.names));
+        put!(
+            self,
+            " in_port={} actions=",
+            Port(packet.in_port, self.names)
+        );
         self.actions(&packet.actions);
         if packet.buffer_id != NO_BUFFER {
             put!(self, " buffer=0x{:08x}", packet.buffer_id);
@@ -595,105 +631,24 @@ impl Printer<'_> {
     }
 
     fn bundle_flags(&mut self, flags: BundleFlags) {
-        bit_names(self.out, u32::from(flags.0), &[(1, "atomic"), (2, "ordered")], ' ');
+        bit_names(
+            self.out,
+            u32::from(flags.0),
+            &[(1, "atomic"), (2, "ordered")],
+            ' ',
+        );
     }
 
     fn tlv_maps(&mut self, maps: &[TlvMap]) {
         self.out.push_str(" mapping table:\n  class  type  length  match field\n ------  ----  ------  --------------");
         for map in maps {
             let (class, type_) = (alternate_hex(map.class), alternate_hex(map.type_));
-            put!(self, "\n {class:>6}  {type_:>4}  {:>6}  tun_metadata{}", map.length, map.index);
-        }
-    }
-
-    fn ct_flush(&mut self, flush: &CtFlush) {
-        put!(self, " zone={} ", flush.zone.unwrap_or(0));
-        let tuples = [flush.orig.unwrap_or_default(), flush.reply.unwrap_or_default()];
-        // The family is that of the last address that was given, IPv6 if none was.
-        let addresses = tuples.iter().flat_map(|t| [t.src, t.dst]);
-        let v4 = addresses.flatten().last().is_some_and(|a| a.is_ipv4());
-        for (i, tuple) in tuples.iter().enumerate() {
-            self.out.push_str(if i == 0 { "'" } else { " '" });
-            let (src, dst) = if v4 { ("ct_nw_src", "ct_nw_dst") } else { ("ct_ipv6_src", "ct_ipv6_dst") };
-            let text = |address: Option<std::net::IpAddr>| match address {
-                Some(std::net::IpAddr::V4(a)) => a.to_string(),
-                Some(std::net::IpAddr::V6(a)) => crate::text::Ipv6(a).to_string(),
-                None => "::".to_owned(),
-            };
-            put!(self, "{src}={},{dst}={}", text(tuple.src), text(tuple.dst));
-            if matches!(flush.ip_proto, 1 | 58) {
-                let (id, type_, code) = (tuple.icmp_id, tuple.icmp_type, tuple.icmp_code);
-                // Open vSwitch keeps identifier and ports in one place.
-                let id = id.or(tuple.src_port).unwrap_or(0);
-                put!(self, ",icmp_id={id},icmp_type={},icmp_code={}", type_.unwrap_or(0), code.unwrap_or(0));
-            } else {
-                put!(self, ",ct_tp_src={},ct_tp_dst={}", tuple.src_port.unwrap_or(0), tuple.dst_port.unwrap_or(0));
-            }
-            if i == 0 {
-                put!(self, ",ct_nw_proto={}", flush.ip_proto);
-            }
-            self.out.push('\'');
-        }
-    }
-
-    fn queues(&mut self, reply: &QueueGetConfigReply) {
-        self.out.push(' ');
-        let mut queues: Vec<_> = reply.queues.iter().collect();
-        queues.sort_by_key(|q| q.queue);
-        if !queues.is_empty() && reply.port.0 != 0 {
-            put!(self, "port={}\n", Port(reply.port, self.names));
-        }
-        for queue in queues {
-            put!(self, "queue {}:", queue.queue.0);
-            let (mut min, mut max) = (u16::MAX, u16::MAX);
-            for property in &queue.properties {
-                match property {
-                    QueueProperty::MinRate(rate) => min = *rate,
-                    QueueProperty::MaxRate(rate) => max = *rate,
-                    QueueProperty::Other { .. } => {}
-                }
-            }
-            for (name, rate) in [("min_rate", min), ("max_rate", max)] {
-                match rate {
-                    0..=1000 => {
-                        put!(self, " {name}:{}.{}%", rate / 10, rate % 10);
-                    }
-                    u16::MAX => {}
-                    _ => {
-                        put!(self, " {name}:(disabled)");
-                    }
-                }
-            }
-            self.out.push('\n');
-        }
-        chomp(self.out, ' ');
-    }
-
-    fn async_masks(&mut self, masks: &AsyncMasks) {
-        const NAMES: [&str; 6] =
-            ["PACKET_IN", "PORT_STATUS", "FLOW_REMOVED", "ROLE_STATUS", "TABLE_STATUS", "REQUESTFORWARD"];
-        for (role, masks) in ["primary", "secondary"].iter().zip(&masks.0) {
-            put!(self, "\n {role}:\n");
-            for (type_, (name, mask)) in NAMES.iter().zip(masks).enumerate() {
-                put!(self, "{name:>16}:");
-                for bit in (0..32).filter(|bit| mask & (1 << bit) != 0) {
-                    let reason = match type_ {
-                        0 => packet_in_reason(bit),
-                        1 => named(bit, &["add", "delete", "modify"]),
-                        2 => removed_reason(bit),
-                        3 => named(bit, &["primary_request", "configuration_changed", "experimenter_data_changed"]),
-                        4 => named(bit, &["0", "1", "2", "vacancy_down", "vacancy_up"]),
-                        _ => named(bit, &["group_mod_request", "meter_mod_request"]),
-                    };
-                    if !reason.is_empty() {
-                        put!(self, " {reason}");
-                    }
-                }
-                if *mask == 0 {
-                    self.out.push_str(" (off)");
-                }
-                self.out.push('\n');
-            }
+            put!(
+                self,
+                "\n {class:>6}  {type_:>4}  {:>6}  tun_metadata{}",
+                map.length,
+                map.index
+            );
         }
     }
 }
@@ -712,99 +667,31 @@ fn named(number: u32, names: &[&str]) -> String {
 }
 
 fn packet_in_reason(reason: u32) -> String {
-    named(reason, &["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out", "", ""])
+    named(
+        reason,
+        &[
+            "no_match",
+            "action",
+            "invalid_ttl",
+            "action_set",
+            "group",
+            "packet_out",
+            "",
+            "",
+        ],
+    )
 }
 
 fn removed_reason(reason: u32) -> String {
-    named(reason, &["idle", "hard", "delete", "group_delete", "meter_delete", "eviction"])
-}
-
-/// For primary and secondary, the six masks in the order in which they are printed.
-struct AsyncMasks([[u32; 6]; 2]);
-
-impl AsyncMasks {
-    /// The bits of each that OpenFlow 1.3 has.
-    const ALLOWED: [u32; 6] = [0x07, 0x07, 0x3f, 0x07, 0x18, 0x03];
-
-    fn legacy(config: &AsyncConfig) -> AsyncMasks {
-        let mut masks = [[0; 6]; 2];
-        let pairs = config.packet_in.iter().zip(&config.port_status).zip(&config.flow_removed);
-        for (masks, ((packet_in, port_status), flow_removed)) in masks.iter_mut().zip(pairs) {
-            *masks = [*packet_in, *port_status, *flow_removed, 0, 0, 0];
-        }
-        AsyncMasks(masks).limited()
-    }
-
-    fn properties(config: &AsyncConfig2) -> Result<AsyncMasks, &'static str> {
-        let mut masks = [[0; 6]; 2];
-        for property in &config.properties {
-            let value = property.data.as_slice().try_into().map(u32::from_be_bytes);
-            let type_ = usize::from(property.type_);
-            let role = if type_ % 2 == 1 { 0 } else { 1 };
-            let Some(place) = masks.get_mut(role).and_then(|m| m.get_mut(type_ / 2)) else {
-                return Err("OFPACFC_UNSUPPORTED");
-            };
-            let value = value.map_err(|_| "OFPBPC_BAD_LEN")?;
-            if value & !Self::ALLOWED.get(type_ / 2).copied().unwrap_or(0) != 0 {
-                return Err("OFPACFC_INVALID");
-            }
-            *place = value;
-        }
-        Ok(AsyncMasks(masks).limited())
-    }
-
-    fn limited(mut self) -> AsyncMasks {
-        for masks in &mut self.0 {
-            for (mask, allowed) in masks.iter_mut().zip(Self::ALLOWED) {
-                *mask &= allowed;
-            }
-            if masks.first().is_some_and(|m| m & 1 != 0)
-                && let Some(packet_in) = masks.first_mut()
-            {
-                *packet_in |= 1 << 6;
-            }
-        }
-        self
-    }
-}
-
-/// The parts of a continuation.
-#[derive(Default)]
-struct Continuation {
-    bridge: [u8; 16],
-    stack: Vec<Vec<u8>>,
-    mirrors: u32,
-    conntracked: bool,
-    actions: Vec<(u8, u64, Vec<crate::action::Action>)>,
-    action_set: Vec<crate::action::Action>,
-    odp_port: u32,
-}
-
-impl Continuation {
-    fn read(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
-        let (mut table, mut cookie) = (0, 0);
-        while !r.is_empty() {
-            let (type_, mut data) = Property::pull(r, "continuation")?;
-            match type_ {
-                0x8000 => self.bridge = *data.array()?,
-                0x8001 => self.stack.push(data.rest().to_vec()),
-                0x8002 => self.mirrors = data.u32()?,
-                0x8003 => self.conntracked = true,
-                0x8004 => table = data.u8()?,
-                0x8005 => cookie = property::whole_u64(data)?,
-                0x8006 | 0x8007 => {
-                    data.skip(4)?;
-                    let actions = crate::action::decode_list(data)?;
-                    if type_ == 0x8006 {
-                        self.actions.push((table, cookie, actions));
-                    } else {
-                        self.action_set = actions;
-                    }
-                }
-                0x8008 => self.odp_port = data.u32()?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
+    named(
+        reason,
+        &[
+            "idle",
+            "hard",
+            "delete",
+            "group_delete",
+            "meter_delete",
+            "eviction",
+        ],
+    )
 }

@@ -25,9 +25,14 @@ impl TlvMap {
     fn decode_all(r: &mut Reader<'_>, n_fields: u16) -> Result<Vec<TlvMap>, DecodeError> {
         let mut all = Vec::with_capacity(r.len() / 8);
         while !r.is_empty() {
-            let map = TlvMap { class: r.u16()?, type_: r.u8()?, length: r.u8()?, index: r.u16()? };
+            let map = TlvMap {
+                class: r.u16()?,
+                type_: r.u8()?,
+                length: r.u8()?,
+                index: r.u16()?,
+            };
             r.skip(2)?;
-            if map.length % 4 != 0 || map.length > MAX_OPTION_LEN {
+            if !map.length.is_multiple_of(4) || map.length > MAX_OPTION_LEN {
                 return Err(r.error(ErrorKind::NxttmfcBadOptLen));
             }
             if map.index >= n_fields {
@@ -77,7 +82,10 @@ impl TlvTableMod {
             2 => TlvCommand::Clear,
             _ => return Err(r.error(ErrorKind::NxttmfcBadCommand)),
         };
-        Ok(TlvTableMod { command, maps: TlvMap::decode_all(r, N_FIELDS)? })
+        Ok(TlvTableMod {
+            command,
+            maps: TlvMap::decode_all(r, N_FIELDS)?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -107,7 +115,11 @@ impl TlvTableReply {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let (max_option_space, max_fields) = (r.u32()?, r.u16()?);
         r.skip(10)?;
-        Ok(TlvTableReply { max_option_space, max_fields, maps: TlvMap::decode_all(r, max_fields)? })
+        Ok(TlvTableReply {
+            max_option_space,
+            max_fields,
+            maps: TlvMap::decode_all(r, max_fields)?,
+        })
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

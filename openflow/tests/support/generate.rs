@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use openflow::message::table_features::property;
 use openflow::message::*;
 use openflow::{
-    Action, Bucket, Field, FlowFlags, FlowMod, FlowModCommand, FlowStats, GroupCommand, GroupDesc, GroupId, GroupMod,
-    GroupType, Instruction, MacAddr, Match, PortNo, QueueId, TableId,
+    Action, Bucket, Field, FlowFlags, FlowMod, FlowModCommand, FlowStats, GroupCommand, GroupDesc,
+    GroupId, GroupMod, GroupType, Instruction, MacAddr, Match, PortNo, QueueId, TableId,
 };
 
 /// xorshift64*: enough to be varied, the same everywhere.
@@ -20,8 +20,14 @@ impl Rng {
 
     /// The seed in `SEED`, or one from the clock; printed, so that a failure can be repeated.
     pub fn from_env() -> Rng {
-        let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock").as_nanos() as u64;
-        let seed = std::env::var("SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(clock);
+        let clock = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .expect("a clock")
+            .as_nanos() as u64;
+        let seed = std::env::var("SEED")
+            .ok()
+            .and_then(|s| s.parse().ok())
+            .unwrap_or(clock);
         println!("SEED={seed}");
         Rng::new(seed)
     }
@@ -87,11 +93,21 @@ impl Rng {
     /// Printable and zero-terminated.
     pub fn name<const N: usize>(&mut self) -> [u8; N] {
         let length = self.below(N as u64) as usize;
-        std::array::from_fn(|i| if i < length { b'!' + self.below(94) as u8 } else { 0 })
+        std::array::from_fn(|i| {
+            if i < length {
+                b'!' + self.below(94) as u8
+            } else {
+                0
+            }
+        })
     }
 
     pub fn mac(&mut self) -> MacAddr {
-        if self.chance(6) { MacAddr([0; 6]) } else { MacAddr(self.array()) }
+        if self.chance(6) {
+            MacAddr([0; 6])
+        } else {
+            MacAddr(self.array())
+        }
     }
 
     pub fn port(&mut self) -> PortNo {
@@ -112,7 +128,11 @@ impl Rng {
     }
 
     fn seconds(&mut self) -> u32 {
-        if self.chance(8) { u32::MAX } else { self.below(1 << 31) as u32 }
+        if self.chance(8) {
+            u32::MAX
+        } else {
+            self.below(1 << 31) as u32
+        }
     }
 }
 
@@ -132,19 +152,35 @@ pub fn match_(r: &mut Rng) -> Match {
     }
     match r.below(5) {
         0 => {
-            m = m.eq(Field::ETH_TYPE, 0x0800_u16).masked(Field::IPV4_SRC, Ipv4Addr::from(r.u64() as u32), u32::MAX << r.below(32));
+            m = m.eq(Field::ETH_TYPE, 0x0800_u16).masked(
+                Field::IPV4_SRC,
+                Ipv4Addr::from(r.u64() as u32),
+                u32::MAX << r.below(32),
+            );
             if r.chance(2) {
-                m = m.eq(Field::IP_PROTO, 6_u8).eq(Field::TCP_DST, r.u64() as u16);
+                m = m
+                    .eq(Field::IP_PROTO, 6_u8)
+                    .eq(Field::TCP_DST, r.u64() as u16);
             }
         }
         1 => {
-            m = m.eq(Field::ETH_TYPE, 0x86dd_u16).eq(Field::IPV6_DST, Ipv6Addr::from(u128::from(r.u64()) << 60 | u128::from(r.u64())));
+            m = m.eq(Field::ETH_TYPE, 0x86dd_u16).eq(
+                Field::IPV6_DST,
+                Ipv6Addr::from(u128::from(r.u64()) << 60 | u128::from(r.u64())),
+            );
             if r.chance(2) {
-                m = m.eq(Field::IP_PROTO, 17_u8).eq(Field::UDP_SRC, r.u64() as u16);
+                m = m
+                    .eq(Field::IP_PROTO, 17_u8)
+                    .eq(Field::UDP_SRC, r.u64() as u16);
             }
         }
         2 => m = m.eq(Field::ETH_TYPE, 0x0806_u16).eq(Field::ARP_OP, 1_u16),
-        3 => m = m.eq(Field::ETH_TYPE, r.pick(&[0x8847_u16, 0x8848, 0x88cc, 0x0600])),
+        3 => {
+            m = m.eq(
+                Field::ETH_TYPE,
+                r.pick(&[0x8847_u16, 0x8848, 0x88cc, 0x0600]),
+            )
+        }
         _ => {}
     }
     m
@@ -152,13 +188,23 @@ pub fn match_(r: &mut Rng) -> Match {
 
 pub fn action(r: &mut Rng) -> Action {
     match r.below(9) {
-        0 => Action::Output { port: PortNo(r.below(0xff00) as u32), max_len: 0 },
-        1 => Action::Output { port: PortNo::CONTROLLER, max_len: r.n16() },
+        0 => Action::Output {
+            port: PortNo(r.below(0xff00) as u32),
+            max_len: 0,
+        },
+        1 => Action::Output {
+            port: PortNo::CONTROLLER,
+            max_len: r.n16(),
+        },
         2 => Action::Group(GroupId(r.n32())),
         3 => Action::DecTtl,
         4 => Action::PushVlan(0x8100),
         5 => Action::SetQueue(QueueId(r.n32())),
-        6 => Action::Resubmit { port: PortNo::IN_PORT, table: Some(TableId(r.below(255) as u8)), ct: r.chance(3) },
+        6 => Action::Resubmit {
+            port: PortNo::IN_PORT,
+            table: Some(TableId(r.below(255) as u8)),
+            ct: r.chance(3),
+        },
         7 => Action::load(Field::reg(r.below(16) as u8), r.below(1 << 32)),
         _ => Action::set(Field::ETH_DST, MacAddr(r.array())),
     }
@@ -174,7 +220,10 @@ fn instructions(r: &mut Rng) -> Vec<Instruction> {
         all.push(Instruction::ApplyActions(actions));
     }
     if r.chance(4) {
-        all.push(Instruction::WriteMetadata { metadata: r.u64(), mask: r.u64() });
+        all.push(Instruction::WriteMetadata {
+            metadata: r.u64(),
+            mask: r.u64(),
+        });
     }
     if r.chance(3) {
         all.push(Instruction::GotoTable(TableId(200 + r.below(55) as u8)));
@@ -192,7 +241,11 @@ fn flow_mod(r: &mut Rng) -> FlowMod {
     ]);
     FlowMod {
         cookie: r.number(),
-        cookie_mask: if command == FlowModCommand::Add { 0 } else { r.number() },
+        cookie_mask: if command == FlowModCommand::Add {
+            0
+        } else {
+            r.number()
+        },
         table: TableId(r.below(200) as u8),
         command,
         idle_timeout: r.n16(),
@@ -209,7 +262,9 @@ fn flow_mod(r: &mut Rng) -> FlowMod {
 
 /// Without the actions that only some packets can have: a switch refuses a FLOW_MOD whose match does not say more.
 fn fitting_any_match(instruction: Instruction) -> Instruction {
-    let Instruction::ApplyActions(mut actions) = instruction else { return instruction };
+    let Instruction::ApplyActions(mut actions) = instruction else {
+        return instruction;
+    };
     for action in &mut actions {
         if matches!(action, Action::DecTtl | Action::Resubmit { ct: true, .. }) {
             *action = Action::SetQueue(QueueId(1));
@@ -220,22 +275,48 @@ fn fitting_any_match(instruction: Instruction) -> Instruction {
 
 fn buckets(r: &mut Rng, type_: GroupType) -> Vec<Bucket> {
     let bucket = |r: &mut Rng| Bucket {
-        weight: if type_ == GroupType::Select { r.below(200) as u16 } else { 0 },
-        watch_port: if type_ == GroupType::FastFailover { PortNo(r.below(100) as u32 + 1) } else { PortNo::ANY },
+        weight: if type_ == GroupType::Select {
+            r.below(200) as u16
+        } else {
+            0
+        },
+        watch_port: if type_ == GroupType::FastFailover {
+            PortNo(r.below(100) as u32 + 1)
+        } else {
+            PortNo::ANY
+        },
         watch_group: GroupId::ANY,
         actions: r.list(3, action),
     };
-    if type_ == GroupType::Indirect { vec![bucket(r)] } else { r.list(4, bucket) }
+    if type_ == GroupType::Indirect {
+        vec![bucket(r)]
+    } else {
+        r.list(4, bucket)
+    }
 }
 
 fn group_type(r: &mut Rng) -> GroupType {
-    r.pick(&[GroupType::All, GroupType::Select, GroupType::Indirect, GroupType::FastFailover])
+    r.pick(&[
+        GroupType::All,
+        GroupType::Select,
+        GroupType::Indirect,
+        GroupType::FastFailover,
+    ])
 }
 
 fn group_mod(r: &mut Rng) -> GroupMod {
     let type_ = group_type(r);
-    let command = r.pick(&[GroupCommand::Add, GroupCommand::Modify, GroupCommand::AddOrMod]);
-    GroupMod { command, type_, id: GroupId(r.below(0xffff_ff00) as u32), buckets: buckets(r, type_) }
+    let command = r.pick(&[
+        GroupCommand::Add,
+        GroupCommand::Modify,
+        GroupCommand::AddOrMod,
+    ]);
+    GroupMod {
+        command,
+        type_,
+        id: GroupId(r.below(0xffff_ff00) as u32),
+        buckets: buckets(r, type_),
+    }
 }
 
 fn port_desc(r: &mut Rng) -> PortDesc {
@@ -259,16 +340,31 @@ fn meter(r: &mut Rng) -> MeterConfig {
     let more = r.below(16) as u16 & !3;
     let flags = MeterFlags(unit | more);
     let band = |r: &mut Rng| MeterBand {
-        kind: if r.chance(2) { BandKind::Drop } else { BandKind::DscpRemark { prec_level: r.n8() } },
+        kind: if r.chance(2) {
+            BandKind::Drop
+        } else {
+            BandKind::DscpRemark { prec_level: r.n8() }
+        },
         rate: r.n32(),
         burst_size: r.n32(),
     };
-    MeterConfig { flags, meter: meter_id(r), bands: r.list(3, band) }
+    MeterConfig {
+        flags,
+        meter: meter_id(r),
+        bands: r.list(3, band),
+    }
 }
 
 fn meter_id(r: &mut Rng) -> MeterId {
     let other = r.n32();
-    r.pick(&[MeterId(1), MeterId::ALL, MeterId::CONTROLLER, MeterId::SLOWPATH, MeterId(0xffff_0001), MeterId(other)])
+    r.pick(&[
+        MeterId(1),
+        MeterId::ALL,
+        MeterId::CONTROLLER,
+        MeterId::SLOWPATH,
+        MeterId(0xffff_0001),
+        MeterId(other),
+    ])
 }
 
 fn queue_id(r: &mut Rng) -> QueueId {
@@ -281,7 +377,11 @@ fn role(r: &mut Rng) -> Role {
 
 fn async_config(r: &mut Rng) -> AsyncConfig {
     let mut pair = || [r.n32(), r.n32()];
-    AsyncConfig { packet_in: pair(), port_status: pair(), flow_removed: pair() }
+    AsyncConfig {
+        packet_in: pair(),
+        port_status: pair(),
+        flow_removed: pair(),
+    }
 }
 
 fn oxm(headers: &[u32]) -> Vec<u8> {
@@ -289,18 +389,48 @@ fn oxm(headers: &[u32]) -> Vec<u8> {
 }
 
 fn ids(ids: &[u16]) -> Vec<u8> {
-    ids.iter().flat_map(|id| [id.to_be_bytes(), [0, 4]].concat()).collect()
+    ids.iter()
+        .flat_map(|id| [id.to_be_bytes(), [0, 4]].concat())
+        .collect()
 }
 
 fn table_features(r: &mut Rng, table: u8) -> TableFeatures {
     // OXM headers: eth_dst, eth_dst masked, eth_src, eth_type, ip_proto, ipv4_src masked, tcp_src, reg0…reg7, metadata masked
-    let fields = [0x8000_0606, 0x8000_070c, 0x8000_0806, 0x8000_0a02, 0x8000_1401, 0x8000_1708, 0x8000_1a02, 0x8000_0510];
+    let fields = [
+        0x8000_0606,
+        0x8000_070c,
+        0x8000_0806,
+        0x8000_0a02,
+        0x8000_1401,
+        0x8000_1708,
+        0x8000_1a02,
+        0x8000_0510,
+    ];
     let registers: Vec<u32> = (0..8).map(|i| 0x0001_0004 | i << 9).collect();
-    let some = |r: &mut Rng, from: &[u32]| from.iter().copied().filter(|_| !r.chance(4)).collect::<Vec<_>>();
+    let some = |r: &mut Rng, from: &[u32]| {
+        from.iter()
+            .copied()
+            .filter(|_| !r.chance(4))
+            .collect::<Vec<_>>()
+    };
     let matched = [some(r, &fields), some(r, &registers)].concat();
-    let exact: Vec<u32> = [some(r, &fields), some(r, &registers)].concat().into_iter().filter(|h| h & 0x100 == 0).collect();
-    let next = |r: &mut Rng| (table.saturating_add(1)..255).filter(|_| !r.chance(60)).collect::<Vec<u8>>();
-    let numbers = |r: &mut Rng, from: &[u16]| ids(&from.iter().copied().filter(|_| !r.chance(5)).collect::<Vec<_>>());
+    let exact: Vec<u32> = [some(r, &fields), some(r, &registers)]
+        .concat()
+        .into_iter()
+        .filter(|h| h & 0x100 == 0)
+        .collect();
+    let next = |r: &mut Rng| {
+        (table.saturating_add(1)..255)
+            .filter(|_| !r.chance(60))
+            .collect::<Vec<u8>>()
+    };
+    let numbers = |r: &mut Rng, from: &[u16]| {
+        ids(&from
+            .iter()
+            .copied()
+            .filter(|_| !r.chance(5))
+            .collect::<Vec<_>>())
+    };
     let mut properties = Vec::new();
     let mut add = |type_: u16, data: Vec<u8>| properties.push(Property { type_, data });
     let actions = [0, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25];
@@ -308,7 +438,14 @@ fn table_features(r: &mut Rng, table: u8) -> TableFeatures {
     if r.chance(2) {
         add(property::INSTRUCTIONS + 1, numbers(r, &[1, 2, 3, 4, 5, 6]));
     }
-    add(property::NEXT_TABLES, if r.chance(2) { (table.saturating_add(1)..255).collect() } else { next(r) });
+    add(
+        property::NEXT_TABLES,
+        if r.chance(2) {
+            (table.saturating_add(1)..255).collect()
+        } else {
+            next(r)
+        },
+    );
     if r.chance(3) {
         add(property::NEXT_TABLES + 1, next(r));
     }
@@ -317,11 +454,25 @@ fn table_features(r: &mut Rng, table: u8) -> TableFeatures {
     if r.chance(3) {
         add(property::WRITE_ACTIONS + 1, numbers(r, &actions));
     }
-    add(property::APPLY_ACTIONS, if r.chance(2) { same.0 } else { numbers(r, &actions) });
+    add(
+        property::APPLY_ACTIONS,
+        if r.chance(2) {
+            same.0
+        } else {
+            numbers(r, &actions)
+        },
+    );
     add(property::MATCH, oxm(&matched));
     add(property::WILDCARDS, oxm(&exact));
     add(property::WRITE_SETFIELD, same.1.clone());
-    add(property::APPLY_SETFIELD, if r.chance(2) { same.1 } else { oxm(&some(r, &registers)) });
+    add(
+        property::APPLY_SETFIELD,
+        if r.chance(2) {
+            same.1
+        } else {
+            oxm(&some(r, &registers))
+        },
+    );
     TableFeatures {
         table: TableId(table),
         name: if r.chance(2) { [0; 32] } else { r.name() },
@@ -453,7 +604,11 @@ fn packet_in(r: &mut Rng) -> PacketIn {
     let data = packet(r);
     PacketIn {
         buffer_id: r.pick(&[NO_BUFFER, 0x114]),
-        total_len: if r.chance(3) { u32::from(r.n16()) } else { data.len() as u32 },
+        total_len: if r.chance(3) {
+            u32::from(r.n16())
+        } else {
+            data.len() as u32
+        },
         reason: PacketInReason(r.pick(&[0, 1, 2, 3, 5, 9])),
         table: TableId(r.n8()),
         cookie: r.number(),
@@ -468,7 +623,9 @@ fn packet_in2(r: &mut Rng) -> PacketIn2 {
     let packet = packet_in(r);
     let mut properties = vec![PacketInProperty::Packet(packet.data.clone())];
     if r.chance(3) {
-        properties.push(PacketInProperty::FullLen(packet.data.len() as u32 + r.below(100) as u32));
+        properties.push(PacketInProperty::FullLen(
+            packet.data.len() as u32 + r.below(100) as u32,
+        ));
     }
     if r.chance(4) {
         properties.push(PacketInProperty::BufferId(r.n32()));
@@ -478,7 +635,7 @@ fn packet_in2(r: &mut Rng) -> PacketIn2 {
         properties.push(PacketInProperty::Cookie(packet.cookie));
     }
     properties.push(PacketInProperty::Reason(packet.reason));
-    properties.push(PacketInProperty::Metadata(packet.match_));
+    properties.push(PacketInProperty::Metadata(Box::new(packet.match_)));
     if r.chance(2) {
         properties.push(PacketInProperty::Userdata(r.bytes(9)));
     }
@@ -510,7 +667,11 @@ fn continuation(r: &mut Rng) -> Vec<u8> {
         put(0x8004, &[r.n8()]);
         put(0x8005, &[&[0; 4][..], &r.number().to_be_bytes()].concat());
         let mut actions = vec![0; 4];
-        openflow::action::encode_list(&r.list(3, action), &mut openflow::wire::Writer::new(&mut actions)).expect("encodes");
+        openflow::action::encode_list(
+            &r.list(3, action),
+            &mut openflow::wire::Writer::new(&mut actions),
+        )
+        .expect("encodes");
         put(0x8006, &actions);
     }
     if r.chance(2) {
@@ -524,23 +685,42 @@ fn ct_flush(r: &mut Rng) -> CtFlush {
     let ip_proto = r.pick(&[0, 1, 6, 17, 58]);
     let tuple = |r: &mut Rng| {
         let address = |r: &mut Rng| {
-            let a = if v4 { IpAddr::V4(Ipv4Addr::from(r.u64() as u32)) } else { IpAddr::V6(Ipv6Addr::from(r.array::<16>())) };
+            let a = if v4 {
+                IpAddr::V4(Ipv4Addr::from(r.u64() as u32))
+            } else {
+                IpAddr::V6(Ipv6Addr::from(r.array::<16>()))
+            };
             (!r.chance(4)).then_some(a)
         };
-        let mut tuple = CtTuple { src: address(r), dst: address(r), ..CtTuple::default() };
+        let mut tuple = CtTuple {
+            src: address(r),
+            dst: address(r),
+            ..CtTuple::default()
+        };
         if matches!(ip_proto, 1 | 58) {
-            (tuple.icmp_id, tuple.icmp_type, tuple.icmp_code) = (Some(r.n16()), Some(r.n8()), Some(r.n8()));
+            (tuple.icmp_id, tuple.icmp_type, tuple.icmp_code) =
+                (Some(r.n16()), Some(r.n8()), Some(r.n8()));
         } else {
             tuple.src_port = r.chance(2).then(|| r.n16());
             tuple.dst_port = r.chance(2).then(|| r.n16());
         }
         (!r.chance(4)).then_some(tuple)
     };
-    CtFlush { ip_proto, orig: tuple(r), reply: tuple(r), zone: r.chance(2).then(|| r.n16()) }
+    CtFlush {
+        ip_proto,
+        orig: tuple(r),
+        reply: tuple(r),
+        zone: r.chance(2).then(|| r.n16()),
+    }
 }
 
 fn tlv_maps(r: &mut Rng) -> Vec<TlvMap> {
-    r.list(4, |r| TlvMap { class: r.n16(), type_: r.n8(), length: r.below(32) as u8 * 4, index: r.below(64) as u16 })
+    r.list(4, |r| TlvMap {
+        class: r.n16(),
+        type_: r.n8(),
+        length: r.below(32) as u8 * 4,
+        index: r.below(64) as u16,
+    })
 }
 
 fn flow_request(r: &mut Rng) -> FlowRequest {
@@ -593,7 +773,10 @@ pub fn request(r: &mut Rng, kind: u64) -> MultipartRequest {
         2 => MultipartRequest::Aggregate(flow_request(r)),
         3 => MultipartRequest::Table,
         4 => MultipartRequest::Port(r.port()),
-        5 => MultipartRequest::Queue { port: r.port(), queue: queue_id(r) },
+        5 => MultipartRequest::Queue {
+            port: r.port(),
+            queue: queue_id(r),
+        },
         6 => {
             let other = r.n32();
             MultipartRequest::Group(r.pick(&[GroupId::ALL, GroupId::ANY, GroupId(other)]))
@@ -603,7 +786,11 @@ pub fn request(r: &mut Rng, kind: u64) -> MultipartRequest {
         9 => MultipartRequest::Meter(meter_id(r)),
         10 => MultipartRequest::MeterConfig(meter_id(r)),
         11 => MultipartRequest::MeterFeatures,
-        12 => MultipartRequest::TableFeatures(if r.chance(3) { Vec::new() } else { several_tables(r) }),
+        12 => MultipartRequest::TableFeatures(if r.chance(3) {
+            Vec::new()
+        } else {
+            several_tables(r)
+        }),
         13 => MultipartRequest::PortDesc,
         14 => MultipartRequest::FlowMonitor(r.list(3, |r| FlowMonitorRequest {
             id: r.n32(),
@@ -628,7 +815,11 @@ pub fn reply(r: &mut Rng, kind: u64) -> MultipartReply {
             dp_desc: r.name(),
         })),
         1 => MultipartReply::Flow(r.list(4, flow_stats)),
-        2 => MultipartReply::Aggregate(AggregateStats { packet_count: r.number(), byte_count: r.number(), flow_count: r.n32() }),
+        2 => MultipartReply::Aggregate(AggregateStats {
+            packet_count: r.number(),
+            byte_count: r.number(),
+            flow_count: r.n32(),
+        }),
         3 => {
             let (mut table, mut all) = (0, Vec::new());
             for _ in 0..r.below(8) {
@@ -641,7 +832,10 @@ pub fn reply(r: &mut Rng, kind: u64) -> MultipartReply {
                     lookup_count: r.number(),
                     matched_count: r.number(),
                 };
-                all.push(before.filter(|_| same).map_or(fresh, |b| TableStats { table: TableId(table), ..b }));
+                all.push(before.filter(|_| same).map_or(fresh, |b| TableStats {
+                    table: TableId(table),
+                    ..b
+                }));
             }
             MultipartReply::Table(all)
         }
@@ -678,16 +872,28 @@ pub fn reply(r: &mut Rng, kind: u64) -> MultipartReply {
             byte_count: r.number(),
             duration_sec: r.seconds(),
             duration_nsec: r.nanos(),
-            buckets: r.list(3, |r| BucketCounter { packet_count: r.number(), byte_count: r.number() }),
+            buckets: r.list(3, |r| BucketCounter {
+                packet_count: r.number(),
+                byte_count: r.number(),
+            }),
         })),
         7 => MultipartReply::GroupDesc(r.list(3, |r| {
             let type_ = group_type(r);
-            GroupDesc { id: GroupId(r.n32()), type_, buckets: buckets(r, type_) }
+            GroupDesc {
+                id: GroupId(r.n32()),
+                type_,
+                buckets: buckets(r, type_),
+            }
         })),
         8 => {
             let mut four = || [r.n32(), r.n32(), r.n32(), r.n32()];
             let (max_groups, actions) = (four(), four());
-            MultipartReply::GroupFeatures(GroupFeatures { types: r.n32(), capabilities: r.n32(), max_groups, actions })
+            MultipartReply::GroupFeatures(GroupFeatures {
+                types: r.n32(),
+                capabilities: r.n32(),
+                max_groups,
+                actions,
+            })
         }
         9 => MultipartReply::Meter(r.list(3, |r| MeterStats {
             meter: meter_id(r),
@@ -719,7 +925,11 @@ pub fn reply(r: &mut Rng, kind: u64) -> MultipartReply {
             let event = r.pick(&[FlowEvent::Added, FlowEvent::Deleted, FlowEvent::Modified]);
             FlowUpdate::Full(Box::new(FlowUpdateFull {
                 event,
-                reason: if event == FlowEvent::Deleted { r.below(8) as u16 } else { 0 },
+                reason: if event == FlowEvent::Deleted {
+                    r.below(8) as u16
+                } else {
+                    0
+                },
                 priority: r.n16(),
                 idle_timeout: r.n16(),
                 hard_timeout: r.n16(),
@@ -744,7 +954,10 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
             version: r.pick(&[1, 4, 4, 6]),
             elements: r.list(2, |r| {
                 if r.chance(4) {
-                    return HelloElement::Other { type_: 2, data: r.bytes(9) };
+                    return HelloElement::Other {
+                        type_: 2,
+                        data: r.bytes(9),
+                    };
                 }
                 HelloElement::Versions(vec![r.n32()])
             }),
@@ -774,8 +987,14 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
             reserved: r.n32(),
         }),
         6 => Message::GetConfigRequest,
-        7 => Message::GetConfigReply(SwitchConfig { flags: r.below(4) as u16, miss_send_len: r.n16() }),
-        8 => Message::SetConfig(SwitchConfig { flags: r.below(4) as u16, miss_send_len: r.n16() }),
+        7 => Message::GetConfigReply(SwitchConfig {
+            flags: r.below(4) as u16,
+            miss_send_len: r.n16(),
+        }),
+        8 => Message::SetConfig(SwitchConfig {
+            flags: r.below(4) as u16,
+            miss_send_len: r.n16(),
+        }),
         9..=11 => Message::PacketIn(packet_in(r)),
         12 => Message::FlowRemoved(FlowRemoved {
             cookie: r.number(),
@@ -792,7 +1011,10 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
         }),
         13 => {
             let reason = r.pick(&[PortReason::Add, PortReason::Delete, PortReason::Modify]);
-            Message::PortStatus(PortStatus { reason, desc: port_desc(r) })
+            Message::PortStatus(PortStatus {
+                reason,
+                desc: port_desc(r),
+            })
         }
         14..=15 => {
             let buffer_id = r.pick(&[NO_BUFFER, NO_BUFFER, 9]);
@@ -801,7 +1023,11 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
                 buffer_id,
                 in_port: r.pick(&[port, PortNo::CONTROLLER, PortNo::LOCAL, PortNo::ANY]),
                 actions: r.list(4, action),
-                data: if buffer_id == NO_BUFFER && !r.chance(4) { packet(r) } else { Vec::new() },
+                data: if buffer_id == NO_BUFFER && !r.chance(4) {
+                    packet(r)
+                } else {
+                    Vec::new()
+                },
             })
         }
         16 => Message::FlowMod(flow_mod(r)),
@@ -813,12 +1039,17 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
             mask: r.n32(),
             advertise: r.n32(),
         }),
-        19 => Message::TableMod(TableMod { table: TableId(r.n8()), config: r.n32() }),
+        19 => Message::TableMod(TableMod {
+            table: TableId(r.n8()),
+            config: r.n32(),
+        }),
         20 => Message::BarrierRequest,
         21 => Message::BarrierReply,
         22 => {
             let port = PortNo(r.below(0xff00) as u32);
-            Message::QueueGetConfigRequest(QueueGetConfigRequest { port: r.pick(&[port, PortNo::ANY]) })
+            Message::QueueGetConfigRequest(QueueGetConfigRequest {
+                port: r.pick(&[port, PortNo::ANY]),
+            })
         }
         23 => {
             let mut queue = 0;
@@ -833,22 +1064,42 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
                     properties: r.list(3, |r| match r.below(3) {
                         0 => QueueProperty::MinRate(r.pick(&[0, 5, 1000, 1001, 0xffff])),
                         1 => QueueProperty::MaxRate(r.below(1200) as u16),
-                        _ => QueueProperty::Other { type_: 0xffff, data: r.array::<12>().to_vec() },
+                        _ => QueueProperty::Other {
+                            type_: 0xffff,
+                            data: r.array::<12>().to_vec(),
+                        },
                     }),
                 }),
             })
         }
-        24 => Message::RoleRequest(RoleMessage { role: role(r), generation_id: r.number() }),
-        25 => Message::RoleReply(RoleMessage { role: role(r), generation_id: r.number() }),
+        24 => Message::RoleRequest(RoleMessage {
+            role: role(r),
+            generation_id: r.number(),
+        }),
+        25 => Message::RoleReply(RoleMessage {
+            role: role(r),
+            generation_id: r.number(),
+        }),
         26 => Message::GetAsyncRequest,
         27 => Message::GetAsyncReply(async_config(r)),
         28 => Message::SetAsync(async_config(r)),
         29 => {
-            let command = r.pick(&[MeterCommand::Add, MeterCommand::Modify, MeterCommand::Delete]);
-            Message::MeterMod(MeterMod { command, config: meter(r) })
+            let command = r.pick(&[
+                MeterCommand::Add,
+                MeterCommand::Modify,
+                MeterCommand::Delete,
+            ]);
+            Message::MeterMod(MeterMod {
+                command,
+                config: meter(r),
+            })
         }
-        30 => Message::NxRoleRequest(NxRole { role: r.pick(&[Role::Equal, Role::Primary, Role::Secondary]) }),
-        31 => Message::NxRoleReply(NxRole { role: r.pick(&[Role::Equal, Role::Primary, Role::Secondary]) }),
+        30 => Message::NxRoleRequest(NxRole {
+            role: r.pick(&[Role::Equal, Role::Primary, Role::Secondary]),
+        }),
+        31 => Message::NxRoleReply(NxRole {
+            role: r.pick(&[Role::Equal, Role::Primary, Role::Secondary]),
+        }),
         32 => Message::FlowModTableId(r.chance(2)),
         33 => Message::SetPacketInFormat(PacketInFormat(r.below(3) as u32)),
         34 => Message::NxPacketIn(NxPacketIn(packet_in(r))),
@@ -857,15 +1108,25 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
         37 => Message::SetControllerId(r.n16()),
         38 => {
             let command = r.pick(&[TlvCommand::Add, TlvCommand::Delete, TlvCommand::Clear]);
-            Message::TlvTableMod(TlvTableMod { command, maps: tlv_maps(r) })
+            Message::TlvTableMod(TlvTableMod {
+                command,
+                maps: tlv_maps(r),
+            })
         }
         39 => Message::TlvTableRequest,
-        40 => Message::TlvTableReply(TlvTableReply { max_option_space: r.n32(), max_fields: 64, maps: tlv_maps(r) }),
+        40 => Message::TlvTableReply(TlvTableReply {
+            max_option_space: r.n32(),
+            max_fields: 64,
+            maps: tlv_maps(r),
+        }),
         41 => {
             const ALLOWED: [u32; 12] = [7, 7, 7, 7, 0x3f, 0x3f, 7, 7, 0x18, 0x18, 3, 3];
             let properties = r.list(4, |r| {
                 let type_ = r.below(12) as usize;
-                Property { type_: type_ as u16, data: (r.n32() & ALLOWED[type_]).to_be_bytes().to_vec() }
+                Property {
+                    type_: type_ as u16,
+                    data: (r.n32() & ALLOWED[type_]).to_be_bytes().to_vec(),
+                }
             });
             Message::NxSetAsync2(AsyncConfig2 { properties })
         }
@@ -876,7 +1137,11 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
         47 => Message::FlowMonitorCancel(r.n32()),
         48 => Message::FlowMonitorPaused,
         49 => Message::FlowMonitorResumed,
-        50 => Message::RoleStatus(RoleStatus { role: role(r), reason: r.below(5) as u8, generation_id: r.number() }),
+        50 => Message::RoleStatus(RoleStatus {
+            role: role(r),
+            reason: r.below(5) as u8,
+            generation_id: r.number(),
+        }),
         51 => Message::BundleControl(BundleControl {
             bundle_id: r.n32(),
             type_: BundleControlType(r.below(9) as u16),
@@ -885,13 +1150,30 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
         52 => {
             let kind = r.pick(&[14, 16, 17, 18]);
             let message = Box::new(message(r, kind));
-            Message::BundleAdd(BundleAdd { bundle_id: r.n32(), flags: BundleFlags(r.n16()), message })
+            Message::BundleAdd(BundleAdd {
+                bundle_id: r.n32(),
+                flags: BundleFlags(r.n16()),
+                message,
+            })
         }
         53 => {
-            let request = if r.chance(2) { Message::GroupMod(group_mod(r)) } else { message(r, 29) };
-            Message::RequestForward { xid: r.n32(), request: Box::new(request) }
+            let request = if r.chance(2) {
+                Message::GroupMod(group_mod(r))
+            } else {
+                message(r, 29)
+            };
+            Message::RequestForward {
+                xid: r.n32(),
+                request: Box::new(request),
+            }
         }
-        54..=69 => Message::MultipartRequest { flags: r.pick(&[0, 0, 1]), body: request(r, kind % KINDS - 54) },
-        _ => Message::MultipartReply { flags: r.pick(&[0, 0, 1, 4]), body: reply(r, kind) },
+        54..=69 => Message::MultipartRequest {
+            flags: r.pick(&[0, 0, 1]),
+            body: request(r, kind % KINDS - 54),
+        },
+        _ => Message::MultipartReply {
+            flags: r.pick(&[0, 0, 1, 4]),
+            body: reply(r, kind),
+        },
     }
 }

@@ -31,13 +31,24 @@ impl Switch {
     }
 
     pub fn with_protocols(protocols: &str) -> Switch {
-        let dir = tempfile::Builder::new().prefix("ofsw").tempdir().expect("a temporary directory");
-        let schema = ["/usr/share/openvswitch/vswitch.ovsschema", "/usr/local/share/openvswitch/vswitch.ovsschema"]
-            .into_iter()
-            .find(|p| Path::new(p).exists())
-            .expect("vswitch.ovsschema is not installed: these tests need Open vSwitch");
+        let dir = tempfile::Builder::new()
+            .prefix("ofsw")
+            .tempdir()
+            .expect("a temporary directory");
+        let schema = [
+            "/usr/share/openvswitch/vswitch.ovsschema",
+            "/usr/local/share/openvswitch/vswitch.ovsschema",
+        ]
+        .into_iter()
+        .find(|p| Path::new(p).exists())
+        .expect("vswitch.ovsschema is not installed: these tests need Open vSwitch");
         let db = dir.path().join("conf.db");
-        let made = Command::new(tool("ovsdb-tool")).arg("create").arg(&db).arg(schema).status().expect("ovsdb-tool runs");
+        let made = Command::new(tool("ovsdb-tool"))
+            .arg("create")
+            .arg(&db)
+            .arg(schema)
+            .status()
+            .expect("ovsdb-tool runs");
         assert!(made.success(), "ovsdb-tool create failed");
         let ovsdb = Self::daemon(dir.path(), "ovsdb-server")
             .arg(&db)
@@ -45,7 +56,11 @@ impl Switch {
             .spawn()
             .expect("ovsdb-server starts");
         let vswitchd = Self::spawn_vswitchd(dir.path());
-        let switch = Switch { dir, ovsdb, vswitchd };
+        let switch = Switch {
+            dir,
+            ovsdb,
+            vswitchd,
+        };
         wait_for("db.sock", || switch.path("db.sock").exists());
         switch.vsctl(&["--no-wait", "init"]);
         switch.vsctl(&[
@@ -113,7 +128,11 @@ impl Switch {
     }
 
     pub fn ofctl(&self, args: &[&str]) -> String {
-        output(self.command("ovs-ofctl").args(["-O", "OpenFlow13"]).args(args))
+        output(
+            self.command("ovs-ofctl")
+                .args(["-O", "OpenFlow13"])
+                .args(args),
+        )
     }
 
     pub fn appctl(&self, args: &[&str]) -> String {
@@ -148,8 +167,14 @@ impl Drop for Switch {
 }
 
 pub fn output(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    assert!(output.status.success(), "{command:?} failed: {}", String::from_utf8_lossy(&output.stderr));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(
+        output.status.success(),
+        "{command:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 

@@ -31,7 +31,9 @@ const SCTP: u8 = 132;
 
 /// The packet type in a packet-in's metadata; 0 is Ethernet.
 pub(super) fn packet_type(match_: &Match) -> u32 {
-    match_.get(Field::PACKET_TYPE).map_or(0, |(value, _)| value.to_u32())
+    match_
+        .get(Field::PACKET_TYPE)
+        .map_or(0, |(value, _)| value.to_u32())
 }
 
 /// Prints the packet in one line, with its newline.
@@ -78,7 +80,10 @@ fn reader(bytes: &[u8]) -> Reader<'_> {
 
 impl<'a> Packet<'a> {
     fn parse(data: &'a [u8], packet_type: u32) -> Packet<'a> {
-        let mut packet = Packet { packet_type, ..Packet::default() };
+        let mut packet = Packet {
+            packet_type,
+            ..Packet::default()
+        };
         let mut r = reader(data);
         // Where the bytes end, so does what is known of the packet.
         if packet_type == 0 {
@@ -95,7 +100,10 @@ impl<'a> Packet<'a> {
     fn link(&mut self, r: &mut Reader<'a>) -> Option<()> {
         self.dl_dst = MacAddr(*r.array().ok()?);
         self.dl_src = MacAddr(*r.array().ok()?);
-        while self.vlans.len() < 2 && r.len() >= 6 && matches!(r.rest(), [0x81, 0x00, ..] | [0x88, 0xa8, ..]) {
+        while self.vlans.len() < 2
+            && r.len() >= 6
+            && matches!(r.rest(), [0x81, 0x00, ..] | [0x88, 0xa8, ..])
+        {
             r.skip(2).ok()?;
             self.vlans.push(r.u16().ok()? | 0x1000);
         }
@@ -155,13 +163,42 @@ impl<'a> Packet<'a> {
     fn ipv4(&mut self, mut r: Reader<'a>) -> Option<Reader<'a>> {
         let size = r.len();
         let header = *r.rest().first_chunk::<20>()?;
-        let [first, tos, t0, t1, _, _, f0, f1, ttl, proto, _, _, s0, s1, s2, s3, d0, d1, d2, d3] = header;
+        let [
+            first,
+            tos,
+            t0,
+            t1,
+            _,
+            _,
+            f0,
+            f1,
+            ttl,
+            proto,
+            _,
+            _,
+            s0,
+            s1,
+            s2,
+            s3,
+            d0,
+            d1,
+            d2,
+            d3,
+        ] = header;
         let header_len = usize::from(first & 0xf) * 4;
         let total = usize::from(u16::from_be_bytes([t0, t1]));
-        if header_len < 20 || size < header_len || total > size || header_len > total || size - total > 0xffff {
+        if header_len < 20
+            || size < header_len
+            || total > size
+            || header_len > total
+            || size - total > 0xffff
+        {
             return None;
         }
-        self.v4 = (u32::from_be_bytes([s0, s1, s2, s3]), u32::from_be_bytes([d0, d1, d2, d3]));
+        self.v4 = (
+            u32::from_be_bytes([s0, s1, s2, s3]),
+            u32::from_be_bytes([d0, d1, d2, d3]),
+        );
         (self.tos, self.ttl, self.proto) = (tos, ttl, proto);
         let fragment = u16::from_be_bytes([f0, f1]);
         self.fragment = fragment & 0x3fff != 0;
@@ -182,11 +219,7 @@ impl<'a> Packet<'a> {
         self.v6 = addresses;
         let mut r = r.sub(length).ok()?;
         let mut fragment = (false, false);
-        loop {
-            match next {
-                0 | 43 | 60 | 51 | 44 => {}
-                _ => break,
-            }
+        while let 0 | 43 | 60 | 51 | 44 = next {
             let [following, size, rest @ ..] = *r.rest().first_chunk::<8>()?;
             match next {
                 44 => {
@@ -275,7 +308,8 @@ impl<'a> Packet<'a> {
             };
             if let Some(place) = place {
                 if *place != MacAddr::ZERO {
-                    (self.nd_target, self.arp_sha, self.arp_tha) = (0, MacAddr::ZERO, MacAddr::ZERO);
+                    (self.nd_target, self.arp_sha, self.arp_tha) =
+                        (0, MacAddr::ZERO, MacAddr::ZERO);
                     break;
                 }
                 *place = MacAddr([a, b, c, d, e, f]);
@@ -291,7 +325,11 @@ impl<'a> Packet<'a> {
         let ip = matches!(self.dl_type, ETH_IPV4 | ETH_IPV6);
         let mut named_proto = ip;
         if !ethernet {
-            item!("packet_type=({},{:#x})", self.packet_type >> 16, self.packet_type & 0xffff);
+            item!(
+                "packet_type=({},{:#x})",
+                self.packet_type >> 16,
+                self.packet_type & 0xffff
+            );
         }
         if ethernet {
             let name = match (self.dl_type, self.proto) {
@@ -362,12 +400,24 @@ impl<'a> Packet<'a> {
         item!("nw_tos={}", self.tos & 0xfc);
         item!("nw_ecn={}", self.tos & 3);
         item!("nw_ttl={}", self.ttl);
-        item!("nw_frag={}", if self.later { "later" } else if self.fragment { "first" } else { "no" });
+        item!(
+            "nw_frag={}",
+            if self.later {
+                "later"
+            } else if self.fragment {
+                "first"
+            } else {
+                "no"
+            }
+        );
         if self.later || !matches!(self.proto, ICMP | ICMPV6 | TCP | UDP | SCTP | IGMP) {
             return;
         }
         let (src, dst) = self.tp;
-        if matches!((self.dl_type, self.proto), (ETH_IPV4, ICMP) | (ETH_IPV6, ICMPV6)) {
+        if matches!(
+            (self.dl_type, self.proto),
+            (ETH_IPV4, ICMP) | (ETH_IPV6, ICMPV6)
+        ) {
             item!("icmp_type={src}");
             item!("icmp_code={dst}");
             if self.is_nd() {
@@ -380,14 +430,32 @@ impl<'a> Packet<'a> {
             item!("tp_dst={dst}");
         }
         if self.proto == TCP {
-            let _ = write!(out, "tcp_flags={}", Flags { bits: u32::from(self.tcp_flags), names: TCP_FLAGS, separator: '|' });
+            let _ = write!(
+                out,
+                "tcp_flags={}",
+                Flags {
+                    bits: u32::from(self.tcp_flags),
+                    names: TCP_FLAGS,
+                    separator: '|'
+                }
+            );
         }
     }
 
     fn print_mpls(&self, out: &mut String) {
         let first = self.mpls.first().copied().unwrap_or(0);
-        let _ = write!(out, "mpls_label={},mpls_tc={},", first >> 12, first >> 9 & 7);
-        let _ = write!(out, "mpls_ttl={},mpls_bos={},", first & 0xff, first >> 8 & 1);
+        let _ = write!(
+            out,
+            "mpls_label={},mpls_tc={},",
+            first >> 12,
+            first >> 9 & 7
+        );
+        let _ = write!(
+            out,
+            "mpls_ttl={},mpls_bos={},",
+            first & 0xff,
+            first >> 8 & 1
+        );
         let mut bottom = first & 0x100 != 0;
         for (name, i) in [("mpls_lse1", 1), ("mpls_lse2", 2)] {
             if bottom {
@@ -408,7 +476,9 @@ impl<'a> Packet<'a> {
             ICMPV6 => ("icmp6_csum", 4, 2, false),
             _ => return,
         };
-        let Some(bytes) = self.l4.get(at..).filter(|_| self.l4.len() >= least) else { return };
+        let Some(bytes) = self.l4.get(at..).filter(|_| self.l4.len() >= least) else {
+            return;
+        };
         let value = match (wide, bytes.first_chunk::<4>(), bytes.first_chunk::<2>()) {
             (true, Some(bytes), _) => u32::from_be_bytes(*bytes),
             (false, _, Some(bytes)) => u32::from(u16::from_be_bytes(*bytes)),

@@ -2,17 +2,26 @@
 
 use std::fmt::Write as _;
 
-use super::{Printed, Printer, alternate_hex, bit_names, c_string, counter, duration, put, removed_reason, table_features};
+use super::{
+    Printed, Printer, alternate_hex, bit_names, c_string, counter, duration, put, removed_reason,
+    table_features,
+};
 use crate::message::meter::{BandKind, MeterCommand, MeterConfig, MeterFlags, MeterId, MeterMod};
 use crate::message::monitor::{FlowEvent, FlowMonitorRequest, FlowUpdate};
 use crate::message::port::{PortDesc, PortMod};
 use crate::message::{
-    DescStats, FlowRequest, GroupFeatures, IpfixStats, MeterFeatures, MultipartReply, MultipartRequest, PortStats,
+    DescStats, FlowRequest, GroupFeatures, IpfixStats, MeterFeatures, MultipartReply,
+    MultipartRequest, PortStats,
 };
 use crate::text::{Names, Port, Print, Table};
 use crate::types::{GroupId, PortNo, QueueId};
 
-const PORT_CONFIG: [(u32, &str); 4] = [(1, "PORT_DOWN"), (1 << 2, "NO_RECV"), (1 << 5, "NO_FWD"), (1 << 6, "NO_PACKET_IN")];
+const PORT_CONFIG: [(u32, &str); 4] = [
+    (1, "PORT_DOWN"),
+    (1 << 2, "NO_RECV"),
+    (1 << 5, "NO_FWD"),
+    (1 << 6, "NO_PACKET_IN"),
+];
 const PORT_STATE: [(u32, &str); 3] = [(1, "LINK_DOWN"), (1 << 1, "BLOCKED"), (1 << 2, "LIVE")];
 const PORT_FEATURES: [(u32, &str); 16] = [
     (1, "10MB-HD"),
@@ -44,7 +53,11 @@ fn port_config(out: &mut String, config: u32) {
 }
 
 pub(super) fn port_desc(out: &mut String, port: &PortDesc) {
-    let name: String = c_string(&port.name).chars().take(15).take_while(|c| matches!(c, ' '..='~')).collect();
+    let name: String = c_string(&port.name)
+        .chars()
+        .take(15)
+        .take_while(|c| matches!(c, ' '..='~'))
+        .collect();
     let _ = writeln!(out, " {}({name}): addr:{}", port.port, port.hw_addr);
     out.push_str("     config:     ");
     port_config(out, port.config & 0x65);
@@ -62,12 +75,22 @@ pub(super) fn port_desc(out: &mut String, port: &PortDesc) {
             port_features(out, features);
         }
     }
-    let _ = writeln!(out, "     speed: {} Mbps now, {} Mbps max", port.current_speed / 1000, port.max_speed / 1000);
+    let _ = writeln!(
+        out,
+        "     speed: {} Mbps now, {} Mbps max",
+        port.current_speed / 1000,
+        port.max_speed / 1000
+    );
 }
 
 pub(super) fn port_mod(out: &mut String, port: &PortMod, names: &dyn Names) {
     let mask = port.mask & 0x65;
-    let _ = writeln!(out, " port: {}: addr:{}", Port(port.port, names), port.hw_addr);
+    let _ = writeln!(
+        out,
+        " port: {}: addr:{}",
+        Port(port.port, names),
+        port.hw_addr
+    );
     out.push_str("     config: ");
     port_config(out, port.config & mask);
     out.push_str("     mask:   ");
@@ -99,7 +122,14 @@ pub(super) fn meter_mod(out: &mut String, meter: &MeterMod) {
     });
     if meter.command == MeterCommand::Delete {
         // Open vSwitch ignores flags and bands of what it deletes.
-        meter_config(out, &MeterConfig { flags: MeterFlags(0), meter: meter.config.meter, bands: Vec::new() });
+        meter_config(
+            out,
+            &MeterConfig {
+                flags: MeterFlags(0),
+                meter: meter.config.meter,
+                bands: Vec::new(),
+            },
+        );
     } else {
         meter_config(out, &meter.config);
     }
@@ -125,7 +155,11 @@ fn meter_config(out: &mut String, meter: &MeterConfig) {
     }
     out.push_str("bands=");
     for band in &meter.bands {
-        let type_ = if band.kind == BandKind::Drop { "drop" } else { "dscp_remark" };
+        let type_ = if band.kind == BandKind::Drop {
+            "drop"
+        } else {
+            "dscp_remark"
+        };
         let _ = write!(out, "\ntype={type_} rate={}", band.rate);
         if flags & MeterFlags::BURST != 0 {
             let _ = write!(out, " burst_size={}", band.burst_size);
@@ -138,11 +172,20 @@ fn meter_config(out: &mut String, meter: &MeterConfig) {
 }
 
 fn port_stats(out: &mut String, stats: &PortStats, names: &dyn Names) {
-    let space = if stats.port.to_u16().is_some_and(|p| p < 10) { " " } else { "" };
+    let space = if stats.port.to_u16().is_some_and(|p| p < 10) {
+        " "
+    } else {
+        ""
+    };
     let _ = write!(out, "  port {space}{}: rx ", Port(stats.port, names));
     let list = |out: &mut String, counters: &[(&str, u64)]| {
         for (i, (name, value)) in counters.iter().enumerate() {
-            let _ = write!(out, "{}{name}={}", if i > 0 { ", " } else { "" }, counter(*value));
+            let _ = write!(
+                out,
+                "{}{name}={}",
+                if i > 0 { ", " } else { "" },
+                counter(*value)
+            );
         }
         out.push('\n');
     };
@@ -170,12 +213,20 @@ fn port_stats(out: &mut String, stats: &PortStats, names: &dyn Names) {
         ],
     );
     if stats.duration_sec != u32::MAX {
-        let _ = writeln!(out, "           duration={}", duration(stats.duration_sec, stats.duration_nsec));
+        let _ = writeln!(
+            out,
+            "           duration={}",
+            duration(stats.duration_sec, stats.duration_nsec)
+        );
     }
 }
 
 fn queue_id(queue: QueueId) -> String {
-    if queue == QueueId::ALL { "ALL".to_owned() } else { queue.0.to_string() }
+    if queue == QueueId::ALL {
+        "ALL".to_owned()
+    } else {
+        queue.0.to_string()
+    }
 }
 
 fn group_id(group: GroupId) -> String {
@@ -223,12 +274,19 @@ impl Printer<'_> {
 
     pub(super) fn multipart_request(&mut self, request: &MultipartRequest) -> Printed {
         match request {
-            MultipartRequest::Flow(request) | MultipartRequest::Aggregate(request) => self.flow_request(request),
+            MultipartRequest::Flow(request) | MultipartRequest::Aggregate(request) => {
+                self.flow_request(request)
+            }
             MultipartRequest::Port(port) => {
                 put!(self, " port_no={}", Port(*port, self.names));
             }
             MultipartRequest::Queue { port, queue } => {
-                put!(self, " port={} queue={}", Port(*port, self.names), queue_id(*queue));
+                put!(
+                    self,
+                    " port={} queue={}",
+                    Port(*port, self.names),
+                    queue_id(*queue)
+                );
             }
             MultipartRequest::Group(group) => {
                 put!(self, " group_id={}", group_id(*group));
@@ -237,9 +295,13 @@ impl Printer<'_> {
             MultipartRequest::Meter(meter) | MultipartRequest::MeterConfig(meter) => {
                 put!(self, " {}", meter_id(*meter, '='));
             }
-            MultipartRequest::TableFeatures(tables) => return table_features::print(self.out, tables),
+            MultipartRequest::TableFeatures(tables) => {
+                return table_features::print(self.out, tables);
+            }
             MultipartRequest::PortDesc => self.out.push_str(" port=ANY"),
-            MultipartRequest::FlowMonitor(monitors) => monitors.iter().for_each(|m| self.monitor(m)),
+            MultipartRequest::FlowMonitor(monitors) => {
+                monitors.iter().for_each(|m| self.monitor(m))
+            }
             MultipartRequest::Desc
             | MultipartRequest::Table
             | MultipartRequest::GroupFeatures
@@ -260,27 +322,48 @@ impl Printer<'_> {
                 }
             }
             MultipartReply::Aggregate(stats) => {
-                put!(self, " packet_count={} byte_count={}", stats.packet_count, stats.byte_count);
+                put!(
+                    self,
+                    " packet_count={} byte_count={}",
+                    stats.packet_count,
+                    stats.byte_count
+                );
                 put!(self, " flow_count={}", stats.flow_count);
             }
             MultipartReply::Table(tables) => table_features::print_stats(self.out, tables),
             MultipartReply::Port(ports) => {
                 put!(self, " {} ports\n", ports.len());
                 if self.verbosity > 0 {
-                    ports.iter().for_each(|port| port_stats(self.out, port, self.names));
+                    ports
+                        .iter()
+                        .for_each(|port| port_stats(self.out, port, self.names));
                 }
             }
             MultipartReply::Queue(queues) => {
                 put!(self, " {} queues\n", queues.len());
                 if self.verbosity > 0 {
                     for stats in queues {
-                        put!(self, "  port {} queue {}: ", Port(stats.port, self.names), queue_id(stats.queue));
-                        put!(self, "bytes={}, pkts={}, ", counter(stats.tx_bytes), counter(stats.tx_packets));
+                        put!(
+                            self,
+                            "  port {} queue {}: ",
+                            Port(stats.port, self.names),
+                            queue_id(stats.queue)
+                        );
+                        put!(
+                            self,
+                            "bytes={}, pkts={}, ",
+                            counter(stats.tx_bytes),
+                            counter(stats.tx_packets)
+                        );
                         let age = match stats.duration_sec {
                             u32::MAX => "?".to_owned(),
                             seconds => duration(seconds, stats.duration_nsec),
                         };
-                        put!(self, "errors={}, duration={age}\n", counter(stats.tx_errors));
+                        put!(
+                            self,
+                            "errors={}, duration={age}\n",
+                            counter(stats.tx_errors)
+                        );
                     }
                 }
             }
@@ -288,11 +371,25 @@ impl Printer<'_> {
                 for group in groups {
                     put!(self, "\n group_id={},", group.group.0);
                     if group.duration_sec != u32::MAX {
-                        put!(self, "duration={},", duration(group.duration_sec, group.duration_nsec));
+                        put!(
+                            self,
+                            "duration={},",
+                            duration(group.duration_sec, group.duration_nsec)
+                        );
                     }
-                    put!(self, "ref_count={},packet_count={},", group.ref_count, group.packet_count);
+                    put!(
+                        self,
+                        "ref_count={},packet_count={},",
+                        group.ref_count,
+                        group.packet_count
+                    );
                     put!(self, "byte_count={}", group.byte_count);
-                    for (i, bucket) in group.buckets.iter().enumerate().filter(|(_, b)| b.packet_count != u64::MAX) {
+                    for (i, bucket) in group
+                        .buckets
+                        .iter()
+                        .enumerate()
+                        .filter(|(_, b)| b.packet_count != u64::MAX)
+                    {
                         put!(self, ",bucket{i}:packet_count={},", bucket.packet_count);
                         put!(self, "byte_count={}", bucket.byte_count);
                     }
@@ -306,9 +403,23 @@ impl Printer<'_> {
             MultipartReply::GroupFeatures(features) => self.group_features(features),
             MultipartReply::Meter(meters) => {
                 for meter in meters {
-                    put!(self, "\n{} flow_count:{} ", meter_id(meter.meter, ':'), meter.flow_count);
-                    put!(self, "packet_in_count:{} byte_in_count:{} ", meter.packet_in_count, meter.byte_in_count);
-                    put!(self, "duration:{} bands:\n", duration(meter.duration_sec, meter.duration_nsec));
+                    put!(
+                        self,
+                        "\n{} flow_count:{} ",
+                        meter_id(meter.meter, ':'),
+                        meter.flow_count
+                    );
+                    put!(
+                        self,
+                        "packet_in_count:{} byte_in_count:{} ",
+                        meter.packet_in_count,
+                        meter.byte_in_count
+                    );
+                    put!(
+                        self,
+                        "duration:{} bands:\n",
+                        duration(meter.duration_sec, meter.duration_nsec)
+                    );
                     for (i, (packets, bytes)) in meter.bands.iter().enumerate() {
                         put!(self, "{i}: packet_count:{packets} byte_count:{bytes}\n");
                     }
@@ -321,14 +432,18 @@ impl Printer<'_> {
                 }
             }
             MultipartReply::MeterFeatures(features) => self.meter_features(features),
-            MultipartReply::TableFeatures(tables) => return table_features::print(self.out, tables),
+            MultipartReply::TableFeatures(tables) => {
+                return table_features::print(self.out, tables);
+            }
             MultipartReply::PortDesc(ports) => {
                 self.out.push('\n');
                 let mut ports: Vec<_> = ports.iter().collect();
                 ports.sort_by_key(|p| p.port.to_u16());
                 ports.into_iter().for_each(|port| port_desc(self.out, port));
             }
-            MultipartReply::FlowMonitor(updates) => updates.iter().for_each(|update| self.flow_update(update)),
+            MultipartReply::FlowMonitor(updates) => {
+                updates.iter().for_each(|update| self.flow_update(update))
+            }
             MultipartReply::IpfixBridge(stats) => {
                 self.out.push_str("\n  bridge ipfix: ");
                 ipfix(self.out, stats, 16);
@@ -365,12 +480,21 @@ impl Printer<'_> {
     }
 
     fn group_features(&mut self, features: &GroupFeatures) {
-        put!(self, "\n Group table:\n    Types:  0x{:x}\n    Capabilities:  0x{:x}\n", features.types, features.capabilities);
+        put!(
+            self,
+            "\n Group table:\n    Types:  0x{:x}\n    Capabilities:  0x{:x}\n",
+            features.types,
+            features.capabilities
+        );
         let names = ["all", "select", "indirect", "fast failover"];
         let limits = features.max_groups.iter().zip(&features.actions);
         for (i, (name, (max, actions))) in names.iter().zip(limits).enumerate() {
             if features.types & (1 << i) != 0 {
-                put!(self, "    {name} group:\n       max_groups={}\n       actions: ", alternate_hex(*max));
+                put!(
+                    self,
+                    "    {name} group:\n       max_groups={}\n       actions: ",
+                    alternate_hex(*max)
+                );
                 self.out.push_str(&table_features::action_names(*actions));
                 self.out.push('\n');
             }
@@ -378,18 +502,39 @@ impl Printer<'_> {
     }
 
     fn meter_features(&mut self, features: &MeterFeatures) {
-        put!(self, "\nmax_meter:{} max_bands:{}", features.max_meter, features.max_bands);
+        put!(
+            self,
+            "\nmax_meter:{} max_bands:{}",
+            features.max_meter,
+            features.max_bands
+        );
         put!(self, " max_color:{}\nband_types: ", features.max_color);
-        bit_names(self.out, features.band_types, &[(2, "drop"), (4, "dscp_remark")], ' ');
+        bit_names(
+            self.out,
+            features.band_types,
+            &[(2, "drop"), (4, "dscp_remark")],
+            ' ',
+        );
         self.out.push_str("\ncapabilities: ");
-        bit_names(self.out, features.capabilities, &[(1, "kbps"), (2, "pktps"), (4, "burst"), (8, "stats")], ' ');
+        bit_names(
+            self.out,
+            features.capabilities,
+            &[(1, "kbps"), (2, "pktps"), (4, "burst"), (8, "stats")],
+            ' ',
+        );
         self.out.push('\n');
     }
 
     fn monitor(&mut self, monitor: &FlowMonitorRequest) {
         put!(self, "\n id={} flags=", monitor.id);
-        const NAMES: [(u32, &str); 6] =
-            [(1, "initial"), (1 << 1, "add"), (1 << 2, "delete"), (1 << 3, "modify"), (1 << 4, "actions"), (1 << 5, "own")];
+        const NAMES: [(u32, &str); 6] = [
+            (1, "initial"),
+            (1 << 1, "add"),
+            (1 << 2, "delete"),
+            (1 << 3, "modify"),
+            (1 << 4, "actions"),
+            (1 << 5, "own"),
+        ];
         bit_names(self.out, u32::from(monitor.flags.0), &NAMES, ',');
         if monitor.out_port != PortNo::ANY {
             put!(self, " out_port={}", Port(monitor.out_port, self.names));
@@ -414,7 +559,11 @@ impl Printer<'_> {
         match full.event {
             FlowEvent::Added => self.out.push_str("ADDED"),
             FlowEvent::Deleted => {
-                put!(self, "DELETED reason={}", removed_reason(u32::from(full.reason)));
+                put!(
+                    self,
+                    "DELETED reason={}",
+                    removed_reason(u32::from(full.reason))
+                );
             }
             FlowEvent::Modified => self.out.push_str("MODIFIED"),
         }

@@ -28,14 +28,26 @@ const ACTIONS: [(u32, &str); 13] = [
 ];
 
 /// Instructions in the order of Open vSwitch's own, with their names.
-const INSTRUCTIONS: [(u32, &str); 6] =
-    [(6, "meter"), (4, "apply_actions"), (5, "clear_actions"), (3, "write_actions"), (2, "write_metadata"), (1, "goto_table")];
+const INSTRUCTIONS: [(u32, &str); 6] = [
+    (6, "meter"),
+    (4, "apply_actions"),
+    (5, "clear_actions"),
+    (3, "write_actions"),
+    (2, "write_metadata"),
+    (1, "goto_table"),
+];
 
 /// The names of the actions whose bits are set; those that Open vSwitch does not know are left out.
 pub(super) fn action_names(bits: u32) -> String {
-    let known = ACTIONS.iter().filter(|(number, _)| bits.checked_shr(*number).is_some_and(|b| b & 1 != 0));
+    let known = ACTIONS
+        .iter()
+        .filter(|(number, _)| bits.checked_shr(*number).is_some_and(|b| b & 1 != 0));
     let names: Vec<_> = known.map(|(_, name)| *name).collect();
-    if names.is_empty() { "<none>".to_owned() } else { names.join(" ") }
+    if names.is_empty() {
+        "<none>".to_owned()
+    } else {
+        names.join(" ")
+    }
 }
 
 /// Which fields, in Open vSwitch's own order.
@@ -54,7 +66,9 @@ impl Actions {
     }
 
     fn known(&self) -> u32 {
-        ACTIONS.iter().fold(0, |known, (number, _)| known | 1_u32.checked_shl(*number).unwrap_or(0)) & self.actions
+        ACTIONS.iter().fold(0, |known, (number, _)| {
+            known | 1_u32.checked_shl(*number).unwrap_or(0)
+        }) & self.actions
     }
 
     fn same(&self, other: &Actions) -> bool {
@@ -73,7 +87,10 @@ struct Instructions {
 
 impl Instructions {
     fn is_empty(&self) -> bool {
-        self.next.is_empty() && self.instructions == 0 && self.write.is_empty() && self.apply.is_empty()
+        self.next.is_empty()
+            && self.instructions == 0
+            && self.write.is_empty()
+            && self.apply.is_empty()
     }
 
     fn same(&self, table: u8, other: &Instructions, other_table: u8) -> bool {
@@ -91,9 +108,11 @@ fn same_next(
     b: &std::collections::BTreeSet<u8>,
     b_table: u8,
 ) -> bool {
-    let skip = |low: &std::collections::BTreeSet<u8>, high: &std::collections::BTreeSet<u8>, table: u8| {
-        (low.contains(&table) && !high.contains(&table)).then(|| low.iter().filter(|t| **t != table).eq(high.iter()))
-    };
+    let skip =
+        |low: &std::collections::BTreeSet<u8>, high: &std::collections::BTreeSet<u8>, table: u8| {
+            (low.contains(&table) && !high.contains(&table))
+                .then(|| low.iter().filter(|t| **t != table).eq(high.iter()))
+        };
     if a_table.checked_add(1) == Some(b_table) {
         skip(a, b, b_table).unwrap_or(a == b)
     } else if b_table.checked_add(1) == Some(a_table) {
@@ -161,7 +180,11 @@ impl Understood {
                 }
                 seen |= bit;
             }
-            let part = if property.type_ & 1 == 0 { &mut out.nonmiss } else { &mut out.miss };
+            let part = if property.type_ & 1 == 0 {
+                &mut out.nonmiss
+            } else {
+                &mut out.miss
+            };
             match property.type_ & !1 {
                 property::INSTRUCTIONS => part.instructions = instructions(property)?,
                 property::NEXT_TABLES => {
@@ -172,8 +195,12 @@ impl Understood {
                 }
                 property::WRITE_ACTIONS => part.write.actions = actions(property)?,
                 property::APPLY_ACTIONS => part.apply.actions = actions(property)?,
-                property::MATCH if property.type_ == property::MATCH => (exact, masked) = fields(property)?,
-                property::WILDCARDS if property.type_ == property::WILDCARDS => wildcards = only_exact(property)?,
+                property::MATCH if property.type_ == property::MATCH => {
+                    (exact, masked) = fields(property)?
+                }
+                property::WILDCARDS if property.type_ == property::WILDCARDS => {
+                    wildcards = only_exact(property)?
+                }
                 property::WRITE_SETFIELD => part.write.set_fields = only_exact(property)?,
                 property::APPLY_SETFIELD => part.apply.set_fields = only_exact(property)?,
                 _ => {}
@@ -204,7 +231,10 @@ impl Understood {
         }
         for field in exact.keys().chain(masked.keys()) {
             let any_mask = masked.contains_key(field);
-            out.fields.insert(*field, (any_mask, any_mask || wildcards.contains_key(field)));
+            out.fields.insert(
+                *field,
+                (any_mask, any_mask || wildcards.contains_key(field)),
+            );
         }
         Ok(out)
     }
@@ -225,12 +255,21 @@ fn ids(property: &Property) -> Result<Vec<u16>, &'static str> {
 }
 
 fn actions(property: &Property) -> Result<u32, &'static str> {
-    Ok(ids(property)?.into_iter().fold(0, |bits, id| bits | 1_u32.checked_shl(u32::from(id)).unwrap_or(0)))
+    Ok(ids(property)?.into_iter().fold(0, |bits, id| {
+        bits | 1_u32.checked_shl(u32::from(id)).unwrap_or(0)
+    }))
 }
 
 fn instructions(property: &Property) -> Result<u32, &'static str> {
-    let known = |id: u16| INSTRUCTIONS.iter().any(|(number, _)| *number == u32::from(id));
-    Ok(ids(property)?.into_iter().filter(|id| known(*id)).fold(0, |bits, id| bits | 1 << id))
+    let known = |id: u16| {
+        INSTRUCTIONS
+            .iter()
+            .any(|(number, _)| *number == u32::from(id))
+    };
+    Ok(ids(property)?
+        .into_iter()
+        .filter(|id| known(*id))
+        .fold(0, |bits, id| bits | 1 << id))
 }
 
 /// The fields listed without and with a mask; unknown ones are left out.
@@ -240,7 +279,11 @@ fn fields(property: &Property) -> Result<(Fields, Fields), &'static str> {
     while !r.is_empty() {
         let header = OxmHeader::decode(&mut r).map_err(|e| e.kind.name())?;
         if let Some(field) = header.field() {
-            let list = if header.has_mask() { &mut masked } else { &mut exact };
+            let list = if header.has_mask() {
+                &mut masked
+            } else {
+                &mut exact
+            };
             list.insert(key(field), ());
         }
     }
@@ -253,7 +296,11 @@ fn key(field: Field) -> (u8, &'static str) {
 
 fn only_exact(property: &Property) -> Result<Fields, &'static str> {
     let (exact, masked) = fields(property)?;
-    if masked.is_empty() { Ok(exact) } else { Err("OFPBMC_BAD_MASK") }
+    if masked.is_empty() {
+        Ok(exact)
+    } else {
+        Err("OFPBMC_BAD_MASK")
+    }
 }
 
 /// Which tables in a row were like the one before.
@@ -302,8 +349,13 @@ pub(super) fn print_stats(out: &mut String, tables: &[TableStats]) {
     let mut ditto = Ditto::default();
     let mut previous: Option<(Understood, TableStats)> = None;
     for stats in tables {
-        let table = Understood { table: stats.table.0, ..Understood::default() };
-        let (before, before_stats) = previous.as_ref().map_or((None, None), |(t, s)| (Some(t), Some(s)));
+        let table = Understood {
+            table: stats.table.0,
+            ..Understood::default()
+        };
+        let (before, before_stats) = previous
+            .as_ref()
+            .map_or((None, None), |(t, s)| (Some(t), Some(s)));
         one(out, &table, before, Some(stats), before_stats, &mut ditto);
         previous = Some((table, *stats));
     }
@@ -337,7 +389,11 @@ fn one(
     }
     out.push('\n');
     if let Some(stats) = stats {
-        let _ = write!(out, "    active={}, lookup={}, ", stats.active_count, stats.lookup_count);
+        let _ = write!(
+            out,
+            "    active={}, lookup={}, ",
+            stats.active_count, stats.lookup_count
+        );
         let _ = writeln!(out, "matched={}", stats.matched_count);
     }
     if same_features {
@@ -347,7 +403,10 @@ fn one(
         return;
     }
     if table.metadata_match != 0 || table.metadata_write != 0 {
-        let (matched, written) = (alternate_hex(table.metadata_match), alternate_hex(table.metadata_write));
+        let (matched, written) = (
+            alternate_hex(table.metadata_match),
+            alternate_hex(table.metadata_write),
+        );
         let _ = writeln!(out, "    metadata: match={matched} write={written}");
     }
     if table.max_entries != 0 {
@@ -355,7 +414,8 @@ fn one(
     }
     let both = previous.map(|p| (&p.nonmiss, &p.miss, p.table));
     let same = both.is_some_and(|(nonmiss, miss, before)| {
-        table.nonmiss.same(table.table, nonmiss, before) && table.miss.same(table.table, miss, before)
+        table.nonmiss.same(table.table, nonmiss, before)
+            && table.miss.same(table.table, miss, before)
     });
     if same {
         if !table.nonmiss.is_empty() {
@@ -383,7 +443,12 @@ fn one(
         ("exact match or wildcard", (false, true)),
         ("must exact match", (false, false)),
     ] {
-        let names: Vec<_> = table.fields.iter().filter(|(_, how)| **how == wanted).map(|((_, name), _)| *name).collect();
+        let names: Vec<_> = table
+            .fields
+            .iter()
+            .filter(|(_, how)| **how == wanted)
+            .map(|((_, name), _)| *name)
+            .collect();
         if !names.is_empty() {
             let _ = write!(out, "      {title}: ");
             print_names(out, &names, 0);
@@ -402,8 +467,16 @@ fn print_instructions(out: &mut String, part: &Instructions, previous: Option<&I
                 _ => runs.push((*table, *table)),
             }
         }
-        let runs: Vec<_> =
-            runs.iter().map(|(a, b)| if a == b { a.to_string() } else { format!("{a}-{b}") }).collect();
+        let runs: Vec<_> = runs
+            .iter()
+            .map(|(a, b)| {
+                if a == b {
+                    a.to_string()
+                } else {
+                    format!("{a}-{b}")
+                }
+            })
+            .collect();
         out.push_str(&runs.join(","));
         out.push('\n');
     }
@@ -411,12 +484,15 @@ fn print_instructions(out: &mut String, part: &Instructions, previous: Option<&I
         if previous.is_some_and(|p| p.instructions == part.instructions) {
             out.push_str("      (same instructions)\n");
         } else {
-            let known = INSTRUCTIONS.iter().filter(|(number, _)| part.instructions & (1 << number) != 0);
+            let known = INSTRUCTIONS
+                .iter()
+                .filter(|(number, _)| part.instructions & (1 << number) != 0);
             let names: Vec<_> = known.map(|(_, name)| *name).collect();
             let _ = writeln!(out, "      instructions: {}", names.join(" "));
         }
     }
-    let same_as_before = previous.is_some_and(|p| part.write.same(&p.write) && part.apply.same(&p.apply));
+    let same_as_before =
+        previous.is_some_and(|p| part.write.same(&p.write) && part.apply.same(&p.apply));
     if same_as_before && !part.write.set_fields.is_empty() {
         out.push_str("      (same actions)\n");
     } else if !part.write.same(&part.apply) {
@@ -459,7 +535,11 @@ fn print_names(out: &mut String, mut names: &[&str], prefix: usize) {
                 let _ = write!(out, "...{}", tail(last, prefix));
             }
         } else {
-            let _ = write!(out, "{}{{", name.get(prefix..prefix + extra).unwrap_or_default());
+            let _ = write!(
+                out,
+                "{}{{",
+                name.get(prefix..prefix + extra).unwrap_or_default()
+            );
             print_names(out, names.get(..run).unwrap_or_default(), prefix + extra);
             out.push('}');
         }
@@ -469,19 +549,34 @@ fn print_names(out: &mut String, mut names: &[&str], prefix: usize) {
 
 /// How many names from the first share a prefix that ends in `_`, and how long it is beyond `prefix`.
 fn prefix_run(names: &[&str], prefix: usize) -> (usize, usize) {
-    let [first, rest @ ..] = names else { return (0, 0) };
-    let Some(second) = rest.first() else { return (1, 0) };
+    let [first, rest @ ..] = names else {
+        return (0, 0);
+    };
+    let Some(second) = rest.first() else {
+        return (1, 0);
+    };
     let extra = common_prefix(first, second, prefix);
     if extra == 0 {
         return (1, 0);
     }
-    let run = 1 + rest.iter().take_while(|name| common_prefix(first, name, prefix) > 0).count();
+    let run = 1 + rest
+        .iter()
+        .take_while(|name| common_prefix(first, name, prefix) > 0)
+        .count();
     (run, extra)
 }
 
 fn common_prefix(a: &str, b: &str, from: usize) -> usize {
-    let same = a.bytes().zip(b.bytes()).skip(from).take_while(|(a, b)| a == b);
-    same.enumerate().filter(|(_, (a, _))| *a == b'_').map(|(i, _)| i + 1).last().unwrap_or(0)
+    let same = a
+        .bytes()
+        .zip(b.bytes())
+        .skip(from)
+        .take_while(|(a, b)| a == b);
+    same.enumerate()
+        .filter(|(_, (a, _))| *a == b'_')
+        .map(|(i, _)| i + 1)
+        .last()
+        .unwrap_or(0)
 }
 
 /// How many names from the first are numbered one after the other. Two are not worth a range.
@@ -489,8 +584,13 @@ fn suffix_run(names: &[&str]) -> usize {
     let sequential = |a: &str, b: &str| {
         let shared = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
         let number = |name: &str| name.get(shared..)?.parse::<u32>().ok();
-        number(a).zip(number(b)).is_some_and(|(a, b)| a.checked_add(1) == Some(b))
+        number(a)
+            .zip(number(b))
+            .is_some_and(|(a, b)| a.checked_add(1) == Some(b))
     };
-    let run = 1 + names.windows(2).take_while(|pair| matches!(pair, [a, b] if sequential(a, b))).count();
+    let run = 1 + names
+        .windows(2)
+        .take_while(|pair| matches!(pair, [a, b] if sequential(a, b)))
+        .count();
     if run == 2 { 1 } else { run }
 }
