@@ -365,4 +365,40 @@ mod tests {
                 .contains("no device name")
         );
     }
+
+    /// `docs/agent.md` has the table of keys; `UPDATE_GOLDEN=1` writes it.
+    #[test]
+    fn the_page_has_every_key() {
+        use std::fmt::Write as _;
+        let mut table = String::from("| key | environment | default | |\n|---|---|---|---|\n");
+        for Key {
+            name,
+            env,
+            default,
+            help,
+        } in KEYS
+        {
+            let default = if default.is_empty() {
+                String::new()
+            } else {
+                format!("`{default}`")
+            };
+            writeln!(
+                table,
+                "| `{name}` | `{env}` | {default} | {} |",
+                help.trim()
+            )
+            .expect("text");
+        }
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/agent.md");
+        let page = std::fs::read_to_string(&path).expect("the page");
+        let (before, rest) = page.split_once("<!-- keys -->\n").expect("the mark");
+        let (_, after) = rest.split_once("<!-- end of keys -->").expect("the mark");
+        let wanted = format!("{before}<!-- keys -->\n{table}<!-- end of keys -->{after}");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&path, &wanted).expect("written");
+        } else {
+            assert!(page == wanted, "run this test with UPDATE_GOLDEN=1");
+        }
+    }
 }

@@ -59,7 +59,7 @@ pub fn write(path: &Path, socket: &Path) -> anyhow::Result<bool> {
     Ok(true)
 }
 
-/// Removes the list if it is one that [`write`] made; true if it did.
+/// Removes the list if it is one that [`write()`] made; true if it did.
 ///
 /// # Errors
 /// If the file is ours and cannot be removed.

@@ -282,4 +282,18 @@ mod tests {
             "{text}"
         );
     }
+
+    #[test]
+    fn the_page_has_every_metric() {
+        let (_, registry) = Metrics::new();
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("encoded");
+        let page = include_str!("../../docs/agent.md");
+        let names = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+        for name in names {
+            assert!(page.contains(name), "docs/agent.md lacks {name}");
+        }
+    }
 }

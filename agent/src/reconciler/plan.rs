@@ -81,3 +81,55 @@ impl Plan {
         (index < self.steps.len()).then(|| self.steps.remove(index))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openflow::{FlowModCommand, GroupId, GroupType, Match, TableId};
+    use sluice_flows::pipeline::Table;
+    use sluice_flows::{Cookie, Group};
+
+    fn flow(priority: u16) -> Flow {
+        let key = FlowKey {
+            table: TableId(0),
+            priority,
+            match_: Match::new(),
+        };
+        Flow {
+            key,
+            cookie: Cookie::base(Table::Classify),
+            instructions: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn groups_come_before_flows_and_deletions_last() {
+        let group = |id| Group {
+            id: GroupId(id),
+            type_: GroupType::Select,
+            buckets: Vec::new(),
+        };
+        let mut plan = Plan::default();
+        plan.extend(Patch {
+            groups_set: vec![group(1)],
+            flows_set: vec![flow(1)],
+            flows_gone: vec![flow(2).key],
+            groups_gone: vec![GroupId(2)],
+        });
+        let kinds: Vec<_> = plan
+            .messages()
+            .iter()
+            .map(|message| match message {
+                Message::GroupMod(_) => "group",
+                Message::FlowMod(flow) if flow.command == FlowModCommand::Add => "flow",
+                Message::FlowMod(_) => "deletion",
+                _ => "other",
+            })
+            .collect();
+        assert_eq!(kinds, ["group", "flow", "deletion", "group"]);
+        assert_eq!(plan.flows(), 2);
+        assert!(matches!(plan.take(1), Some(Step::FlowSet(taken)) if taken == flow(1)));
+        assert!(plan.take(9).is_none());
+        assert_eq!(plan.len(), 3);
+    }
+}

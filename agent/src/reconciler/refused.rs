@@ -92,3 +92,66 @@ impl Refused {
         self.flows.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use openflow::{Instruction, Match, TableId};
+    use sluice_flows::pipeline::Table;
+
+    fn flow(priority: u16, instructions: Vec<Instruction>) -> Flow {
+        let key = FlowKey {
+            table: TableId(0),
+            priority,
+            match_: Match::new(),
+        };
+        Flow {
+            key,
+            cookie: Cookie::base(Table::Classify),
+            instructions,
+        }
+    }
+
+    fn error() -> ApplyError {
+        ApplyError::Refused {
+            object: "base Classify".to_owned(),
+            flow: "f".to_owned(),
+            reason: "r".to_owned(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pauses_grow_until_all_is_taken() {
+        let mut refused = Refused::default();
+        let mut pauses = Vec::new();
+        for _ in 0..3 {
+            refused.add(flow(1, Vec::new()), error());
+            let at = refused.retry().expect("a time");
+            pauses.push(at.duration_since(Instant::now()));
+            tokio::time::sleep_until(at).await;
+            refused.try_again();
+        }
+        assert_eq!(pauses, [1, 2, 4].map(Duration::from_secs));
+        refused.settled();
+        refused.add(flow(1, Vec::new()), error());
+        let pause = refused
+            .retry()
+            .expect("a time")
+            .duration_since(Instant::now());
+        assert_eq!(pause, FIRST_PAUSE);
+    }
+
+    #[test]
+    fn another_flow_under_the_same_key_is_not_the_refused_one() {
+        let mut refused = Refused::default();
+        refused.add(flow(1, Vec::new()), error());
+        assert!(refused.contains(&flow(1, Vec::new())));
+        assert!(!refused.contains(&flow(1, vec![Instruction::GotoTable(TableId(4))])));
+        assert!(!refused.contains(&flow(2, Vec::new())));
+        assert!(refused.error_of(&[Cookie::base(Table::Classify)]).is_some());
+        assert!(refused.error_of(&[Cookie::base(Table::Guard)]).is_none());
+        refused.forget(&flow(1, Vec::new()).key);
+        assert_eq!(refused.len(), 0);
+        assert_eq!(refused.retry(), None);
+    }
+}
