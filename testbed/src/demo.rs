@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
 
 use crate::cluster::Cluster;
 use crate::layout::{self, BRIDGE, Name};
@@ -15,6 +16,8 @@ use crate::run::step;
 
 /// How many flows are shown.
 const FLOWS: usize = 10;
+/// How many of one table, as long as other tables have some.
+const PER_TABLE: usize = 2;
 /// Probes for each pair; the first pays for the switch's slow path and is not counted.
 const PROBES: u32 = 4;
 
@@ -247,35 +250,50 @@ fn table(cluster: &Cluster, matrix: &[Vec<Option<f64>>], ipv6: bool) -> String {
     out
 }
 
-/// Some of a node's flows with the object behind each, the busiest first.
+/// Some of a node's flows with the object behind each: the busiest of each table, in the packets' order.
 fn flows(node: &Node) -> Result<String> {
-    let text = node.sh("sluicectl", &["flows"])?;
-    let mut lines: Vec<&str> = text
-        .lines()
-        .filter(|line| line.contains("table="))
-        .collect();
-    lines.sort_by_key(|line| std::cmp::Reverse(packets(line)));
-    lines.truncate(FLOWS);
-    lines.sort_by_key(|line| number_after(line, "table="));
-    Ok(lines
-        .iter()
-        .fold(String::new(), |out, line| out + "  " + line.trim() + "\n"))
-}
-
-fn packets(line: &str) -> u64 {
-    number_after(line, "n_packets=")
-}
-
-fn number_after(line: &str, key: &str) -> u64 {
-    line.split(key)
-        .nth(1)
-        .map(|rest| {
-            rest.chars()
-                .take_while(char::is_ascii_digit)
-                .collect::<String>()
-        })
-        .and_then(|digits| digits.parse().ok())
-        .unwrap_or(0)
+    let report: Value = serde_json::from_str(&node.sh("sluicectl", &["flows", "-o", "json"])?)?;
+    let all = report["flows"]
+        .as_array()
+        .context("sluicectl names no flows")?;
+    let mut chosen: Vec<&Value> = Vec::new();
+    let mut busiest: Vec<&Value> = all.iter().collect();
+    busiest.sort_by_key(|flow| std::cmp::Reverse(flow["packets"].as_u64()));
+    // Two of each table first, whatever the next ones have counted.
+    for limit in [PER_TABLE, usize::MAX] {
+        for flow in &busiest {
+            let same = chosen
+                .iter()
+                .filter(|other| other["table"] == flow["table"])
+                .count();
+            if chosen.len() < FLOWS && same < limit && !chosen.contains(flow) {
+                chosen.push(flow);
+            }
+        }
+    }
+    chosen.sort_by_key(|flow| {
+        (
+            flow["table"].as_u64(),
+            std::cmp::Reverse(flow["priority"].as_u64()),
+        )
+    });
+    let mut out = String::new();
+    for flow in chosen {
+        let text = flow["text"].as_str().unwrap_or_default();
+        // The cookie and the counters in front are told in words.
+        let rule = text
+            .find("priority=")
+            .and_then(|at| text.get(at..))
+            .unwrap_or(text);
+        let _ = writeln!(
+            out,
+            "  {:<9} {:>6} packets   for {}\n      {rule}",
+            flow["table_name"].as_str().unwrap_or("?"),
+            flow["packets"].as_u64().unwrap_or(0),
+            flow["object"].as_str().unwrap_or("somebody else"),
+        );
+    }
+    Ok(out)
 }
 
 /// Nodes, pods and daemons as text.
