@@ -12,7 +12,7 @@ use sluice_testbed::layout::BRIDGE;
 use sluice_testbed::node::{Daemon, Node};
 use sluice_testbed::options::{Attach, Options};
 use sluice_testbed::suite::{self, Group, Scenario};
-use sluice_testbed::{agent, look, netns, pod, run};
+use sluice_testbed::{agent, look, netns, ovs, pod, run};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const POD: &str = "victim";
@@ -332,5 +332,20 @@ fn status(cluster: &mut Cluster) -> Result<()> {
     agent::start(&node)?;
     cluster.record(std::slice::from_ref(&node), &[Daemon::Agent])?;
     agent::wait_ready(&node)?;
-    pod::cni(&node, POD, "STATUS", None).map(drop)
+    pod::cni(&node, POD, "STATUS", None)?;
+    node.end(Daemon::Vswitchd, "TERM")?;
+    run::wait_for("the loss of the switch to be noticed", PATIENCE, || {
+        let lost = refused(
+            pod::cni(&node, POD, "STATUS", None),
+            51,
+            "the switch is away",
+        );
+        lost.map(Some)
+    })?;
+    ovs::start_vswitchd(&node)?;
+    cluster.record(std::slice::from_ref(&node), &[Daemon::Vswitchd])?;
+    run::wait_for("the switch to be back", PATIENCE, || {
+        pod::cni(&node, POD, "STATUS", None).map(Some)
+    })
+    .map(drop)
 }
