@@ -233,17 +233,14 @@ fn foreign_interface(cluster: &mut Cluster) -> Result<()> {
     let node = cluster.node(1)?;
     let before = traces(&node)?;
     make_netns(&node)?;
-    let link = ["link", "show", "dev", "eth0"];
     node.pod_sh(POD, "ip", &["tuntap", "add", "eth0", "mode", "tap"])?;
-    let foreign = node.pod_sh(POD, "ip", &link)?;
+    node.pod_sh(POD, "ip", &["link", "set", "lo", "up"])?;
+    let devices = || node.pod_sh(POD, "ip", &["-o", "link"]);
+    let foreign = devices()?;
     refused(pod::cni(&node, POD, "ADD", None), 100, "exists")?;
     pod::cni(&node, POD, "DEL", None)?;
-    ensure!(node.pod_sh(POD, "ip", &link)? == foreign, "it was touched");
-    let devices = node.pod_sh(POD, "ip", &["-o", "link"])?;
-    ensure!(
-        devices.lines().count() == 2,
-        "devices are left in the pod:\n{devices}"
-    );
+    let after = devices()?;
+    ensure!(after == foreign, "the pod had\n{foreign}and has\n{after}");
     delete_netns(&node)?;
     wait_for_traces(&node, &before)
 }
