@@ -321,6 +321,10 @@ impl Printer<'_, '_> {
             self.address("arp_tha", Field::ARP_THA)?;
         } else if unsaid.proto {
             self.dec("nw_proto", Field::IP_PROTO, 1)?;
+            if self.m.get(Field::IP_PROTO).is_none() {
+                // Open vSwitch keeps both in one place; a packet-in's metadata can have this one without ARP.
+                self.dec("nw_proto", Field::ARP_OP, 1)?;
+            }
         }
         if let Some((v, _)) = self.m.get(Field::IP_DSCP) {
             self.item(format_args!("nw_tos={}", v.to_u64() << 2))?;

@@ -59,7 +59,6 @@ pub struct CtFlush {
 
 fn address(mut r: Reader<'_>) -> Result<IpAddr, DecodeError> {
     let address = Ipv6Addr::from(*r.array::<16>()?);
-    r.finish()?;
     Ok(address
         .to_ipv4_mapped()
         .map_or(IpAddr::V6(address), IpAddr::V4))
@@ -73,24 +72,27 @@ fn put_address(address: IpAddr, w: &mut Writer<'_>) {
 }
 
 impl CtTuple {
-    fn decode(mut outer: Reader<'_>) -> Result<Self, DecodeError> {
+    fn read(&mut self, mut outer: Reader<'_>) -> Result<(), DecodeError> {
         // A nested property's data begins after four bytes of padding.
         outer.skip(4)?;
-        let mut tuple = CtTuple::default();
         while !outer.is_empty() {
             let (type_, mut data) = Property::pull(&mut outer, "ct tuple")?;
+            // Ports, and an identifier with type and code, exclude each other: the last one counts.
             match type_ {
-                SRC => tuple.src = Some(address(data)?),
-                DST => tuple.dst = Some(address(data)?),
-                SRC_PORT => tuple.src_port = Some(data.u16()?),
-                DST_PORT => tuple.dst_port = Some(data.u16()?),
-                ICMP_ID => tuple.icmp_id = Some(data.u16()?),
-                ICMP_TYPE => tuple.icmp_type = Some(data.u8()?),
-                ICMP_CODE => tuple.icmp_code = Some(data.u8()?),
+                SRC => self.src = Some(address(data)?),
+                DST => self.dst = Some(address(data)?),
+                SRC_PORT => (self.src_port, self.icmp_id) = (Some(data.u16()?), None),
+                DST_PORT => {
+                    self.dst_port = Some(data.u16()?);
+                    (self.icmp_type, self.icmp_code) = (None, None);
+                }
+                ICMP_ID => (self.icmp_id, self.src_port) = (Some(data.u16()?), None),
+                ICMP_TYPE => (self.icmp_type, self.dst_port) = (Some(data.u8()?), None),
+                ICMP_CODE => (self.icmp_code, self.dst_port) = (Some(data.u8()?), None),
                 _ => {}
             }
         }
-        Ok(tuple)
+        Ok(())
     }
 
     fn encode(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -130,8 +132,8 @@ impl CtFlush {
         while !r.is_empty() {
             let (type_, mut data) = Property::pull(r, "ct flush")?;
             match type_ {
-                ORIG_TUPLE => flush.orig = Some(CtTuple::decode(data)?),
-                REPLY_TUPLE => flush.reply = Some(CtTuple::decode(data)?),
+                ORIG_TUPLE => flush.orig.get_or_insert_default().read(data)?,
+                REPLY_TUPLE => flush.reply.get_or_insert_default().read(data)?,
                 ZONE_ID => flush.zone = Some(data.u16()?),
                 _ => {}
             }

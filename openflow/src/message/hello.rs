@@ -34,6 +34,28 @@ pub enum HelloElement {
         /// Its data, without padding.
         data: Vec<u8>,
     },
+    /// What is no element, to the end of the message.
+    Unreadable(Vec<u8>),
+}
+
+impl HelloElement {
+    fn decode(r: &mut Reader<'_>) -> Result<HelloElement, DecodeError> {
+        let type_ = r.u16()?;
+        let length = usize::from(r.u16()?);
+        let mut data = r.sub(length.checked_sub(4).ok_or(r.short())?)?;
+        r.skip(length.wrapping_neg() & 7)?;
+        if type_ != VERSION_BITMAP || data.len() % 4 != 0 {
+            return Ok(HelloElement::Other {
+                type_,
+                data: data.take_rest().to_vec(),
+            });
+        }
+        let mut words = Vec::with_capacity(data.len() / 4);
+        while !data.is_empty() {
+            words.push(data.u32()?);
+        }
+        Ok(HelloElement::Versions(words))
+    }
 }
 
 impl Hello {
@@ -102,22 +124,15 @@ impl Hello {
     pub(crate) fn decode_body(version: u8, r: &mut Reader<'_>) -> Result<Hello, DecodeError> {
         let mut elements = Vec::new();
         while !r.is_empty() {
-            let type_ = r.u16()?;
-            let length = usize::from(r.u16()?);
-            let mut data = r.sub(length.checked_sub(4).ok_or(r.short())?)?;
-            r.skip((length.wrapping_neg() & 7).min(r.len()))?;
-            elements.push(if type_ == VERSION_BITMAP && data.len() % 4 == 0 {
-                let mut words = Vec::with_capacity(data.len() / 4);
-                while !data.is_empty() {
-                    words.push(data.u32()?);
+            let mut ahead = *r;
+            match HelloElement::decode(&mut ahead) {
+                Ok(element) => {
+                    elements.push(element);
+                    *r = ahead;
                 }
-                HelloElement::Versions(words)
-            } else {
-                HelloElement::Other {
-                    type_,
-                    data: data.take_rest().to_vec(),
-                }
-            });
+                // A HELLO is read as far as it goes: what follows may be of a version yet to come.
+                Err(_) => elements.push(HelloElement::Unreadable(r.take_rest().to_vec())),
+            }
         }
         Ok(Hello { version, elements })
     }
@@ -133,6 +148,10 @@ impl Hello {
                         w.u32(*word);
                     }
                     w.end(length, "hello element")?;
+                }
+                HelloElement::Unreadable(data) => {
+                    w.bytes(data);
+                    continue;
                 }
                 HelloElement::Other { type_, data } => {
                     w.u16(*type_);
@@ -152,7 +171,7 @@ impl Hello {
     pub(crate) fn is_plain(&self) -> bool {
         self.elements.iter().all(|element| match element {
             HelloElement::Versions(words) => words.first().is_some_and(|word| word & !1 != 0),
-            HelloElement::Other { .. } => false,
+            HelloElement::Other { .. } | HelloElement::Unreadable(_) => false,
         })
     }
 }

@@ -155,7 +155,12 @@ impl MeterMod {
         if command != MeterCommand::Delete && flags & both == both {
             return Err(r.error(ErrorKind::MmfcBadFlags));
         }
-        let bands = MeterBand::decode_all(r)?;
+        // What is said of a meter that is to be deleted does not matter.
+        let bands = match MeterBand::decode_all(&mut r.clone()) {
+            Err(error) if command != MeterCommand::Delete => return Err(error),
+            bands => bands.unwrap_or_default(),
+        };
+        r.take_rest();
         Ok(MeterMod {
             command,
             config: MeterConfig {

@@ -76,8 +76,11 @@ pub enum QueueProperty {
 
 impl QueueGetConfigReply {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let port = super::port::port(r)?;
+        let port = PortNo(r.u32()?);
         r.skip(4)?;
+        if !r.is_empty() && port.to_u16().is_none() {
+            return Err(r.error(ErrorKind::BacBadOutPort));
+        }
         let mut queues = Vec::new();
         while !r.is_empty() {
             let (queue, port) = (QueueId(r.u32()?), r.u32()?);

@@ -266,7 +266,10 @@ fn fitting_any_match(instruction: Instruction) -> Instruction {
         return instruction;
     };
     for action in &mut actions {
-        if matches!(action, Action::DecTtl | Action::Resubmit { ct: true, .. }) {
+        if matches!(
+            action,
+            Action::DecTtl | Action::PushVlan(_) | Action::Resubmit { ct: true, .. }
+        ) {
             *action = Action::SetQueue(QueueId(1));
         }
     }

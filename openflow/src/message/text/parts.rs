@@ -29,23 +29,18 @@ impl Printer<'_> {
                 None => "::".to_owned(),
             };
             put!(self, "{src}={},{dst}={}", text(tuple.src), text(tuple.dst));
+            // Open vSwitch keeps the identifier where the source port is, type and code where the destination port is.
+            let src = tuple.icmp_id.or(tuple.src_port).unwrap_or(0);
+            let [high, low] = tuple.dst_port.unwrap_or(0).to_be_bytes();
+            let (high, low) = (
+                tuple.icmp_code.unwrap_or(high),
+                tuple.icmp_type.unwrap_or(low),
+            );
             if matches!(flush.ip_proto, 1 | 58) {
-                let (id, type_, code) = (tuple.icmp_id, tuple.icmp_type, tuple.icmp_code);
-                // Open vSwitch keeps identifier and ports in one place.
-                let id = id.or(tuple.src_port).unwrap_or(0);
-                put!(
-                    self,
-                    ",icmp_id={id},icmp_type={},icmp_code={}",
-                    type_.unwrap_or(0),
-                    code.unwrap_or(0)
-                );
+                put!(self, ",icmp_id={src},icmp_type={low},icmp_code={high}");
             } else {
-                put!(
-                    self,
-                    ",ct_tp_src={},ct_tp_dst={}",
-                    tuple.src_port.unwrap_or(0),
-                    tuple.dst_port.unwrap_or(0)
-                );
+                let dst = u16::from_be_bytes([high, low]);
+                put!(self, ",ct_tp_src={src},ct_tp_dst={dst}");
             }
             if i == 0 {
                 put!(self, ",ct_nw_proto={}", flush.ip_proto);
