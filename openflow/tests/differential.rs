@@ -182,3 +182,23 @@ fn damaged_messages_are_read_as_ovs_ofctl_reads_them() {
         "{differences} of {read} still readable: {kinds:?}"
     );
 }
+
+/// Whatever can be decoded, damaged or not, is encoded to what decodes to the same.
+#[test]
+fn what_is_decoded_survives_a_round_trip() {
+    let mut r = Rng::from_env();
+    let mut decoded = 0;
+    for i in 0..200 * KINDS {
+        let mut bytes = message(&mut r, i).to_bytes(7).expect("encodes");
+        for _ in 0..r.below(4) {
+            let at = r.below(bytes.len() as u64) as usize;
+            bytes[at] = r.n8();
+        }
+        let _ = print(&bytes, &Numbers, 3);
+        let Ok((xid, message)) = Message::decode(&bytes) else { continue };
+        decoded += 1;
+        let Ok(again) = message.to_bytes(xid) else { continue };
+        assert_eq!(Message::decode(&again), Ok((xid, message)), "{}", hex(&bytes));
+    }
+    println!("{decoded} decoded");
+}
