@@ -479,9 +479,10 @@ impl Action {
     ///
     /// # Errors
     /// As Open vSwitch would answer; see [`ErrorKind`].
-    #[inline]
     pub fn decode(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
-        codec::decode(r)
+        let mut one = Vec::with_capacity(1);
+        codec::decode(r, &mut one)?;
+        one.pop().ok_or_else(|| r.short())
     }
 }
 
@@ -510,10 +511,7 @@ pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
     // An action is 16 bytes or more, almost always.
     let mut out = Vec::with_capacity(r.len().div_ceil(16).min(64));
     while !r.is_empty() {
-        out.push(Action::decode(&mut r)?);
-    }
-    if out.len() > 4096 {
-        out.shrink_to_fit();
+        codec::decode(&mut r, &mut out)?;
     }
     Ok(out)
 }

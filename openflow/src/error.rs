@@ -194,7 +194,7 @@ pub struct DecodeError {
 impl DecodeError {
     /// An error of `kind` met in `context`.
     #[must_use]
-    #[cold]
+    #[inline(always)]
     pub const fn new(kind: ErrorKind, context: &'static str) -> Self {
         DecodeError { kind, context }
     }

@@ -209,7 +209,7 @@ const fn by_number(class: u16, experimenter: u32) -> [u8; 128] {
         let mut k = 0;
         while k < headers.len() {
             if headers[k].class == class && headers[k].experimenter == experimenter {
-                out[headers[k].field as usize] = i as u8;
+                out[headers[k].field as usize] = (i & 0xff) as u8;
             }
             k += 1;
         }

@@ -179,46 +179,39 @@ impl FlowMod {
     /// As Open vSwitch would answer; see [`ErrorKind`].
     #[inline]
     pub fn decode(mut r: Reader<'_>) -> Result<Self, DecodeError> {
-        let cookie = r.u64()?;
-        let cookie_mask = r.u64()?;
-        let [table, command, rest @ ..] = *r.array::<8>()?;
-        let [i0, i1, h0, h1, p0, p1] = rest;
-        let (buffer_id, out_port, out_group) = (r.u32()?, r.u32()?, r.u32()?);
-        let flags = r.u16()?;
+        let context = "flow mod";
+        let mut fm = FlowMod {
+            cookie: r.u64()?,
+            cookie_mask: r.u64()?,
+            ..FlowMod::default()
+        };
+        let [table, command, i0, i1, h0, h1, p0, p1] = *r.array::<8>()?;
+        fm.table = TableId(table);
+        fm.idle_timeout = u16::from_be_bytes([i0, i1]);
+        fm.hard_timeout = u16::from_be_bytes([h0, h1]);
+        fm.priority = u16::from_be_bytes([p0, p1]);
+        fm.buffer_id = r.u32()?;
+        fm.out_port = PortNo(r.u32()?);
+        fm.out_group = GroupId(r.u32()?);
+        fm.flags = FlowFlags(r.u16()?);
         r.skip(2)?;
-        let match_ = Match::decode(&mut r)?;
-        let command = FlowModCommand::from_wire(command)?;
+        fm.match_.decode_from(&mut r)?;
+        fm.command = FlowModCommand::from_wire(command)?;
         let deletes = matches!(
-            command,
+            fm.command,
             FlowModCommand::Delete | FlowModCommand::DeleteStrict
         );
-        let context = "flow mod";
         if table == 0xff && !deletes {
             return Err(DecodeError::new(ErrorKind::FmfcBadTableId, context));
         }
-        let out_port = PortNo(out_port);
-        if out_port.to_u16().is_none() {
+        if fm.out_port.to_u16().is_none() {
             return Err(DecodeError::new(ErrorKind::BacBadOutPort, context));
         }
-        let instructions = instruction::decode_list(r)?;
-        if flags & !0x1f != 0 {
+        fm.instructions = instruction::decode_list(r)?;
+        if fm.flags.0 & !0x1f != 0 {
             return Err(DecodeError::new(ErrorKind::FmfcBadFlags, context));
         }
-        Ok(FlowMod {
-            cookie,
-            cookie_mask,
-            table: TableId(table),
-            command,
-            idle_timeout: u16::from_be_bytes([i0, i1]),
-            hard_timeout: u16::from_be_bytes([h0, h1]),
-            priority: u16::from_be_bytes([p0, p1]),
-            buffer_id,
-            out_port,
-            out_group: GroupId(out_group),
-            flags: FlowFlags(flags),
-            match_,
-            instructions,
-        })
+        Ok(fm)
     }
 }
 

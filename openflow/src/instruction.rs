@@ -179,7 +179,7 @@ pub fn encode_list(list: &[Instruction], w: &mut Writer<'_>) -> Result<(), Encod
 /// # Errors
 /// As [`Instruction::decode`].
 pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Instruction>, DecodeError> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(usize::from(!r.is_empty()));
     let mut seen = 0u8;
     while !r.is_empty() {
         let i = Instruction::decode(&mut r)?;

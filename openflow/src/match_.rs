@@ -219,9 +219,16 @@ impl Match {
     /// # Errors
     /// As a switch would answer; see [`ErrorKind`].
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut out = Match::new();
+        out.decode_from(r)?;
+        Ok(out)
+    }
+
+    /// As [`decode`](Self::decode), in place; `self` is empty before.
+    #[inline]
+    pub(crate) fn decode_from(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let bad_len = DecodeError::new(ErrorKind::BmcBadLen, "match");
-        let head = r.array::<4>().map_err(|_| bad_len)?;
-        let [t0, t1, l0, l1] = *head;
+        let [t0, t1, l0, l1] = *r.array::<4>().map_err(|_| bad_len)?;
         let len = usize::from(u16::from_be_bytes([l0, l1]));
         let Some(fields) = len.checked_sub(4) else {
             return Err(bad_len);
@@ -231,7 +238,7 @@ impl Match {
         }
         let padded = len.next_multiple_of(8) - 4;
         let body = r.bytes(padded).map_err(|_| bad_len)?;
-        Match::decode_fields(body.get(..fields).unwrap_or_default(), true)
+        self.decode_fields_from(body.get(..fields).unwrap_or_default(), true)
     }
 
     /// Reads fields alone, to the end of `bytes`. When not `strict`, unknown fields are skipped
@@ -241,36 +248,47 @@ impl Match {
     /// As [`decode`](Self::decode).
     pub fn decode_fields(bytes: &[u8], strict: bool) -> Result<Self, DecodeError> {
         let mut out = Match::new();
+        out.decode_fields_from(bytes, strict)?;
+        Ok(out)
+    }
+
+    #[inline]
+    fn decode_fields_from(&mut self, bytes: &[u8], strict: bool) -> Result<(), DecodeError> {
         let mut facts = Facts::default();
         let mut r = Reader::new(bytes, ErrorKind::BmcBadLen, "match");
         while !r.is_empty() {
             let header = OxmHeader::decode(&mut r)?;
-            let n = header.payload_len();
-            let payload = r.bytes(n)?;
-            let width = if header.has_mask() { n / 2 } else { n };
-            let (value, mask) = payload.split_at_checked(width).ok_or(r.short())?;
+            let payload = r.bytes(header.payload_len())?;
             let Some(field) = header.field() else {
                 if strict {
                     return Err(r.error(ErrorKind::BmcBadField));
                 }
                 continue;
             };
-            let value = Value::from_bytes(value);
-            let mask = if header.has_mask() {
-                let mask = Value::from_bytes(mask);
+            let (value, mask) = if header.has_mask() {
+                let halves = payload.split_at_checked(payload.len() / 2);
+                let (value, mask) = halves.ok_or_else(|| r.short())?;
+                let (value, mask) = (Value::from_bytes(value), Value::from_bytes(mask));
                 if value.exceeds(&mask) {
                     return Err(r.error(ErrorKind::BmcBadWildcards));
                 }
                 if !field.is_maskable() && !mask.is_ones() && !mask.is_zero() {
                     return Err(r.error(ErrorKind::BmcBadMask));
                 }
-                mask
+                (value, mask)
             } else {
-                Value::ones(if field.is_variable() {
-                    field.bytes()
-                } else {
-                    width
-                })
+                if self.is_next(field) && (!strict || facts.has(field.prerequisite())) {
+                    // Almost always: a short field, exact, and after all others. Built in place.
+                    let value = Value::from_bytes(payload);
+                    if !canonical::is_value_valid(field, &value) {
+                        return Err(r.error(ErrorKind::BmcBadValue));
+                    }
+                    let mask = Value::ones(payload.len());
+                    facts.add(field, &value, &mask);
+                    self.entries.push(Entry { field, value, mask });
+                    continue;
+                }
+                (Value::from_bytes(payload), Value::ones(field.bytes()))
             };
             if !canonical::is_value_valid(field, &value) {
                 return Err(r.error(ErrorKind::BmcBadValue));
@@ -278,13 +296,13 @@ impl Match {
             if strict && !facts.has(field.prerequisite()) {
                 return Err(r.error(ErrorKind::BmcBadPrereq));
             }
-            if !out.is_wild(field) {
+            if !self.is_wild(field) {
                 return Err(r.error(ErrorKind::BmcDupField));
             }
             facts.add(field, &value, &mask);
-            out.insert(field, value, mask);
+            self.insert(field, value, mask);
         }
-        Ok(out)
+        Ok(())
     }
 }
 

@@ -31,11 +31,8 @@ impl Value {
         } else {
             bits & ((1u128 << (len * 8)) - 1)
         };
-        Value(Repr::Short {
-            len: len as u8,
-            hi: (bits >> 64) as u64,
-            lo: bits as u64,
-        })
+        let low = bits & u64::MAX as u128;
+        Value(Repr::Short { len: (len & 0xff) as u8, hi: (bits >> 64) as u64, lo: low as u64 })
     }
 
     /// A value of up to eight bytes. The caller has cut off higher bits.
@@ -52,10 +49,10 @@ impl Value {
     #[must_use]
     #[inline]
     pub fn ones(len: usize) -> Self {
-        if len <= 16 {
-            Value::new(u128::MAX, len)
-        } else {
-            Value(Repr::Long(vec![0xff; len].into()))
+        match len {
+            1..=8 => Value::from_u64(u64::MAX >> (64 - 8 * len), (len & 0xff) as u8),
+            0..=16 => Value::new(u128::MAX, len),
+            _ => Value(Repr::Long(vec![0xff; len].into())),
         }
     }
 
@@ -74,12 +71,16 @@ impl Value {
     #[inline]
     pub fn from_bytes(bytes: &[u8]) -> Self {
         // The widths that fields have, each as one load.
-        if let Ok(b) = <[u8; 4]>::try_from(bytes) {
-            return Value::from_u64(u32::from_be_bytes(b).into(), 4);
+        match *bytes {
+            [a] => Value::from_u64(a.into(), 1),
+            [a, b] => Value::from_u64(u16::from_be_bytes([a, b]).into(), 2),
+            [a, b, c, d] => Value::from_u64(u32::from_be_bytes([a, b, c, d]).into(), 4),
+            [a, b, c, d, e, f] => Value::from_u64(u64::from_be_bytes([0, 0, a, b, c, d, e, f]), 6),
+            _ => Value::from_other_bytes(bytes),
         }
-        if let Ok(b) = <[u8; 2]>::try_from(bytes) {
-            return Value::from_u64(u16::from_be_bytes(b).into(), 2);
-        }
+    }
+
+    fn from_other_bytes(bytes: &[u8]) -> Self {
         if let Ok(b) = <[u8; 16]>::try_from(bytes) {
             return Value::new(u128::from_be_bytes(b), 16);
         }

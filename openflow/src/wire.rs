@@ -43,14 +43,14 @@ impl<'a> Reader<'a> {
 
     /// The error that this reader reports when bytes run out.
     #[must_use]
-    #[cold]
+    #[inline(always)]
     pub const fn short(&self) -> DecodeError {
         DecodeError::new(self.kind, self.context)
     }
 
     /// An error of `kind` with this reader's context.
     #[must_use]
-    #[cold]
+    #[inline(always)]
     pub const fn error(&self, kind: ErrorKind) -> DecodeError {
         DecodeError::new(kind, self.context)
     }

@@ -141,23 +141,35 @@ fn frame<'a>(r: &mut Reader<'a>) -> Result<(u16, Reader<'a>, &'a [u8]), DecodeEr
     Ok((u16::from_be_bytes([t0, t1]), body, all))
 }
 
+/// Reads one action to the end of `out`, where it is built in place: moving actions about costs more
+/// than reading them.
 #[inline]
-pub(super) fn decode(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
+pub(super) fn decode(r: &mut Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
     let (type_, mut b, all) = frame(r)?;
-    if type_ == EXPERIMENTER {
-        return nicira::decode(b, all);
-    }
-    let action = match type_ {
+    match type_ {
+        EXPERIMENTER => nicira::decode(b, all, out),
+        SET_FIELD => decode_set_field(b, out),
         OUTPUT => {
             let [p @ .., l0, l1, _, _, _, _, _, _] = *b.array::<12>()?;
+            b.finish()?;
             let port = PortNo(u32::from_be_bytes(p)).checked("output action")?;
             check_output_port(port)?;
-            Action::Output {
+            out.push(Action::Output {
                 port,
                 max_len: u16::from_be_bytes([l0, l1]),
-            }
+            });
+            Ok(())
         }
-        SET_FIELD => return decode_set_field(b),
+        _ => {
+            out.push(decode_other(type_, b)?);
+            Ok(())
+        }
+    }
+}
+
+#[inline(never)]
+fn decode_other(type_: u16, mut b: Reader<'_>) -> Result<Action, DecodeError> {
+    let action = match type_ {
         GROUP => Action::Group(GroupId(b.u32()?)),
         SET_QUEUE => Action::SetQueue(QueueId(b.u32()?)),
         DEC_NW_TTL => pad4(&mut b, Action::DecTtl)?,
@@ -185,7 +197,7 @@ pub(super) fn decode(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
     Ok(action)
 }
 
-#[cold]
+#[inline(always)]
 pub(super) fn bad_argument(context: &'static str) -> DecodeError {
     DecodeError::new(ErrorKind::BacBadArgument, context)
 }
@@ -219,7 +231,7 @@ pub(super) fn check_output_port(port: PortNo) -> Result<(), DecodeError> {
 }
 
 #[inline]
-fn decode_set_field(b: Reader<'_>) -> Result<Action, DecodeError> {
+fn decode_set_field(b: Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
     let mut b = Reader::new(b.rest(), ErrorKind::BmcBadLen, "set_field action");
     let header = OxmHeader::decode(&mut b)?;
     let field = header.field_in_action("set_field action")?;
@@ -235,14 +247,14 @@ fn decode_set_field(b: Reader<'_>) -> Result<Action, DecodeError> {
         || (field == Field::VLAN_VID && value.to_u64() & 0x1000 == 0);
     b.finish_zero(bad)?;
     if kept {
-        Err(DecodeError::new(bad, "set_field action"))
-    } else {
-        Ok(Action::SetField {
-            field,
-            value,
-            mask: None,
-        })
+        return Err(DecodeError::new(bad, "set_field action"));
     }
+    out.push(Action::SetField {
+        field,
+        value,
+        mask: None,
+    });
+    Ok(())
 }
 
 fn decode_legacy(type_: u16, b: &mut Reader<'_>) -> Result<Legacy, DecodeError> {

@@ -465,20 +465,18 @@ pub(super) fn subfield(field: Field, ofs_nbits: u16) -> Subfield {
 
 /// Reads an experimenter action. `b` is after type and length, `all` is the whole action.
 #[inline]
-pub(super) fn decode(mut b: Reader<'_>, all: &[u8]) -> Result<Action, DecodeError> {
-    let [v @ .., s0, s1] = *b
-        .array::<6>()
-        .or_else(|_| b.array::<4>().map(|_| &[0; 6]))?;
-    let experimenter = u32::from_be_bytes(v);
-    let subtype = u16::from_be_bytes([s0, s1]);
-    if experimenter != NICIRA {
-        if experimenter == ONF && subtype == ONF_COPY_FIELD {
-            return decode_copy_field(b);
-        }
-        return Ok(Action::Unknown(all.into()));
-    }
-    match subtype {
-        REG_LOAD => {
+pub(super) fn decode(
+    mut b: Reader<'_>,
+    all: &[u8],
+    out: &mut Vec<Action>,
+) -> Result<(), DecodeError> {
+    // Six bytes follow for all that we know; another's may be shorter.
+    let (experimenter, subtype) = match b.array::<6>() {
+        Ok([v @ .., s0, s1]) => (u32::from_be_bytes(*v), u16::from_be_bytes([*s0, *s1])),
+        Err(_) => (0, 0),
+    };
+    match (experimenter, subtype) {
+        (NICIRA, REG_LOAD) => {
             let ofs_nbits = b.u16()?;
             let dst = subfield(field32(b.u32()?, "load action")?, ofs_nbits)
                 .check_writable("load action")?;
@@ -487,39 +485,33 @@ pub(super) fn decode(mut b: Reader<'_>, all: &[u8]) -> Result<Action, DecodeErro
             if dst.n_bits < 64 && value >> dst.n_bits != 0 {
                 return Err(bad_argument("load action"));
             }
-            Ok(Action::Load { dst, value })
+            out.push(Action::Load { dst, value });
         }
-        RESUBMIT => {
-            let port = PortNo::from_u16(b.u16()?);
-            b.skip(4)?;
-            b.finish()?;
-            Ok(Action::Resubmit {
-                port,
-                table: None,
-                ct: false,
-            })
-        }
-        RESUBMIT_TABLE | RESUBMIT_TABLE_CT => {
+        (NICIRA, RESUBMIT_TABLE | RESUBMIT_TABLE_CT) => {
             let port = PortNo::from_u16(b.u16()?);
             let [table, pad @ ..] = *b.array::<4>()?;
             b.finish()?;
             if pad != [0; 3] {
                 return Err(bad_argument("resubmit action"));
             }
-            Ok(Action::Resubmit {
+            out.push(Action::Resubmit {
                 port,
                 table: Some(TableId(table)),
                 ct: subtype == RESUBMIT_TABLE_CT,
-            })
+            });
         }
-        REG_MOVE => {
+        (NICIRA, CT) => out.push(Action::Ct(Box::new(ct::decode(b)?))),
+        (NICIRA, NAT) => out.push(Action::Nat(Box::new(ct::decode_nat(b)?))),
+        (NICIRA, LEARN | LEARN2) => out.push(Action::Learn(Box::new(learn::decode(
+            b,
+            subtype == LEARN2,
+        )?))),
+        (NICIRA, REG_MOVE) => {
             let [n, s, d] = [b.u16()?, b.u16()?, b.u16()?];
-            decode_move(b, n, s, d).map(|(src, dst)| Action::Move { src, dst })
+            let (src, dst) = decode_move(b, n, s, d)?;
+            out.push(Action::Move { src, dst });
         }
-        CT => ct::decode(b).map(|ct| Action::Ct(Box::new(ct))),
-        NAT => ct::decode_nat(b).map(|nat| Action::Nat(Box::new(nat))),
-        LEARN | LEARN2 => learn::decode(b, subtype == LEARN2).map(|l| Action::Learn(Box::new(l))),
-        CONJUNCTION => {
+        (NICIRA, CONJUNCTION) => {
             let (clause, n_clauses) = (b.u8()?, b.u8()?);
             let id = b.u32()?;
             b.finish()?;
@@ -529,14 +521,17 @@ pub(super) fn decode(mut b: Reader<'_>, all: &[u8]) -> Result<Action, DecodeErro
                     "conjunction action",
                 ));
             }
-            Ok(Action::Conjunction {
+            out.push(Action::Conjunction {
                 id,
                 clause,
                 n_clauses,
-            })
+            });
         }
-        _ => decode_rare(subtype, b, all),
+        (NICIRA, _) => out.push(decode_rare(subtype, b, all)?),
+        (ONF, ONF_COPY_FIELD) => out.push(decode_copy_field(b)?),
+        _ => out.push(Action::Unknown(all.into())),
     }
+    Ok(())
 }
 
 fn decode_move(
@@ -578,6 +573,16 @@ fn decode_rare(subtype: u16, mut b: Reader<'_>, all: &[u8]) -> Result<Action, De
         Ok(action)
     };
     match subtype {
+        RESUBMIT => {
+            let port = PortNo::from_u16(b.u16()?);
+            b.skip(4)?;
+            b.finish()?;
+            Ok(Action::Resubmit {
+                port,
+                table: None,
+                ct: false,
+            })
+        }
         SET_TUNNEL => {
             b.skip(2)?;
             let id = b.u32()?;

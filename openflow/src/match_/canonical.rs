@@ -27,6 +27,17 @@ impl Match {
         }
     }
 
+    /// Whether an exact value of `field` needs nothing but to be put at the end.
+    #[inline]
+    pub(super) fn is_next(&self, field: Field) -> bool {
+        let follows = match self.entries.as_slice() {
+            [] => true,
+            [first, ..] if first.field == Field::PACKET_TYPE => false,
+            [.., last] => last.field < field,
+        };
+        follows && field < Field::XREG0 && !is_special(field)
+    }
+
     /// Sets one entry, keeping the order.
     #[inline]
     fn put(&mut self, field: Field, value: Value, mask: Value) {

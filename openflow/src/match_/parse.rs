@@ -92,7 +92,8 @@ impl MatchBuilder {
             return Err(parse_error!("{name}: cannot parse integer value: {text}"));
         }
         let (start, n) = (u32::from(sub.start_bit), u32::from(sub.n_bits));
-        if v.scan(true, n, field.bytes() as u32 * 8) != field.bytes() as u32 * 8 {
+        let width = u32::try_from(field.bytes() * 8).unwrap_or(u32::MAX);
+        if v.scan(true, n, width) != width {
             return Err(parse_error!(
                 "{name}: value {text} does not fit into {n} bits"
             ));
