@@ -282,10 +282,18 @@ fn is_special(field: Field) -> bool {
 /// Whether `field` can have `value`.
 #[inline]
 pub(crate) fn is_value_valid(field: Field, value: &Value) -> bool {
+    is_number_valid(field, value.to_u64())
+}
+
+/// As [`is_value_valid`], for a field of at most 64 bits; wider ones can have any value.
+#[inline]
+pub(super) fn is_number_valid(field: Field, value: u64) -> bool {
     let max = match field {
-        Field::IN_PORT | Field::ACTSET_OUTPUT => return PortNo(value.to_u32()).to_u16().is_some(),
-        Field::NW_TOS => return value.to_u64() & 3 == 0,
-        Field::NSH_MDTYPE => return matches!(value.to_u64(), 1 | 2),
+        Field::IN_PORT | Field::ACTSET_OUTPUT => {
+            return PortNo((value & 0xffff_ffff) as u32).to_u16().is_some();
+        }
+        Field::NW_TOS => return value & 3 == 0,
+        Field::NSH_MDTYPE => return matches!(value, 1 | 2),
         Field::IP_DSCP | Field::NSH_TTL => 0x3f,
         Field::IP_ECN | Field::NW_FRAG => 3,
         Field::TCP_FLAGS | Field::DL_VLAN => 0xfff,
@@ -297,5 +305,5 @@ pub(crate) fn is_value_valid(field: Field, value: &Value) -> bool {
         Field::NSH_SPI => 0xff_ffff,
         _ => return true,
     };
-    value.to_u64() <= max
+    value <= max
 }

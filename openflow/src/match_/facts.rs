@@ -33,25 +33,32 @@ impl Facts {
     /// Takes note of one more field of the match, in canonical form or as it came.
     #[inline]
     pub(crate) fn add(&mut self, field: Field, value: &Value, mask: &Value) {
+        self.add_number(field, value.to_u64(), mask.to_u64());
+    }
+
+    /// As [`add`](Self::add), for a field of at most 64 bits; no prerequisite is about a wider one.
+    #[inline]
+    pub(crate) fn add_number(&mut self, field: Field, value: u64, mask: u64) {
+        let byte = (value & 0xff) as u8;
         match field {
-            Field::ETH_TYPE => self.dl_type = value.to_u16(),
-            Field::IP_PROTO | Field::ARP_OP => self.nw_proto = value.to_u8(),
+            Field::ETH_TYPE => self.dl_type = (value & 0xffff) as u16,
+            Field::IP_PROTO | Field::ARP_OP => self.nw_proto = byte,
             Field::PACKET_TYPE => {
-                self.packet_type = value.to_u32();
+                self.packet_type = (value & 0xffff_ffff) as u32;
                 if self.packet_type >> 16 == 1 {
-                    self.dl_type = value.to_u16();
+                    self.dl_type = (value & 0xffff) as u16;
                 }
             }
-            Field::NW_FRAG => self.later_fragment = value.to_u64() & 2 != 0,
-            Field::ICMPV4_TYPE | Field::ICMPV6_TYPE => self.icmp_type = value.to_u8(),
-            Field::ICMPV4_CODE | Field::ICMPV6_CODE => self.icmp_code = value.to_u8(),
+            Field::NW_FRAG => self.later_fragment = value & 2 != 0,
+            Field::ICMPV4_TYPE | Field::ICMPV6_TYPE => self.icmp_type = byte,
+            Field::ICMPV4_CODE | Field::ICMPV6_CODE => self.icmp_code = byte,
             Field::VLAN_VID | Field::VLAN_TCI => {
                 let [first, ..] = &mut self.vlans;
-                *first = value.to_u64() & mask.to_u64() & 0x1000 != 0;
+                *first = value & mask & 0x1000 != 0;
             }
             Field::CT_STATE => {
-                self.ct_state = value.to_u8();
-                self.ct_mask = mask.to_u8();
+                self.ct_state = byte;
+                self.ct_mask = (mask & 0xff) as u8;
             }
             _ => {}
         }
