@@ -10,6 +10,8 @@
 //! - [`Message`]: every message there is; [`message::text`] prints them.
 //! - [`Connection`]: a switch to talk to.
 
+#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::cast_possible_truncation))]
+
 pub mod action;
 pub mod connection;
 pub mod error;

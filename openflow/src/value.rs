@@ -24,6 +24,10 @@ impl Value {
     /// The number `bits` in `len` bytes (at most 16); higher bits are cut off.
     #[must_use]
     #[inline]
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "what is cut off is meant to be"
+    )]
     pub const fn new(bits: u128, len: usize) -> Self {
         let len = if len > 16 { 16 } else { len };
         let bits = if len == 16 {
@@ -31,8 +35,11 @@ impl Value {
         } else {
             bits & ((1u128 << (len * 8)) - 1)
         };
-        let low = bits & u64::MAX as u128;
-        Value(Repr::Short { len: (len & 0xff) as u8, hi: (bits >> 64) as u64, lo: low as u64 })
+        Value(Repr::Short {
+            len: len as u8,
+            hi: (bits >> 64) as u64,
+            lo: bits as u64,
+        })
     }
 
     /// A value of up to eight bytes. The caller has cut off higher bits.
@@ -50,7 +57,7 @@ impl Value {
     #[inline]
     pub fn ones(len: usize) -> Self {
         match len {
-            1..=8 => Value::from_u64(u64::MAX >> (64 - 8 * len), (len & 0xff) as u8),
+            1..=8 => Value::from_u64(u64::MAX >> (64 - 8 * len), u8::try_from(len).unwrap_or(8)),
             0..=16 => Value::new(u128::MAX, len),
             _ => Value(Repr::Long(vec![0xff; len].into())),
         }

@@ -86,11 +86,15 @@ pub(super) fn masked_set(field: Field, value: &Value, mask: &Value) -> Vec<Actio
 
 /// `load` of the bits `start..end` of `value`, at most 64.
 fn load_bits(field: Field, value: &Value, start: u32, end: u32) -> Action {
-    let bits = value.bits(start, end - start) & u128::from(u64::MAX);
+    let bits = u64::try_from(value.bits(start, (end - start).min(64))).unwrap_or(u64::MAX);
     // Both are below the width of a field, 992 at most.
     let small = |n: u32| (n & 0xffff) as u16;
-    let dst = Subfield { field, start_bit: small(start), n_bits: small(end - start) };
-    Action::Load { dst, value: bits as u64 }
+    let dst = Subfield {
+        field,
+        start_bit: small(start),
+        n_bits: small(end - start),
+    };
+    Action::Load { dst, value: bits }
 }
 
 fn modern(legacy: Legacy) -> Action {
