@@ -34,7 +34,7 @@ pub use bundle::{BundleAdd, BundleControl, BundleControlType, BundleFlags};
 pub use codes::ErrorCode;
 pub use ct_flush::{CtFlush, CtTuple};
 pub use experimenter::{Experimenter, NICIRA, ONF};
-pub use flow_removed::{FlowRemoved, FlowRemovedReason};
+pub use flow_removed::{FlowRemoved, FlowRemovedReason, NxFlowRemoved};
 pub use flow_request::FlowRequest;
 pub use hello::{Hello, HelloElement};
 pub use ipfix::{IpfixFlowStats, IpfixStats};
@@ -143,6 +143,8 @@ pub enum Message {
     NxRoleRequest(NxRole),
     /// Nicira: the answer.
     NxRoleReply(NxRole),
+    /// Nicira: a flow went, in its first extended form.
+    NxFlowRemoved(NxFlowRemoved),
     /// Nicira: whether FLOW_MOD's command carries a table id in its high byte.
     FlowModTableId(bool),
     /// Nicira: in which form packet-ins are sent.
@@ -231,6 +233,7 @@ macro_rules! vendor_messages {
 vendor_messages! {
     NICIRA 10 "NXT_ROLE_REQUEST" = Message::NxRoleRequest(_),
     NICIRA 11 "NXT_ROLE_REPLY" = Message::NxRoleReply(_),
+    NICIRA 14 "NXT_FLOW_REMOVED" = Message::NxFlowRemoved(_),
     NICIRA 15 "NXT_FLOW_MOD_TABLE_ID" = Message::FlowModTableId(_),
     NICIRA 16 "NXT_SET_PACKET_IN_FORMAT" = Message::SetPacketInFormat(_),
     NICIRA 17 "NXT_PACKET_IN" = Message::NxPacketIn(_),
@@ -469,6 +472,7 @@ impl Message {
             | Message::NxSetAsync(config) => config.encode_body(w),
             Message::MeterMod(meter) => meter.encode_body(w),
             Message::NxRoleRequest(role) | Message::NxRoleReply(role) => role.encode_body(w),
+            Message::NxFlowRemoved(removed) => removed.encode_body(w),
             Message::FlowModTableId(on) => {
                 w.u8(u8::from(*on));
                 w.zeros(7);
@@ -519,6 +523,7 @@ fn decode_vendor(xid: u32, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     Ok(match (experimenter, exp_type) {
         (NICIRA, 10) => Message::NxRoleRequest(NxRole::decode_body(r)?),
         (NICIRA, 11) => Message::NxRoleReply(NxRole::decode_body(r)?),
+        (NICIRA, 14) => Message::NxFlowRemoved(NxFlowRemoved::decode_body(r)?),
         (NICIRA, 15) => {
             let on = r.u8()? != 0;
             r.skip(7)?;

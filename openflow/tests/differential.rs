@@ -195,10 +195,19 @@ fn what_is_decoded_survives_a_round_trip() {
             bytes[at] = r.n8();
         }
         let _ = print(&bytes, &Numbers, 3);
-        let Ok((xid, message)) = Message::decode(&bytes) else { continue };
+        let Ok((xid, message)) = Message::decode(&bytes) else {
+            continue;
+        };
         decoded += 1;
-        let Ok(again) = message.to_bytes(xid) else { continue };
-        assert_eq!(Message::decode(&again), Ok((xid, message)), "{}", hex(&bytes));
+        let Ok(again) = message.to_bytes(xid) else {
+            continue;
+        };
+        assert_eq!(
+            Message::decode(&again),
+            Ok((xid, message)),
+            "{}",
+            hex(&bytes)
+        );
     }
     println!("{decoded} decoded");
 }

@@ -1,6 +1,6 @@
 //! FLOW_REMOVED (OpenFlow 1.3 §7.4.2): a flow went.
 
-use crate::error::{DecodeError, EncodeError};
+use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::match_::Match;
 use crate::types::TableId;
 use crate::wire::{Reader, Writer};
@@ -87,5 +87,63 @@ impl FlowRemoved {
         w.u64(self.packet_count);
         w.u64(self.byte_count);
         self.match_.encode(w)
+    }
+}
+
+/// `nx_flow_removed`: the form that Nicira gave it on OpenFlow 1.0. It has no hard timeout.
+///
+/// ```text
+///  16…23   24…25      26       27           28 … 31        32 … 35         36…37          38…39       40 … 47        48 … 55      56 …
+/// +--------+----------+--------+------------+--------------+---------------+--------------+-----------+--------------+------------+------------+
+/// | cookie | priority | reason | table_id+1 | duration_sec | duration_nsec | idle_timeout | match_len | packet_count | byte_count | match,pad8 |
+/// +--------+----------+--------+------------+--------------+---------------+--------------+-----------+--------------+------------+------------+
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct NxFlowRemoved(pub FlowRemoved);
+
+impl NxFlowRemoved {
+    pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (cookie, priority) = (r.u64()?, r.u16()?);
+        let (reason, table) = (FlowRemovedReason(r.u8()?), TableId(r.u8()?.wrapping_sub(1)));
+        let (duration_sec, duration_nsec) = (r.u32()?, r.u32()?);
+        let (idle_timeout, match_len) = (r.u16()?, usize::from(r.u16()?));
+        let (packet_count, byte_count) = (r.u64()?, r.u64()?);
+        let bad = r.error(ErrorKind::BmcBadLen);
+        let fields = r.bytes(match_len).map_err(|_| bad)?;
+        r.skip(match_len.wrapping_neg() & 7).map_err(|_| bad)?;
+        Ok(NxFlowRemoved(FlowRemoved {
+            cookie,
+            priority,
+            reason,
+            table,
+            duration_sec,
+            duration_nsec,
+            idle_timeout,
+            hard_timeout: 0,
+            packet_count,
+            byte_count,
+            match_: Match::decode_fields(fields, true)?,
+        }))
+    }
+
+    pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        let removed = &self.0;
+        w.u64(removed.cookie);
+        w.u16(removed.priority);
+        w.u8(removed.reason.0);
+        w.u8(removed.table.0.wrapping_add(1));
+        w.u32(removed.duration_sec);
+        w.u32(removed.duration_nsec);
+        w.u16(removed.idle_timeout);
+        let length = w.pos();
+        w.u16(0);
+        w.u64(removed.packet_count);
+        w.u64(removed.byte_count);
+        let start = w.pos();
+        removed.match_.encode_fields(w)?;
+        let size = u16::try_from(w.pos() - start).map_err(|_| EncodeError::TooLong("match"))?;
+        w.patch_u16(length, size);
+        w.pad8(start);
+        Ok(())
     }
 }

@@ -65,33 +65,25 @@ pub fn print(message: &[u8], names: &dyn Names, verbosity: u8) -> String {
         return out;
     }
     match Message::decode(message) {
-        Ok((_, Message::Experimenter(experimenter))) => {
-            let known = matches!(experimenter.experimenter, NICIRA | ONF);
-            decode_error(
-                &mut out,
-                if known {
-                    "OFPBRC_BAD_SUBTYPE"
-                } else {
-                    "OFPBRC_BAD_VENDOR"
-                },
-                message,
-            );
-        }
         Ok((
             _,
-            Message::MultipartRequest {
-                body: MultipartRequest::Experimenter(_),
+            Message::Experimenter(experimenter)
+            | Message::MultipartRequest {
+                body: MultipartRequest::Experimenter(experimenter),
                 ..
-            },
-        ))
-        | Ok((
-            _,
-            Message::MultipartReply {
-                body: MultipartReply::Experimenter(_),
+            }
+            | Message::MultipartReply {
+                body: MultipartReply::Experimenter(experimenter),
                 ..
             },
         )) => {
-            decode_error(&mut out, "OFPBRC_BAD_VENDOR", message);
+            let known = matches!(experimenter.experimenter, NICIRA | ONF);
+            let name = if known {
+                "OFPBRC_BAD_SUBTYPE"
+            } else {
+                "OFPBRC_BAD_VENDOR"
+            };
+            decode_error(&mut out, name, message);
         }
         Ok((_, decoded)) => {
             let _ = write!(out, "{}{}", decoded.name(), Version(header));
@@ -352,7 +344,9 @@ impl Printer<'_> {
             Message::PacketIn2(properties) | Message::Resume(properties) => {
                 return self.packet_in(&properties.to_packet_in().map_err(|e| e.kind.name())?);
             }
-            Message::FlowRemoved(removed) => self.flow_removed(removed),
+            Message::FlowRemoved(removed) | Message::NxFlowRemoved(NxFlowRemoved(removed)) => {
+                self.flow_removed(removed);
+            }
             Message::PortStatus(status) => {
                 self.out.push_str(match status.reason {
                     PortReason::Add => " ADD:",
