@@ -2,7 +2,7 @@
 //! Nicira and ONF extensions that Open vSwitch implements on it.
 //!
 //! An action is what is on the wire. What `ovs-ofctl` spells one way and sends another, such as
-//! `mod_nw_src` or a masked `set_field`, is decided where text is [parsed](parse) and by
+//! `mod_nw_src` or a masked `set_field`, is decided where text is parsed and by
 //! [`canonical`]: decoding what a switch echoes gives the canonical actions back.
 
 mod canonical;

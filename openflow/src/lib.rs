@@ -10,7 +10,10 @@
 //! - [`Message`]: every message there is; [`message::text`] prints them.
 //! - [`Connection`]: a switch to talk to.
 
-#![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::cast_possible_truncation))]
+#![cfg_attr(
+    not(test),
+    deny(clippy::indexing_slicing, clippy::cast_possible_truncation)
+)]
 
 pub mod action;
 pub mod connection;

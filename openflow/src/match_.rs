@@ -1,8 +1,8 @@
 //! [`Match`]: which packets a flow is about.
 //!
 //! A match is kept in one canonical form, the one that Open vSwitch sends back in OpenFlow 1.3
-//! dumps, so that equality, order and hash are those of OpenFlow. [`canonical`] says what that
-//! form is; [`print`] and [`parse`] hold the text form. Nothing here knows of actions.
+//! dumps, so that equality, order and hash are those of OpenFlow. `canonical` says what that
+//! form is; `print` and `parse` hold the text form. Nothing here knows of actions.
 
 mod canonical;
 mod facts;

@@ -30,7 +30,7 @@ pub struct TableFeatures {
     pub config: u32,
     /// How many flows it holds at most.
     pub max_entries: u32,
-    /// Instructions, actions and fields it supports; see [`property`](self::property) for the types.
+    /// Instructions, actions and fields it supports; see [`property`] for the types.
     pub properties: Vec<Property>,
 }
 
