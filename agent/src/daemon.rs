@@ -193,13 +193,14 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
 /// The switch is on the same machine: a failed attempt costs nothing, and each moment without a
 /// session after its restart is one without forwarding.
 fn openflow_options() -> Options {
-    let mut options = Options::default();
-    options.backoff = BackoffOptions {
-        min: Duration::from_millis(20),
-        max: Duration::from_millis(500),
-        stable_after: Duration::from_secs(5),
-    };
-    options
+    Options {
+        backoff: BackoffOptions {
+            min: Duration::from_millis(20),
+            max: Duration::from_millis(500),
+            stable_after: Duration::from_secs(5),
+        },
+        ..Options::default()
+    }
 }
 
 /// Reaches the database and builds the bridge, as long as waiting can help.
