@@ -1,6 +1,7 @@
 //! What the socket offers, put together from the parts that know.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use sluice_rpc::{
@@ -9,10 +10,13 @@ use sluice_rpc::{
     StatusRequest, StatusResult, VerifyDifference, VerifyReport, code, report,
 };
 
+use tokio::sync::watch;
+
 use crate::attach;
 use crate::readiness::Readiness;
 use crate::reconciler::{self, InspectError};
 use crate::rpc::Api;
+use crate::source::DirectoryStatus;
 use crate::switch::{Built, Switch};
 
 /// The agent as its callers see it.
@@ -34,6 +38,8 @@ pub struct Agent {
     pub built: Built,
     /// Whether all is well.
     pub readiness: Readiness,
+    /// How the folder of manifests fares, once there is one.
+    pub source: Arc<OnceLock<watch::Receiver<DirectoryStatus>>>,
 }
 
 impl Api for Agent {
@@ -121,6 +127,11 @@ impl Agent {
             problems.push(format!("{}: {why}", condition.as_str()));
         }
         problems.extend(status.refused.iter().cloned());
+        problems.extend(status.conflicts.iter().cloned());
+        if let Some(source) = self.source.get() {
+            let faults = &source.borrow().faults;
+            problems.extend(faults.iter().map(|fault| format!("not in force: {fault}")));
+        }
         for pod in pods.iter().filter(|pod| pod.state == PodState::Broken) {
             let problem = pod.problem.as_deref().unwrap_or("broken");
             problems.push(format!("pod {}/{}: {problem}", pod.namespace, pod.name));

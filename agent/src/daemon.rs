@@ -7,7 +7,7 @@
 mod cluster;
 mod sessions;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -123,6 +123,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
     let _applied_later = reconciler.submit(recovered).await?;
     service.sweep().await;
 
+    let source = Arc::new(OnceLock::new());
     let agent = Agent {
         node: node.clone(),
         started: Instant::now(),
@@ -132,6 +133,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         switch: switch.clone(),
         built: built.clone(),
         readiness: readiness.clone(),
+        source: Arc::clone(&source),
     };
     let listener = Listener::bind(&config.socket).await?;
     let serving = listener.serve(
@@ -158,6 +160,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         reconciler: reconciler.clone(),
         readiness: readiness.clone(),
         nets,
+        status: source,
     };
     tasks.spawn(cluster.follow(stop.clone()));
     let sessions = sessions::Sessions {

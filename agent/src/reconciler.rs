@@ -69,6 +69,8 @@ pub struct Status {
     pub last_error: Option<Arc<str>>,
     /// Flows that the switch refuses, with object and reason.
     pub refused: Vec<String>,
+    /// Things that several objects claim, with who has them.
+    pub conflicts: Vec<String>,
     /// Flows that the switch shall hold.
     pub flows: usize,
     /// Groups that the switch shall hold.

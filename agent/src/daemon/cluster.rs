@@ -1,6 +1,7 @@
 //! From the state of the cluster to what the other parts need of it.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use ipnet::IpNet;
 use sluice_flows::model::{Change, Gateway, LocalNode, NodeName, Tunnel};
@@ -15,7 +16,7 @@ use crate::index::{Index, Update};
 use crate::node::{self, NodeNet};
 use crate::readiness::{Condition, Readiness};
 use crate::reconciler;
-use crate::source::{DirectorySource, Event, Kind, Source as _};
+use crate::source::{DirectorySource, DirectoryStatus, Event, Kind, Source as _};
 use crate::switch::Built;
 
 pub(super) struct Cluster {
@@ -27,6 +28,8 @@ pub(super) struct Cluster {
     pub(super) reconciler: reconciler::Handle,
     pub(super) readiness: Readiness,
     pub(super) nets: watch::Sender<Option<NodeNet>>,
+    /// Where others find how the folder of manifests fares.
+    pub(super) status: Arc<OnceLock<watch::Receiver<DirectoryStatus>>>,
 }
 
 /// What was handed on.
@@ -55,13 +58,8 @@ impl Cluster {
         let Some(mut source) = stop.run_until_cancelled(self.open(&path)).await else {
             return;
         };
-        let mut status = source.status();
+        self.status.get_or_init(|| source.status());
         while let Some(events) = stop.run_until_cancelled(source.next()).await {
-            if status.has_changed().unwrap_or(false) {
-                for fault in &status.borrow_and_update().faults {
-                    tracing::error!(%fault, "manifest not in force; the last good state of it is");
-                }
-            }
             let update = index.apply(events);
             self.hand_on(&index, update, &mut handed_on).await;
         }

@@ -510,6 +510,14 @@ impl Actor {
     fn publish(&mut self) {
         if let Model::Known(compiler) = &self.model {
             self.status.peers = compiler.state().peers.len();
+            let conflicts = compiler.conflicts();
+            let conflicts: Vec<_> = conflicts.iter().map(ToString::to_string).collect();
+            for conflict in &conflicts {
+                if !self.status.conflicts.contains(conflict) {
+                    tracing::warn!(conflict, "several objects claim the same");
+                }
+            }
+            self.status.conflicts = conflicts;
         }
         self.status.refused = self.refused.texts();
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);

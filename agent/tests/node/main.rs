@@ -8,4 +8,5 @@ mod harness;
 mod reconcile;
 mod restarts;
 mod scale;
+mod source;
 mod switch;

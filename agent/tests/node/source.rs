@@ -1,0 +1,53 @@
+//! The folder of manifests as an operator sees it: what is not in force, and what is claimed twice, is
+//! said by `status` until it is mended.
+
+use crate::harness::{Node, wait};
+
+fn node_object(name: &str, range: &str, address: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Node\nmetadata: {{name: {name}}}\nspec: {{podCIDRs: [{range}]}}\n\
+         status: {{addresses: [{{type: InternalIP, address: {address}}}]}}\n"
+    )
+}
+
+/// Waits until the problems that `status` names are as many as `wanted`, each with all its words.
+fn problems(node: &Node, wanted: &[&[&str]]) {
+    wait(&format!("problems {wanted:?}"), || {
+        let problems = node.status().problems;
+        let fits = problems.len() == wanted.len()
+            && wanted.iter().all(|words| {
+                let has = |problem: &String| words.iter().all(|word| problem.contains(word));
+                problems.iter().any(has)
+            });
+        fits.then_some(())
+    });
+}
+
+#[test]
+fn status_names_faults_and_conflicts_until_they_are_mended() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| {
+        let (new, file) = (folder.path().join(".new"), folder.path().join(name));
+        std::fs::write(&new, text).expect("writes");
+        std::fs::rename(&new, file).expect("renames");
+    };
+    let good = node_object("n2", "10.8.0.0/24", "192.0.2.2");
+    write("n1.yaml", &node_object("n1", "10.7.0.0/24", "192.0.2.1"));
+    write("n2.yaml", &good);
+    let path = folder.path().to_string_lossy().into_owned();
+    let node = Node::ready(&["--manifests", &path]);
+    problems(&node, &[]);
+    let wanted = node.flows();
+
+    write("n2.yaml", &good.replace("10.8.0.0/24", "10.8.0.0/240"));
+    problems(&node, &[&["n2.yaml", "document 1", "podCIDRs"]]);
+    assert_eq!(node.flows(), wanted, "the last good state stays in force");
+
+    write("n2.yaml", &good);
+    problems(&node, &[]);
+
+    write("n3.yaml", &node_object("n3", "10.8.0.0/24", "192.0.2.3"));
+    problems(&node, &[&["prefix 10.8.0.0/24", "n2", "n3"]]);
+    write("n3.yaml", &node_object("n3", "10.9.0.0/24", "192.0.2.3"));
+    problems(&node, &[]);
+}
