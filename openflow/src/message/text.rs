@@ -357,9 +357,13 @@ impl Printer<'_> {
             }
             Message::PacketOut(packet) => self.packet_out(packet),
             Message::FlowMod(flow) => {
+                flow.check().map_err(|error| error.kind.name())?;
                 put!(self, " {}", flow.with_names(self.names));
             }
             Message::GroupMod(group) => {
+                for bucket in &group.buckets {
+                    crate::action::verify(&bucket.actions).map_err(|error| error.kind.name())?;
+                }
                 put!(self, "\n {}", group.with_names(self.names));
             }
             Message::PortMod(port) => stats::port_mod(self.out, port, self.names),
