@@ -8,6 +8,7 @@
 mod canonical;
 mod check;
 mod codec;
+mod composite;
 pub mod ct;
 pub mod learn;
 mod nicira;

@@ -268,6 +268,8 @@ impl Match {
             let (value, mask) = if header.has_mask() {
                 let halves = payload.split_at_checked(payload.len() / 2);
                 let (value, mask) = halves.ok_or_else(|| r.short())?;
+                // Of an odd length, the last byte means nothing.
+                let mask = mask.get(..value.len()).unwrap_or_default();
                 let (value, mask) = (Value::from_bytes(value), Value::from_bytes(mask));
                 if value.exceeds(&mask) {
                     return Err(r.error(ErrorKind::BmcBadWildcards));

@@ -1,6 +1,8 @@
 //! Random flows, compared with the installed `ovs-ofctl`: what it sends for a text, and what it
 //! prints for the bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 #[path = "flows/generate.rs"]
 mod generate;
 #[path = "flows/oracle.rs"]

@@ -1,5 +1,7 @@
 //! What must never happen whatever the input: a panic, or a value that does not come back as it was.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
 #[path = "flows/generate.rs"]
 mod generate;
 #[path = "flows/random.rs"]
@@ -153,4 +155,12 @@ fn deep_nesting_is_refused_not_followed() {
         bytes = outer;
     }
     assert!(Action::decode(&mut reader(&bytes)).is_err());
+}
+
+/// Found by fuzzing: a mask and its value need not be equally long.
+#[test]
+fn a_masked_field_of_odd_length_is_read_as_open_vswitch_does() {
+    let bytes = [0, 1, 1, 9, 0, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff];
+    let m = Match::decode_fields(&bytes, true).unwrap();
+    assert_eq!(m.to_string(), "reg0=0xffff/0xffffff");
 }

@@ -9,8 +9,8 @@
 
 use super::codec::{EXPERIMENTER, bad_argument};
 use super::{
-    Action, Bundle, BundleAlgorithm, Controller, Encap, EncapProperty, HashFields, Multipath,
-    MultipathAlgorithm, NICIRA, ONF, Sample, SampleDirection, ct, decode_list, encode_list, learn,
+    Action, Controller, NICIRA, ONF, SampleDirection, composite, ct, decode_list, encode_list,
+    learn,
 };
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::field::{Field, OxmHeader, Subfield};
@@ -80,7 +80,7 @@ pub(super) fn begin(w: &mut Writer<'_>, subtype: u16) -> Length {
 
 /// Writes a header of an action of `len` bytes.
 #[inline]
-fn fixed(w: &mut Writer<'_>, subtype: u16, len: u16) {
+pub(super) fn fixed(w: &mut Writer<'_>, subtype: u16, len: u16) {
     w.u64(u64::from(EXPERIMENTER) << 48 | u64::from(len) << 32 | u64::from(NICIRA));
     w.u16(subtype);
 }
@@ -291,7 +291,7 @@ fn encode_rare(action: &Action, w: &mut Writer<'_>) -> Result<(), EncodeError> {
             w.u16(*hard);
             w.zeros(2);
         }
-        Action::Controller(c) => encode_controller(c, w)?,
+        Action::Controller(c) => composite::encode_controller(c, w)?,
         Action::WriteMetadata { metadata, mask } => {
             fixed(w, WRITE_METADATA, 32);
             w.zeros(6);
@@ -324,7 +324,7 @@ fn encode_rare(action: &Action, w: &mut Writer<'_>) -> Result<(), EncodeError> {
             encap
                 .properties
                 .iter()
-                .try_for_each(|p| encode_property(p, w))?;
+                .try_for_each(|p| composite::encode_property(p, w))?;
             w.end_padded(length, "encap")?;
         }
         Action::Decap { packet_type } => {
@@ -349,84 +349,6 @@ fn encode_rare(action: &Action, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         Action::Unknown(bytes) => w.bytes(bytes),
         // All others have a wire form in the callers.
         _ => {}
-    }
-    Ok(())
-}
-
-/// The short form, or properties: `type:16, length:16, value`, each padded to eight bytes.
-fn encode_controller(c: &Controller, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-    if c.userdata.is_empty() && !c.pause && c.meter_id.is_none() && !c.long_form {
-        fixed(w, CONTROLLER, 16);
-        w.u16(c.max_len);
-        w.u16(c.id);
-        w.u8(c.reason);
-        w.u8(0);
-        return Ok(());
-    }
-    let length = begin(w, CONTROLLER2);
-    w.zeros(6);
-    let property = |w: &mut Writer<'_>, type_: u16, value: &[u8]| {
-        let start = w.pos();
-        w.u16(type_);
-        let length = w.length(start);
-        w.bytes(value);
-        w.end(length, "controller")?;
-        w.pad8(start);
-        Ok(())
-    };
-    // Numbers stand at the left of a word of their own.
-    let [m0, m1] = c.max_len.to_be_bytes();
-    let [i0, i1] = c.id.to_be_bytes();
-    if c.max_len != u16::MAX {
-        property(w, 0, &[m0, m1, 0, 0])?;
-    }
-    if c.id != 0 {
-        property(w, 1, &[i0, i1, 0, 0])?;
-    }
-    if c.reason != 1 {
-        property(w, 2, &[c.reason])?;
-    }
-    if !c.userdata.is_empty() {
-        property(w, 3, &c.userdata)?;
-    }
-    if c.pause {
-        property(w, 4, &[])?;
-    }
-    if let Some(meter) = c.meter_id {
-        property(w, 5, &meter.to_be_bytes())?;
-    }
-    w.end_padded(length, "controller")
-}
-
-/// ```text
-/// +-------+------+--------+------ … ------+-------+
-/// | class | type | length |     value     | zeros |   class 4: Network Service Header
-/// +-------+------+--------+------ … ------+-------+
-/// ```
-fn encode_property(p: &EncapProperty, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-    let start = w.pos();
-    w.u16(4);
-    match p {
-        EncapProperty::NshMdType(md) => {
-            w.u8(1);
-            w.u8(5);
-            w.u8(*md);
-            w.zeros(3);
-        }
-        EncapProperty::NshTlv {
-            class,
-            type_,
-            value,
-        } => {
-            let too_long = |_| EncodeError::TooLong("encap");
-            w.u8(2);
-            w.u8(u8::try_from(8 + value.len().next_multiple_of(8)).map_err(too_long)?);
-            w.u16(*class);
-            w.u8(*type_);
-            w.u8(u8::try_from(value.len()).map_err(too_long)?);
-            w.bytes(value);
-            w.pad8(start);
-        }
     }
     Ok(())
 }
@@ -665,8 +587,8 @@ fn decode_rare(subtype: u16, mut b: Reader<'_>, all: &[u8]) -> Result<Action, De
             b.skip(6)?;
             decode_list(b.nested()?).map(Action::Clone)
         }
-        MULTIPATH => decode_multipath(b),
-        BUNDLE | BUNDLE_LOAD => decode_bundle(b, subtype == BUNDLE_LOAD),
+        MULTIPATH => composite::decode_multipath(b),
+        BUNDLE | BUNDLE_LOAD => composite::decode_bundle(b, subtype == BUNDLE_LOAD),
         DEC_TTL_CNT_IDS => {
             let n = b.u16()?;
             b.zeros(4, must_be_zero)?;
@@ -694,15 +616,15 @@ fn decode_rare(subtype: u16, mut b: Reader<'_>, all: &[u8]) -> Result<Action, De
                 ..Controller::default()
             })))
         }
-        CONTROLLER2 => decode_controller(b),
+        CONTROLLER2 => composite::decode_controller(b),
         WRITE_METADATA => {
             b.zeros(6, must_be_zero)?;
             let (metadata, mask) = (b.u64()?, b.u64()?);
             b.finish()?;
             Ok(Action::WriteMetadata { metadata, mask })
         }
-        SAMPLE | SAMPLE2 | SAMPLE3 => decode_sample(b, subtype),
-        ENCAP => decode_encap(b),
+        SAMPLE | SAMPLE2 | SAMPLE3 => composite::decode_sample(b, subtype),
+        ENCAP => composite::decode_encap(b),
         DECAP => {
             b.skip(2)?;
             let packet_type = b.u32()?;
@@ -754,6 +676,8 @@ fn decode_load2(b: Reader<'_>) -> Result<Action, DecodeError> {
         payload.len()
     };
     let (value, mask) = payload.split_at_checked(width).ok_or(b.short())?;
+    // Of an odd length, the last byte means nothing.
+    let mask = mask.get(..width).unwrap_or_default();
     let value = Value::from_bytes(value);
     let mask = if header.has_mask() {
         Value::from_bytes(mask)
@@ -768,214 +692,4 @@ fn decode_load2(b: Reader<'_>) -> Result<Action, DecodeError> {
         return Err(DecodeError::new(ErrorKind::BacBadSetArgument, context));
     }
     Ok(Action::Load2 { field, value, mask })
-}
-
-fn decode_multipath(mut b: Reader<'_>) -> Result<Action, DecodeError> {
-    let (fields, basis) = (b.u16()?, b.u16()?);
-    b.skip(2)?;
-    let (algorithm, max_link, arg) = (b.u16()?, b.u16()?, b.u32()?);
-    b.skip(2)?;
-    let ofs_nbits = b.u16()?;
-    let dst = subfield(field32(b.u32()?, "multipath action")?, ofs_nbits);
-    b.finish()?;
-    let fields = HashFields::from_wire(fields)?;
-    let algorithm = MultipathAlgorithm::from_wire(algorithm)?;
-    if dst.n_bits < 16 && max_link >> dst.n_bits != 0 {
-        return Err(bad_argument("multipath action"));
-    }
-    let dst = dst.check_writable("multipath action")?;
-    let n_links = u32::from(max_link) + 1;
-    Ok(Action::Multipath(Box::new(Multipath {
-        fields,
-        basis,
-        algorithm,
-        n_links,
-        arg,
-        dst,
-    })))
-}
-
-fn decode_bundle(mut b: Reader<'_>, load: bool) -> Result<Action, DecodeError> {
-    let context = "bundle action";
-    let algorithm = match b.u16()? {
-        0 => Ok(BundleAlgorithm::ActiveBackup),
-        1 => Ok(BundleAlgorithm::Hrw),
-        _ => Err(bad_argument(context)),
-    };
-    let fields = HashFields::from_wire(b.u16()?);
-    let basis = b.u16()?;
-    let member_type = b.u32()?;
-    let n = b.u16()?;
-    let (ofs_nbits, dst) = (b.u16()?, b.u32()?);
-    let zero = b.zeros(4, ErrorKind::BacBadArgument);
-    let dst = if load {
-        Some(subfield(field32(dst, context)?, ofs_nbits))
-    } else if dst != 0 || ofs_nbits != 0 {
-        return Err(bad_argument(context));
-    } else {
-        None
-    };
-    if b.len() < usize::from(n) * 2 {
-        return Err(b.short());
-    }
-    let members: Vec<PortNo> = (0..n)
-        .map(|_| b.u16().map(PortNo::from_u16))
-        .collect::<Result<_, _>>()?;
-    zero?;
-    let (algorithm, fields) = (algorithm?, fields?);
-    let bad_port = |p: &PortNo| p.0 >= 0xff00 && *p != PortNo::ANY;
-    if Some(member_type) != Field::IN_PORT_NXM.nxm_header32() || n > 2048 {
-        return Err(bad_argument(context));
-    }
-    if let Some(dst) = dst {
-        if dst.n_bits < 16 {
-            return Err(bad_argument(context));
-        }
-        dst.check_writable(context)?;
-    }
-    if members.iter().any(bad_port) {
-        return Err(DecodeError::new(ErrorKind::BacBadOutPort, context));
-    }
-    Ok(Action::Bundle(Box::new(Bundle {
-        fields,
-        basis,
-        algorithm,
-        members,
-        dst,
-    })))
-}
-
-fn decode_controller(mut b: Reader<'_>) -> Result<Action, DecodeError> {
-    let context = "controller action";
-    b.zeros(6, ErrorKind::NxbrcMustBeZero)?;
-    let mut c = Controller {
-        long_form: true,
-        ..Controller::default()
-    };
-    let mut short = true;
-    while !b.is_empty() {
-        let (type_, mut p) = property(&mut b, context)?;
-        match type_ {
-            0 => c.max_len = p.u16()?,
-            1 => c.id = p.u16()?,
-            2 => c.reason = p.u8()?,
-            3 => c.userdata = p.take_rest().to_vec(),
-            4 => c.pause = true,
-            5 => c.meter_id = Some(p.u32()?).filter(|m| *m != 0),
-            _ => return Err(DecodeError::new(ErrorKind::BpcBadType, context)),
-        }
-    }
-    if !c.userdata.is_empty() || c.pause || c.meter_id.is_some() {
-        short = false;
-    }
-    // What only the long form can say is not told apart from one that chose it.
-    c.long_form = short;
-    Ok(Action::Controller(Box::new(c)))
-}
-
-/// Reads a property: `type:16, length:16, value`, padded to eight bytes.
-fn property<'a>(
-    b: &mut Reader<'a>,
-    context: &'static str,
-) -> Result<(u16, Reader<'a>), DecodeError> {
-    let bad = DecodeError::new(ErrorKind::BpcBadLen, context);
-    let (type_, len) = (b.u16().map_err(|_| bad)?, b.u16().map_err(|_| bad)?);
-    let len = usize::from(len).checked_sub(4).ok_or(bad)?;
-    let value = b
-        .sub_as(len, ErrorKind::BpcBadLen, context)
-        .map_err(|_| bad)?;
-    let padding = (len + 4).next_multiple_of(8) - (len + 4);
-    b.skip(padding).map_err(|_| bad)?;
-    Ok((type_, value))
-}
-
-fn decode_sample(mut b: Reader<'_>, subtype: u16) -> Result<Action, DecodeError> {
-    let mut s = Sample {
-        probability: b.u16()?,
-        collector_set_id: b.u32()?,
-        obs_domain_id: b.u32()?,
-        obs_point_id: b.u32()?,
-        sampling_port: PortNo::ANY,
-        direction: SampleDirection::Default,
-        form: 1,
-    };
-    if subtype != SAMPLE {
-        s.sampling_port = PortNo::from_u16(b.u16()?);
-        let direction = b.u8()?;
-        let zeros = b.zeros(5, ErrorKind::NxbrcMustBeZero);
-        s.form = 2;
-        if subtype == SAMPLE3 {
-            zeros?;
-            s.form = 3;
-            s.direction = match direction {
-                0 => SampleDirection::Default,
-                1 => SampleDirection::Ingress,
-                2 => SampleDirection::Egress,
-                _ => return Err(bad_argument("sample action")),
-            };
-        }
-    }
-    b.finish()?;
-    if s.probability == 0 {
-        return Err(bad_argument("sample action"));
-    }
-    s.form = s.normal_form(s.form);
-    Ok(Action::Sample(Box::new(s)))
-}
-
-impl Sample {
-    /// 1 if `form` is the shortest that says everything, else `form`.
-    fn normal_form(&self, form: u8) -> u8 {
-        let needed = match self {
-            s if s.direction != SampleDirection::Default => 3,
-            s if s.sampling_port != PortNo::ANY => 2,
-            _ => 1,
-        };
-        if form == needed { 1 } else { form }
-    }
-}
-
-fn decode_encap(mut b: Reader<'_>) -> Result<Action, DecodeError> {
-    let context = "encap action";
-    let hdr_size = b.u16()?;
-    let packet_type = b.u32()?;
-    if !matches!(packet_type, 0 | 0x1894f | 0x18847 | 0x18848) {
-        return Err(DecodeError::new(ErrorKind::NxbacBadHeaderType, context));
-    }
-    let bad = DecodeError::new(ErrorKind::NxbacBadEdProp, context);
-    let mut properties = Vec::new();
-    while !b.is_empty() {
-        let (class, type_, len) = (b.u16()?, b.u8()?, b.u8()?);
-        let value = usize::from(len).checked_sub(4).ok_or(bad)?;
-        let padding = (value + 4).next_multiple_of(8) - (value + 4);
-        let mut v = b.sub(value).map_err(|_| bad)?;
-        b.skip(padding).map_err(|_| bad)?;
-        properties.push(match (class, type_) {
-            (4, 1) => {
-                let md = v.u8().map_err(|_| bad)?;
-                if len > 8 {
-                    return Err(bad);
-                }
-                EncapProperty::NshMdType(md)
-            }
-            (4, 2) => {
-                let [c0, c1, type_, n] = *v.array::<4>().map_err(|_| bad)?;
-                let value = v.bytes(usize::from(n)).map_err(|_| bad)?;
-                if usize::from(len) != 8 + value.len().next_multiple_of(8) {
-                    return Err(bad);
-                }
-                EncapProperty::NshTlv {
-                    class: u16::from_be_bytes([c0, c1]),
-                    type_,
-                    value: value.to_vec(),
-                }
-            }
-            _ => return Err(DecodeError::new(ErrorKind::NxbacUnknownEdProp, context)),
-        });
-    }
-    Ok(Action::Encap(Box::new(Encap {
-        packet_type,
-        hdr_size,
-        properties,
-    })))
 }
