@@ -1,5 +1,7 @@
 //! Restarts of the agent, the switch and its database.
 
+use nix::sys::signal::Signal;
+
 use crate::harness::{Node, Pod, address, wait};
 
 #[test]
@@ -120,4 +122,36 @@ fn a_restart_of_the_database_is_survived() {
         node.flows().len() as u64,
         "no flow was sent twice"
     );
+}
+
+#[test]
+fn an_agent_that_is_told_to_stop_finishes_what_it_began() {
+    let mut node = Node::ready(&[]);
+    let pod = Pod::new();
+    let vswitchd = node.vswitchd.as_ref().expect("a running switch");
+    let agent = node.agent.as_ref().expect("a running agent");
+    // The switch holds its breath, so that the ADD cannot end before the agent is told.
+    vswitchd.signal(Signal::SIGSTOP);
+    let added = std::thread::scope(|scope| {
+        let adding = scope.spawn(|| node.add(&pod));
+        wait("the ADD to be under way", || {
+            (node.pods().pods.len() == 1).then_some(())
+        });
+        agent.signal(Signal::SIGTERM);
+        wait("the socket to be closed to new callers", || {
+            std::os::unix::net::UnixStream::connect(node.socket())
+                .is_err()
+                .then_some(())
+        });
+        vswitchd.signal(Signal::SIGCONT);
+        adding.join().expect("no panic")
+    });
+    let result = added.expect("attached, though the agent was stopping");
+    let status = node.agent.take().expect("a running agent").ended();
+    assert!(status.success(), "{status}: {}", node.log());
+    let other = Pod::new();
+    node.start_agent();
+    node.wait_ready();
+    node.add(&other).expect("attached");
+    other.netns.reaches(&address(&result, true));
 }
