@@ -8,7 +8,7 @@ impl Random {
     pub(crate) fn from_env() -> Self {
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
-            .unwrap();
+            .expect("a clock past 1970");
         let seed = match std::env::var("OPENFLOW_SEED") {
             Ok(s) => s.parse().expect("OPENFLOW_SEED is a number"),
             Err(_) => now.as_nanos() as u64,
