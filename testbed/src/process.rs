@@ -59,9 +59,15 @@ impl Process {
         Self::of_pid(i32::try_from(std::process::id())?)
     }
 
-    /// Whether it still runs. One that has ended but whose parent has not asked yet does not.
+    /// Whether it still runs, any thread of it. One that has ended but whose parent has not asked yet
+    /// does not: it holds no file any more.
     pub fn alive(self) -> bool {
-        matches!(stat(self.pid), Some((state, started)) if started == self.started && state != 'Z' && state != 'X')
+        match stat(self.pid) {
+            Some((state, started)) if started == self.started => {
+                !matches!(state, 'Z' | 'X') || threads(self.pid) > 1
+            }
+            _ => false,
+        }
     }
 
     /// Sends a signal, unless the process has ended.
@@ -114,6 +120,11 @@ pub fn spawn(command: &mut Command, log: &Path) -> Result<Process> {
         .spawn()
         .with_context(|| format!("cannot run `{}`", run::describe(command)))?;
     Process::of_pid(i32::try_from(child.id())?)
+}
+
+/// Threads there are, the first included even when it has ended before the others.
+fn threads(pid: i32) -> usize {
+    std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 /// State letter and start time.
