@@ -121,12 +121,19 @@ pub fn print(message: &[u8], names: &dyn Names, verbosity: u8) -> String {
 impl Message {
     /// The message as `ovs-ofctl` prints it, with `xid` in the header and a newline at its end.
     ///
-    /// A message that cannot be encoded is named and no more.
+    /// A message that cannot be encoded is named and no more. A flow or group that a switch would refuse is
+    /// printed all the same: whoever has to mend it must be able to read it.
     #[must_use]
     pub fn to_text(&self, xid: u32) -> String {
+        let header = || format!("{} (OF1.3) (xid={xid:#x}):", self.name());
+        match self {
+            Message::FlowMod(flow) => return format!("{} {flow}\n", header()),
+            Message::GroupMod(group) => return format!("{}\n {group}\n", header()),
+            _ => {}
+        }
         match self.to_bytes(xid) {
             Ok(bytes) => print(&bytes, &Numbers, DEFAULT_VERBOSITY),
-            Err(error) => format!("{} (OF1.3) (xid={xid:#x}): {error}\n", self.name()),
+            Err(error) => format!("{} {error}\n", header()),
         }
     }
 }
