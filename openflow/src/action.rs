@@ -508,13 +508,30 @@ pub fn encode_list(actions: &[Action], w: &mut Writer<'_>) -> Result<(), EncodeE
 ///
 /// # Errors
 /// As [`Action::decode`].
-pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
-    // An action is 16 bytes or more, almost always.
-    let mut out = Vec::with_capacity(r.len().div_ceil(16).min(64));
-    while !r.is_empty() {
-        codec::decode(&mut r, &mut out)?;
-    }
+#[inline]
+pub fn decode_list(r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
+    let mut out = Vec::new();
+    decode_list_to(r, &mut out)?;
     Ok(out)
+}
+
+/// As [`decode_list`], to the end of `out`.
+pub(crate) fn decode_list_to(mut r: Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
+    // An action is 16 bytes or more, almost always.
+    if out.is_empty() {
+        *out = Vec::with_capacity(r.len().div_ceil(16).min(64));
+    }
+    while !r.is_empty() {
+        codec::decode(&mut r, out)?;
+    }
+    Ok(())
+}
+
+/// Appends to `out` what `make` makes, built where it stays: to move it there costs more than to
+/// read it.
+#[inline(always)]
+pub(crate) fn push_made<T>(out: &mut Vec<T>, make: impl FnOnce() -> T) {
+    out.extend(std::iter::once_with(make));
 }
 
 impl HashFields {

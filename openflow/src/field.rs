@@ -252,7 +252,7 @@ impl OxmHeader {
     ///
     /// # Errors
     /// `OFPBMC_BAD_LEN` when it is cut short.
-    #[inline]
+    #[inline(always)]
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad = |r: &Reader<'_>| r.error(ErrorKind::BmcBadLen);
         let word = r.u32().map_err(|_| bad(r))?;
@@ -287,7 +287,7 @@ impl OxmHeader {
 
     /// The field it names, if there is one of this width.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn field(self) -> Option<Field> {
         let table = match (self.word >> 16, self.experimenter) {
             (0x8000, _) => &BASIC,
@@ -319,9 +319,39 @@ impl FieldInfo {
 
 impl Field {
     #[inline]
-    fn info(self) -> &'static FieldInfo {
-        // Only the table makes fields, so this never falls back.
-        FIELDS.get(usize::from(self.0)).unwrap_or(&FIELDS[0])
+    #[allow(clippy::indexing_slicing, reason = "only the table makes fields")]
+    const fn info(self) -> &'static FieldInfo {
+        &FIELDS[self.0 as usize]
+    }
+
+    /// Its place in the table, for tables beside it.
+    #[inline]
+    pub(crate) const fn index(self) -> u8 {
+        self.0
+    }
+
+    /// Its number in `class`, which is not an experimenter's, if it has one there.
+    #[allow(clippy::indexing_slicing, reason = "evaluated at compile time only")]
+    pub(crate) const fn number_in(self, class: u16) -> Option<u8> {
+        let headers = self.info().headers;
+        let mut i = 0;
+        while i < headers.len() {
+            if headers[i].class == class {
+                return Some(headers[i].field);
+            }
+            i += 1;
+        }
+        None
+    }
+
+    /// The field at `index` of the table.
+    #[allow(clippy::cast_possible_truncation, reason = "there are fewer than 255")]
+    pub(crate) const fn at(index: usize) -> Option<Field> {
+        if index < N_FIELDS {
+            Some(Field(index as u8))
+        } else {
+            None
+        }
     }
 
     /// Every field.
@@ -374,15 +404,15 @@ impl Field {
     /// How many bits it has.
     #[must_use]
     #[inline]
-    pub fn bits(self) -> u16 {
+    pub const fn bits(self) -> u16 {
         self.info().bits
     }
 
     /// How many bytes it has on the wire; the most it can have, when that varies.
     #[must_use]
     #[inline]
-    pub fn bytes(self) -> usize {
-        usize::from(self.info().bytes)
+    pub const fn bytes(self) -> usize {
+        self.info().bytes as usize
     }
 
     /// Whether its length varies (tunnel metadata).
@@ -394,12 +424,14 @@ impl Field {
 
     /// Whether any mask is allowed on it.
     #[must_use]
-    pub fn is_maskable(self) -> bool {
+    #[inline]
+    pub const fn is_maskable(self) -> bool {
         self.info().maskable
     }
 
     /// Whether actions may write it.
     #[must_use]
+    #[inline]
     pub fn is_writable(self) -> bool {
         self.info().writable
     }
@@ -413,7 +445,7 @@ impl Field {
     /// What it needs to be in a match.
     #[must_use]
     #[inline]
-    pub fn prerequisite(self) -> Prerequisite {
+    pub const fn prerequisite(self) -> Prerequisite {
         self.info().prerequisite
     }
 
@@ -564,6 +596,7 @@ impl Subfield {
     }
 
     /// Checks that the bits are within the field, as Open vSwitch does for a source.
+    #[inline(always)]
     pub(crate) fn check(self, context: &'static str) -> Result<Self, DecodeError> {
         let end = u32::from(self.start_bit) + u32::from(self.n_bits);
         if self.n_bits == 0 || end > u32::from(self.field.bits()) {
@@ -573,6 +606,7 @@ impl Subfield {
     }
 
     /// As [`check`](Self::check), for a destination, which must also be writable.
+    #[inline(always)]
     pub(crate) fn check_writable(self, context: &'static str) -> Result<Self, DecodeError> {
         self.check(context)?;
         if !self.field.is_writable() {

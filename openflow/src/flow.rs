@@ -207,7 +207,7 @@ impl FlowMod {
         if fm.out_port.to_u16().is_none() {
             return Err(DecodeError::new(ErrorKind::BacBadOutPort, context));
         }
-        fm.instructions = instruction::decode_list(r)?;
+        instruction::decode_list_to(r, &mut fm.instructions)?;
         if fm.flags.0 & !0x1f != 0 {
             return Err(DecodeError::new(ErrorKind::FmfcBadFlags, context));
         }
@@ -382,8 +382,7 @@ impl FlowStats {
         let flags = FlowFlags(r.u16()?);
         r.skip(4)?;
         let (cookie, packet_count, byte_count) = (r.u64()?, r.u64()?, r.u64()?);
-        let match_ = Match::decode(&mut r)?;
-        Ok(FlowStats {
+        let mut stats = FlowStats {
             table,
             duration: Duration::from_secs(seconds.into()) + Duration::from_nanos(nanos.into()),
             priority,
@@ -393,9 +392,12 @@ impl FlowStats {
             cookie,
             packet_count,
             byte_count,
-            match_,
-            instructions: instruction::decode_list(r)?,
-        })
+            match_: Match::new(),
+            instructions: Vec::new(),
+        };
+        stats.match_.decode_from(&mut r)?;
+        instruction::decode_list_to(r, &mut stats.instructions)?;
+        Ok(stats)
     }
 
     /// As `ovs-ofctl --no-stats dump-flows` prints it.

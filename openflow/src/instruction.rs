@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use crate::action::{self, Action, print_list, print_metadata};
+use crate::action::{self, Action, print_list, print_metadata, push_made};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::text::{Commas, Names, Print, Table, display_by_print};
 use crate::types::TableId;
@@ -47,6 +47,7 @@ const EXPERIMENTER: u16 = 0xffff;
 
 impl Instruction {
     /// Its place in the canonical order.
+    #[inline]
     pub(crate) fn rank(&self) -> u8 {
         match self {
             Instruction::Meter(_) => 0,
@@ -105,6 +106,14 @@ impl Instruction {
     /// # Errors
     /// As Open vSwitch would answer; see [`ErrorKind`].
     pub fn decode(r: &mut Reader<'_>) -> Result<Instruction, DecodeError> {
+        let mut one = Vec::with_capacity(1);
+        Self::decode_to(r, &mut one)?;
+        one.pop().ok_or_else(|| r.short())
+    }
+
+    /// Reads one instruction to the end of `out`, where it is built in place.
+    #[inline]
+    fn decode_to(r: &mut Reader<'_>, out: &mut Vec<Instruction>) -> Result<(), DecodeError> {
         let bad_len = DecodeError::new(ErrorKind::BicBadLen, "instruction");
         let all = r.rest();
         let [t0, t1, l0, l1, b @ ..] = *all.first_chunk::<8>().ok_or(bad_len)?;
@@ -118,10 +127,30 @@ impl Instruction {
             .map_err(|_| bad_len)?;
         let all = body.rest();
         body.skip(8)?;
+        match type_ {
+            APPLY_ACTIONS => push_made(out, || Instruction::ApplyActions(Vec::new())),
+            WRITE_ACTIONS => push_made(out, || Instruction::WriteActions(Vec::new())),
+            _ => out.push(Self::decode_other(type_, len, b, body, all)?),
+        }
+        match out.last_mut() {
+            Some(Instruction::ApplyActions(list) | Instruction::WriteActions(list)) => {
+                action::decode_list_to(body, list)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads an instruction that has no actions.
+    fn decode_other(
+        type_: u16,
+        len: usize,
+        b: [u8; 4],
+        mut body: Reader<'_>,
+        all: &[u8],
+    ) -> Result<Instruction, DecodeError> {
+        let bad_len = DecodeError::new(ErrorKind::BicBadLen, "instruction");
         let exact = |n: usize| if len == n { Ok(()) } else { Err(bad_len) };
         match type_ {
-            APPLY_ACTIONS => action::decode_list(body).map(Instruction::ApplyActions),
-            WRITE_ACTIONS => action::decode_list(body).map(Instruction::WriteActions),
             GOTO_TABLE => {
                 exact(8)?;
                 let [table, ..] = b;
@@ -178,19 +207,32 @@ pub fn encode_list(list: &[Instruction], w: &mut Writer<'_>) -> Result<(), Encod
 ///
 /// # Errors
 /// As [`Instruction::decode`].
-pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Instruction>, DecodeError> {
-    let mut out = Vec::with_capacity(usize::from(!r.is_empty()));
+pub fn decode_list(r: Reader<'_>) -> Result<Vec<Instruction>, DecodeError> {
+    let mut out = Vec::new();
+    decode_list_to(r, &mut out)?;
+    Ok(out)
+}
+
+/// As [`decode_list`], in place; `out` is empty before.
+#[inline]
+pub(crate) fn decode_list_to(
+    mut r: Reader<'_>,
+    out: &mut Vec<Instruction>,
+) -> Result<(), DecodeError> {
     let mut seen = 0u8;
+    if !r.is_empty() {
+        *out = Vec::with_capacity(1);
+    }
     while !r.is_empty() {
-        let i = Instruction::decode(&mut r)?;
+        Instruction::decode_to(&mut r, out)?;
+        let Some(i) = out.last() else { continue };
         let bit = 1 << i.rank();
         if seen & bit != 0 && !matches!(i, Instruction::Unknown(_)) {
             return Err(DecodeError::new(ErrorKind::BicDupInst, "instructions"));
         }
         seen |= bit;
-        out.push(i);
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Checks what Open vSwitch checks when it reads instructions: that it knows them all and their

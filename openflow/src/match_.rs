@@ -7,6 +7,7 @@
 mod canonical;
 mod facts;
 mod parse;
+mod plain;
 mod print;
 
 use smallvec::SmallVec;
@@ -16,9 +17,10 @@ use crate::field::{Field, OxmHeader, Prerequisite};
 use crate::value::Value;
 use crate::wire::{Reader, Writer};
 
-pub(crate) use canonical::is_value_valid;
+pub(crate) use canonical::{is_number_valid, is_value_valid};
 pub(crate) use facts::Facts;
 pub(crate) use parse::{MatchBuilder, parse_value};
+use plain::PlainFields;
 pub use print::MatchText;
 pub(crate) use print::{BytesHex, print_value};
 
@@ -254,11 +256,25 @@ impl Match {
 
     #[inline]
     fn decode_fields_from(&mut self, bytes: &[u8], strict: bool) -> Result<(), DecodeError> {
-        let mut facts = Facts::default();
-        let mut r = Reader::new(bytes, ErrorKind::BmcBadLen, "match");
-        while !r.is_empty() {
-            let header = OxmHeader::decode(&mut r)?;
+        let mut fields = PlainFields {
+            rest: bytes,
+            facts: Facts::default(),
+            strict,
+            end: self.end(),
+        };
+        loop {
+            // From an iterator, so that each entry is built where it stays: to move it there costs
+            // more than to read it.
+            let entries = std::iter::from_fn(|| fields.read().map(Entry::from));
+            self.entries.extend(entries);
+            if fields.rest.is_empty() {
+                return Ok(());
+            }
+            let r = &mut Reader::new(fields.rest, ErrorKind::BmcBadLen, "match");
+            let facts = &mut fields.facts;
+            let header = OxmHeader::decode(r)?;
             let payload = r.bytes(header.payload_len())?;
+            fields.rest = r.rest();
             let Some(field) = header.field() else {
                 if strict {
                     return Err(r.error(ErrorKind::BmcBadField));
@@ -279,23 +295,6 @@ impl Match {
                 }
                 (value, mask)
             } else {
-                // Almost always: a short field, exact, and after all others. Built in place, for
-                // moving values about costs more than reading them.
-                if let Some((value, len)) = short_number(payload)
-                    && self.is_next(field)
-                {
-                    if !canonical::is_number_valid(field, value) {
-                        return Err(r.error(ErrorKind::BmcBadValue));
-                    }
-                    if strict && !facts.has(field.prerequisite()) {
-                        return Err(r.error(ErrorKind::BmcBadPrereq));
-                    }
-                    let ones = u64::MAX >> (64 - 8 * u32::from(len));
-                    facts.add_number(field, value, ones);
-                    let (value, mask) = (Value::from_u64(value, len), Value::from_u64(ones, len));
-                    self.entries.push(Entry { field, value, mask });
-                    continue;
-                }
                 (Value::from_bytes(payload), Value::ones(field.bytes()))
             };
             if !canonical::is_value_valid(field, &value) {
@@ -309,14 +308,14 @@ impl Match {
             }
             facts.add(field, &value, &mask);
             self.insert(field, value, mask);
+            fields.end = self.end();
         }
-        Ok(())
     }
 }
 
 /// The number in `bytes`, and how many there are, for the widths that short fields have.
 #[inline(always)]
-fn short_number(bytes: &[u8]) -> Option<(u64, u8)> {
+pub(crate) fn short_number(bytes: &[u8]) -> Option<(u64, u8)> {
     Some(match *bytes {
         [a] => (a.into(), 1),
         [a, b] => (u16::from_be_bytes([a, b]).into(), 2),

@@ -72,6 +72,7 @@ impl PortNo {
         })
     }
 
+    #[inline]
     pub(crate) fn checked(self, context: &'static str) -> Result<Self, DecodeError> {
         match self.to_u16() {
             Some(_) => Ok(self),

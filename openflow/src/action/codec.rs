@@ -7,9 +7,10 @@
 //! +--------+--------+--------- … ---------+
 //! ```
 
-use super::{Action, Legacy, canonical, nicira};
+use super::{Action, Legacy, canonical, nicira, push_made};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::field::{Field, OxmHeader};
+use crate::match_::{is_number_valid, short_number};
 use crate::types::{GroupId, MacAddr, PortNo, QueueId};
 use crate::value::Value;
 use crate::wire::{Reader, Writer};
@@ -154,10 +155,22 @@ pub(super) fn decode(r: &mut Reader<'_>, out: &mut Vec<Action>) -> Result<(), De
             b.finish()?;
             let port = PortNo(u32::from_be_bytes(p)).checked("output action")?;
             check_output_port(port)?;
-            out.push(Action::Output {
+            push_made(out, || Action::Output {
                 port,
                 max_len: u16::from_be_bytes([l0, l1]),
             });
+            Ok(())
+        }
+        DEC_NW_TTL => {
+            b.skip(4)?;
+            b.finish()?;
+            push_made(out, || Action::DecTtl);
+            Ok(())
+        }
+        GROUP => {
+            let group = GroupId(b.u32()?);
+            b.finish()?;
+            push_made(out, || Action::Group(group));
             Ok(())
         }
         _ => {
@@ -170,9 +183,7 @@ pub(super) fn decode(r: &mut Reader<'_>, out: &mut Vec<Action>) -> Result<(), De
 #[inline(never)]
 fn decode_other(type_: u16, mut b: Reader<'_>) -> Result<Action, DecodeError> {
     let action = match type_ {
-        GROUP => Action::Group(GroupId(b.u32()?)),
         SET_QUEUE => Action::SetQueue(QueueId(b.u32()?)),
-        DEC_NW_TTL => pad4(&mut b, Action::DecTtl)?,
         COPY_TTL_OUT => pad4(&mut b, Action::CopyTtlOut)?,
         COPY_TTL_IN => pad4(&mut b, Action::CopyTtlIn)?,
         DEC_MPLS_TTL => pad4(&mut b, Action::DecMplsTtl)?,
@@ -239,14 +250,27 @@ fn decode_set_field(b: Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeEr
     if header.has_mask() {
         return Err(b.error(ErrorKind::BacBadSetMask));
     }
-    let value = Value::from_bytes(payload);
     let bad = ErrorKind::BacBadSetArgument;
-    let kept = field == Field::IN_PORT
-        || !field.is_writable()
-        || !crate::match_::is_value_valid(field, &value)
-        || (field == Field::VLAN_VID && value.to_u64() & 0x1000 == 0);
     b.finish_zero(bad)?;
-    if kept {
+    let refused = |value: u64| {
+        field == Field::IN_PORT
+            || !field.is_writable()
+            || !is_number_valid(field, value)
+            || (field == Field::VLAN_VID && value & 0x1000 == 0)
+    };
+    if let Some((value, len)) = short_number(payload) {
+        if refused(value) {
+            return Err(DecodeError::new(bad, "set_field action"));
+        }
+        push_made(out, || Action::SetField {
+            field,
+            value: Value::from_u64(value, len),
+            mask: None,
+        });
+        return Ok(());
+    }
+    let value = Value::from_bytes(payload);
+    if refused(value.to_u64()) {
         return Err(DecodeError::new(bad, "set_field action"));
     }
     out.push(Action::SetField {

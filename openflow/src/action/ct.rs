@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::codec::bad_argument;
 use super::nicira::{self, begin, header32, ofs_nbits};
-use super::{Action, decode_list, encode_list};
+use super::{Action, decode_list_to, encode_list};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::field::Subfield;
 use crate::types::TableId;
@@ -148,7 +148,8 @@ pub(super) fn encode(ct: &Ct, w: &mut Writer<'_>) -> Result<(), EncodeError> {
     w.end(length, "ct")
 }
 
-pub(super) fn decode(mut b: Reader<'_>) -> Result<Ct, DecodeError> {
+/// Boxed from the start: to move it costs more than to read it.
+pub(super) fn decode(mut b: Reader<'_>) -> Result<Box<Ct>, DecodeError> {
     let context = "ct action";
     let flags = b.u16()?;
     let (zone_src, zone) = (b.u32()?, b.u16()?);
@@ -167,20 +168,19 @@ pub(super) fn decode(mut b: Reader<'_>) -> Result<Ct, DecodeError> {
         }
         Zone::Field(src)
     };
-    let actions = decode_list(b.nested()?)?;
     let commit = flags & COMMIT != 0;
+    let mut ct = Box::<Ct>::default();
+    ct.commit = commit;
+    ct.force = flags & FORCE != 0;
+    ct.table = (table != 0xff).then_some(TableId(table));
+    ct.zone = zone;
+    ct.alg = alg;
+    decode_list_to(b.nested()?, &mut ct.actions)?;
     let plain = |a: &Action| matches!(a, Action::Nat(nat) if **nat == Nat::default());
-    if !commit && !actions.iter().all(plain) {
+    if !commit && !ct.actions.iter().all(plain) {
         return Err(bad_argument(context));
     }
-    Ok(Ct {
-        commit,
-        force: flags & FORCE != 0,
-        table: (table != 0xff).then_some(TableId(table)),
-        zone,
-        alg,
-        actions,
-    })
+    Ok(ct)
 }
 
 const IPV4_MIN: u16 = 1;
@@ -233,7 +233,7 @@ pub(super) fn encode_nat(nat: &Nat, w: &mut Writer<'_>) -> Result<(), EncodeErro
     w.end_padded(length, "nat")
 }
 
-pub(super) fn decode_nat(mut b: Reader<'_>) -> Result<Nat, DecodeError> {
+pub(super) fn decode_nat(mut b: Reader<'_>) -> Result<Box<Nat>, DecodeError> {
     let bad = bad_argument("nat action");
     b.skip(2)?;
     let flags = NatFlags(b.u16()?);
@@ -285,9 +285,9 @@ pub(super) fn decode_nat(mut b: Reader<'_>) -> Result<Nat, DecodeError> {
     } else if has(PROTO_MAX) {
         return Err(bad);
     }
-    Ok(Nat {
+    Ok(Box::new(Nat {
         flags,
         addrs,
         ports,
-    })
+    }))
 }

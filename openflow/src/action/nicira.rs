@@ -10,7 +10,7 @@
 use super::codec::{EXPERIMENTER, bad_argument};
 use super::{
     Action, Controller, NICIRA, ONF, SampleDirection, composite, ct, decode_list, encode_list,
-    learn,
+    learn, push_made,
 };
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::field::{Field, OxmHeader, Subfield};
@@ -86,11 +86,13 @@ pub(super) fn fixed(w: &mut Writer<'_>, subtype: u16, len: u16) {
 }
 
 /// The 16 bits in which some actions put a start bit and a number of bits.
+#[inline]
 pub(super) fn ofs_nbits(s: Subfield) -> u16 {
     s.start_bit << 6 | s.n_bits.wrapping_sub(1)
 }
 
 /// The 32-bit header of a field, which some actions are limited to.
+#[inline]
 pub(super) fn header32(field: Field) -> Result<u32, EncodeError> {
     field
         .nxm_header32()
@@ -98,6 +100,7 @@ pub(super) fn header32(field: Field) -> Result<u32, EncodeError> {
 }
 
 /// A port in 16 bits; what does not fit is no port of Open vSwitch.
+#[inline]
 pub(super) fn port16(port: PortNo) -> u16 {
     port.to_u16().unwrap_or(0xffff)
 }
@@ -355,7 +358,7 @@ fn encode_rare(action: &Action, w: &mut Writer<'_>) -> Result<(), EncodeError> {
 
 impl OxmHeader {
     /// The field it names, with the errors of an action.
-    #[inline]
+    #[inline(always)]
     pub(super) fn field_in_action(self, context: &'static str) -> Result<Field, DecodeError> {
         self.field()
             .ok_or(DecodeError::new(ErrorKind::BacBadSetType, context))
@@ -368,6 +371,7 @@ pub(super) fn field(b: &mut Reader<'_>, context: &'static str) -> Result<Field, 
 }
 
 /// Reads the header of a field where only four bytes can be.
+#[inline(always)]
 pub(super) fn field32(word: u32, context: &'static str) -> Result<Field, DecodeError> {
     OxmHeader {
         word,
@@ -377,6 +381,7 @@ pub(super) fn field32(word: u32, context: &'static str) -> Result<Field, DecodeE
 }
 
 /// The bits that 16 bits of start and number say.
+#[inline]
 pub(super) fn subfield(field: Field, ofs_nbits: u16) -> Subfield {
     Subfield {
         field,
@@ -407,7 +412,7 @@ pub(super) fn decode(
             if dst.n_bits < 64 && value >> dst.n_bits != 0 {
                 return Err(bad_argument("load action"));
             }
-            out.push(Action::Load { dst, value });
+            push_made(out, || Action::Load { dst, value });
         }
         (NICIRA, RESUBMIT_TABLE | RESUBMIT_TABLE_CT) => {
             let port = PortNo::from_u16(b.u16()?);
@@ -416,14 +421,14 @@ pub(super) fn decode(
             if pad != [0; 3] {
                 return Err(bad_argument("resubmit action"));
             }
-            out.push(Action::Resubmit {
+            push_made(out, || Action::Resubmit {
                 port,
                 table: Some(TableId(table)),
                 ct: subtype == RESUBMIT_TABLE_CT,
             });
         }
-        (NICIRA, CT) => out.push(Action::Ct(Box::new(ct::decode(b)?))),
-        (NICIRA, NAT) => out.push(Action::Nat(Box::new(ct::decode_nat(b)?))),
+        (NICIRA, CT) => out.push(Action::Ct(ct::decode(b)?)),
+        (NICIRA, NAT) => out.push(Action::Nat(ct::decode_nat(b)?)),
         (NICIRA, LEARN | LEARN2) => out.push(Action::Learn(Box::new(learn::decode(
             b,
             subtype == LEARN2,
@@ -431,7 +436,7 @@ pub(super) fn decode(
         (NICIRA, REG_MOVE) => {
             let [n, s, d] = [b.u16()?, b.u16()?, b.u16()?];
             let (src, dst) = decode_move(b, n, s, d)?;
-            out.push(Action::Move { src, dst });
+            push_made(out, || Action::Move { src, dst });
         }
         (NICIRA, CONJUNCTION) => {
             let (clause, n_clauses) = (b.u8()?, b.u8()?);
@@ -443,11 +448,16 @@ pub(super) fn decode(
                     "conjunction action",
                 ));
             }
-            out.push(Action::Conjunction {
+            push_made(out, || Action::Conjunction {
                 id,
                 clause,
                 n_clauses,
             });
+        }
+        (NICIRA, CT_CLEAR) => {
+            b.skip(6)?;
+            b.finish()?;
+            push_made(out, || Action::CtClear);
         }
         (NICIRA, _) => out.push(decode_rare(subtype, b, all)?),
         (ONF, ONF_COPY_FIELD) => out.push(decode_copy_field(b)?),
@@ -519,7 +529,6 @@ fn decode_rare(subtype: u16, mut b: Reader<'_>, all: &[u8]) -> Result<Action, De
         }
         POP_QUEUE => void(b, Action::PopQueue),
         EXIT => void(b, Action::Exit),
-        CT_CLEAR => void(b, Action::CtClear),
         DEC_NSH_TTL => void(b, Action::DecNshTtl),
         DEBUG_SLOW => void(b, Action::DebugSlow),
         DEBUG_RECIRC => void(b, Action::DebugRecirc),

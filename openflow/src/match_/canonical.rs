@@ -20,22 +20,22 @@ impl Match {
     #[inline]
     pub(crate) fn insert(&mut self, field: Field, value: Value, mask: Value) {
         // Almost always a field comes alone, exact, and after all others.
-        if field >= Field::XREG0 || is_special(field) {
+        if !is_plain(field) {
             self.insert_special(field, value, mask);
         } else {
             self.put(field, value, mask);
         }
     }
 
-    /// Whether an exact value of `field` needs nothing but to be put at the end.
+    /// From which [`Field::index`] on a [plain](is_plain) field needs nothing but to be put at the
+    /// end.
     #[inline]
-    pub(super) fn is_next(&self, field: Field) -> bool {
-        let follows = match self.entries.as_slice() {
-            [] => true,
-            [first, ..] if first.field == Field::PACKET_TYPE => false,
-            [.., last] => last.field < field,
-        };
-        follows && field < Field::XREG0 && !is_special(field)
+    pub(super) fn end(&self) -> u8 {
+        match self.entries.as_slice() {
+            [] => 0,
+            [first, ..] if first.field == Field::PACKET_TYPE => u8::MAX,
+            [.., last] => last.field.index() + 1,
+        }
     }
 
     /// Sets one entry, keeping the order.
@@ -58,9 +58,9 @@ impl Match {
         {
             self.entries.remove(0);
         }
-        let entry = Entry { field, value, mask };
         match self.entries.last() {
             Some(last) if last.field >= field => {
+                let entry = Entry { field, value, mask };
                 match self.entries.binary_search_by_key(&field, |e| e.field) {
                     Ok(i) => {
                         if let Some(e) = self.entries.get_mut(i) {
@@ -70,7 +70,7 @@ impl Match {
                     Err(i) => self.entries.insert(i, entry),
                 }
             }
-            _ => self.entries.push(entry),
+            _ => self.entries.push(Entry { field, value, mask }),
         }
     }
 
@@ -229,7 +229,7 @@ impl Match {
         let Some(last) = self.entries.last() else {
             return true;
         };
-        if last.field < field && field < Field::XREG0 && !is_special(field) {
+        if last.field < field && is_plain(field) {
             return true;
         }
         let free = |f: Field| self.get(f).is_none();
@@ -253,30 +253,56 @@ impl Match {
     }
 }
 
-/// Whether `field` needs more than a masked value put in its place.
+/// Whether a masked value of `field` is canonical as it is, and no other field overlaps it but
+/// a wider one.
 #[inline]
-fn is_special(field: Field) -> bool {
-    field.is_variable()
-        || matches!(
-            field,
-            Field::PACKET_TYPE
-                | Field::IN_PORT_NXM
-                | Field::VLAN_TCI
-                | Field::VLAN_VID
-                | Field::VLAN_PCP
-                | Field::DL_VLAN
-                | Field::DL_VLAN_PCP
-                | Field::NW_TOS
-                | Field::NW_FRAG
-                | Field::CT_STATE
-                | Field::TUN_FLAGS
-                | Field::IPV6_LABEL
-                | Field::TUN_ERSPAN_VER
-                | Field::TUN_ERSPAN_DIR
-                | Field::TUN_ERSPAN_HWID
-                | Field::TUN_GTPU_FLAGS
-                | Field::TUN_GTPU_MSGTYPE
-        )
+pub(super) fn is_plain(field: Field) -> bool {
+    IS_PLAIN
+        .get(usize::from(field.index()))
+        .is_some_and(|plain| *plain)
+}
+
+/// [`is_plain`], for each index of a field.
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time only")]
+pub(super) const IS_PLAIN: [bool; 256] = {
+    let mut out = [true; 256];
+    let special = [
+        Field::PACKET_TYPE,
+        Field::IN_PORT_NXM,
+        Field::VLAN_TCI,
+        Field::VLAN_VID,
+        Field::VLAN_PCP,
+        Field::DL_VLAN,
+        Field::DL_VLAN_PCP,
+        Field::NW_TOS,
+        Field::NW_FRAG,
+        Field::CT_STATE,
+        Field::TUN_FLAGS,
+        Field::IPV6_LABEL,
+        Field::TUN_ERSPAN_VER,
+        Field::TUN_ERSPAN_DIR,
+        Field::TUN_ERSPAN_HWID,
+        Field::TUN_GTPU_FLAGS,
+        Field::TUN_GTPU_MSGTYPE,
+    ];
+    let mut i = 0;
+    while i < special.len() {
+        exclude(&mut out, special[i].index(), special[i].index());
+        i += 1;
+    }
+    let (first, last) = (Field::TUN_METADATA0, Field::TUN_METADATA63);
+    exclude(&mut out, first.index(), last.index());
+    exclude(&mut out, Field::XREG0.index(), u8::MAX);
+    out
+};
+
+#[allow(clippy::indexing_slicing, reason = "evaluated at compile time only")]
+const fn exclude(out: &mut [bool; 256], first: u8, last: u8) {
+    let mut i = first as usize;
+    while i <= last as usize {
+        out[i] = false;
+        i += 1;
+    }
 }
 
 /// Whether `field` can have `value`.
@@ -287,7 +313,7 @@ pub(crate) fn is_value_valid(field: Field, value: &Value) -> bool {
 
 /// As [`is_value_valid`], for a field of at most 64 bits; wider ones can have any value.
 #[inline]
-pub(super) fn is_number_valid(field: Field, value: u64) -> bool {
+pub(crate) fn is_number_valid(field: Field, value: u64) -> bool {
     let max = match field {
         Field::IN_PORT | Field::ACTSET_OUTPUT => {
             return PortNo((value & 0xffff_ffff) as u32).to_u16().is_some();
