@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 
 use crate::error::{DecodeError, EncodeError, ErrorKind, MatchError};
 use crate::field::{Field, OxmHeader, Prerequisite};
+use crate::types::PortNo;
 use crate::value::Value;
 use crate::wire::{Reader, Writer};
 
@@ -54,6 +55,12 @@ impl Entry {
     #[inline]
     fn is_exact(&self) -> bool {
         self.mask.is_ones() && (!self.field.is_variable() || self.mask.len() == self.field.bytes())
+    }
+
+    /// The port, if it is a whole one that is matched on.
+    fn in_port(&self) -> Option<PortNo> {
+        let whole = self.field == Field::IN_PORT && self.mask.is_ones();
+        whole.then(|| PortNo(self.value.to_u32()))
     }
 }
 
@@ -208,6 +215,24 @@ impl Match {
         for e in &self.entries {
             let exact = e.is_exact();
             e.field.put_oxm(w, !exact, e.value.len())?;
+            e.value.put(w);
+            if !exact {
+                e.mask.put(w);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes its fields alone with the headers that messages from before OpenFlow 1.2 use, where there are any.
+    pub(crate) fn encode_nxm_fields(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+        for e in &self.entries {
+            let exact = e.is_exact();
+            if let Some(port) = e.in_port().and_then(PortNo::to_u16) {
+                Field::IN_PORT_NXM.put_nxm(w, false, 2)?;
+                w.u16(port);
+                continue;
+            }
+            e.field.put_nxm(w, !exact, e.value.len())?;
             e.value.put(w);
             if !exact {
                 e.mask.put(w);

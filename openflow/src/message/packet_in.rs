@@ -177,7 +177,7 @@ impl NxPacketIn {
         let length = w.pos();
         w.zeros(8);
         let start = w.pos();
-        packet.match_.encode_fields(w)?;
+        packet.match_.encode_nxm_fields(w)?;
         let size = u16::try_from(w.pos() - start).map_err(|_| EncodeError::TooLong("match"))?;
         w.patch_u16(length, size);
         w.pad8(start);
