@@ -188,3 +188,117 @@ fn flows_are_sent_and_printed_as_ovs_ofctl_does() {
         shown.join("\n")
     );
 }
+
+/// A flow for `modify` or `delete`, strict or not, as a line of a file for `add-flows`.
+fn change(generator: &mut Generator<'_>) -> String {
+    let flow = generator.flow();
+    let (fields, actions) = flow.split_once(" actions=").unwrap();
+    let r = &mut *generator.r;
+    let command = *r.pick(&["modify", "modify_strict", "delete", "delete_strict", "add"]);
+    let deletes = command.starts_with("delete");
+    let mut fields: Vec<String> = fields.split(',').map(str::to_owned).collect();
+    // What a deletion has no use for is refused; left in now and then, for the refusal.
+    let useless = |f: &str| {
+        ["idle_timeout=", "hard_timeout=", "cookie="]
+            .iter()
+            .any(|k| f.starts_with(k))
+            || ["send_flow_rem", "check_overlap", "reset_counts"].contains(&f)
+            || ["no_packet_counts", "no_byte_counts"].contains(&f)
+            || (command == "delete" && f.starts_with("priority="))
+    };
+    if !r.one_in(10) {
+        fields.retain(|f| !(f.is_empty() || deletes && useless(f)));
+    }
+    if command != "add" && r.one_in(2) {
+        let (cookie, mask) = (r.bits(64), r.bits(64));
+        fields.push(match r.below(3) {
+            0 => format!("cookie={cookie:#x}/-1"),
+            1 => format!("cookie={cookie}/{mask:#x}"),
+            _ => format!("cookie={cookie:#x}/{mask}"),
+        });
+    }
+    if deletes || r.one_in(20) {
+        match r.below(6) {
+            0 => fields.push(format!("out_port={}", r.below(0xff00))),
+            1 => fields.push(format!(
+                "out_port={}",
+                r.pick(&["LOCAL", "any", "CONTROLLER", "in_port"])
+            )),
+            2 => fields.push(format!(
+                "out_group={}",
+                r.pick(&["any", "all", "7", "4294967040", "4294967295"])
+            )),
+            3 => fields.push(format!("out_group={},out_port=3", r.below(1 << 32))),
+            _ => {}
+        }
+    }
+    let fields = fields.join(",");
+    if deletes && !r.one_in(20) {
+        format!("{command} {fields}")
+    } else {
+        format!("{command} {fields} actions={actions}")
+    }
+}
+
+#[test]
+fn changes_and_deletions_are_sent_as_ovs_ofctl_does() {
+    let mut random = Random::from_env();
+    let mut generator = Generator { r: &mut random };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut accepted, mut rejected) = (vec![], vec![]);
+    for _ in 0..how_many(2000) {
+        let line = change(&mut generator);
+        match FlowMod::parse_line(&line)
+            .map_err(|e| e.to_string())
+            .and_then(|fm| encode(&fm))
+        {
+            Ok(_) => accepted.push(line),
+            Err(e) => rejected.push((line, e)),
+        }
+    }
+    let (mut refused, mut sent) = (vec![], vec![]);
+    for chunk in accepted.chunks(250) {
+        sent.extend(send_all(dir.path(), chunk, &mut refused));
+    }
+    let mut differences = vec![];
+    for (line, e) in &refused {
+        differences.push(format!(
+            "refused by ovs-ofctl alone\n  {line}\n  {}",
+            e.trim()
+        ));
+    }
+    for (line, e) in rejected.iter().take(100) {
+        if oracle::send(dir.path(), std::slice::from_ref(line)).is_ok() {
+            differences.push(format!("refused by us alone\n  {line}\n  {e}"));
+        }
+    }
+    for (line, message) in &sent {
+        let ours = encode(&FlowMod::parse_line(line).unwrap()).unwrap();
+        if ours != message[8..] {
+            let theirs = hex(&message[8..]);
+            differences.push(format!(
+                "sent\n  {line}\n  ours   {}\n  theirs {theirs}",
+                hex(&ours)
+            ));
+        }
+    }
+    println!("{} sent, {} refused", sent.len(), rejected.len());
+    assert!(sent.len() > how_many(2000) / 2, "only {} sent", sent.len());
+    let shown: Vec<_> = differences.iter().take(12).cloned().collect();
+    assert!(
+        differences.is_empty(),
+        "{} differences:\n{}",
+        differences.len(),
+        shown.join("\n")
+    );
+}
+
+/// A command is a word of files alone.
+#[test]
+fn add_flow_takes_no_command() {
+    for command in ["add", "modify", "delete_strict"] {
+        let refused = format!("{command} in_port=1 actions=drop").parse::<FlowMod>();
+        let error = refused.unwrap_err().to_string();
+        assert_eq!(error, format!("field {command} missing value"));
+    }
+}

@@ -14,10 +14,18 @@ impl FromStr for FlowMod {
 
     /// Reads a flow as `ovs-ofctl add-flow` does: the result encodes to the bytes that
     /// `ovs-ofctl -O OpenFlow13 add-flow` sends.
-    ///
-    /// As in a file for `ovs-ofctl add-flows`, a command may come first: `add`, `modify`,
-    /// `modify_strict`, `delete` or `delete_strict`.
     fn from_str(s: &str) -> Result<Self, ParseError> {
+        FlowMod::parse(FlowModCommand::Add, s)
+    }
+}
+
+impl FlowMod {
+    /// Reads a line of a file for `ovs-ofctl add-flows`, in which a command may come first: `add`, `modify`,
+    /// `modify_strict`, `delete` or `delete_strict`.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn parse_line(s: &str) -> Result<Self, ParseError> {
         let s = s.trim_start_matches([' ', '\t', '\r', '\n']);
         let end = s.find([',', ' ', '\t', '\r', '\n']).unwrap_or(s.len());
         let (word, rest) = s.split_at(end);
@@ -33,9 +41,7 @@ impl FromStr for FlowMod {
         };
         FlowMod::parse(command, s)
     }
-}
 
-impl FlowMod {
     /// Reads a flow for `command`, as `ovs-ofctl add-flow`, `mod-flows` and `del-flows` do.
     ///
     /// # Errors
@@ -156,11 +162,7 @@ fn out_group(s: &str) -> Result<GroupId, ParseError> {
         "all" => Ok(GroupId::ALL),
         _ => {
             let bad = || parse_error!("{s} is not a valid OpenFlow group");
-            s.parse()
-                .ok()
-                .filter(|n| *n <= GroupId::MAX.0)
-                .map(GroupId)
-                .ok_or_else(bad)
+            s.parse().ok().map(GroupId).ok_or_else(bad)
         }
     }
 }
