@@ -176,6 +176,8 @@ mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; m
 mkdir -p /run/openvswitch /run/netns /dev/net /dev/pts; mount -t devpts devpts /dev/pts
 for module in openvswitch vport-vxlan vport-geneve vport-gre tun veth macvlan bridge nf_tables nft_masq; do modprobe $module; done
 ip link set lo up
+# Open vSwitch 3.1 counts no cores, and so has no thread for packets, until its clock has passed ten seconds since the boot.
+until read -r up _ </proc/uptime; [ "${{up%.*}}" -ge 11 ]; do sleep 0.2; done
 stty -F /dev/ttyS1 raw -echo; stty -F /dev/ttyS2 raw -echo
 cd /root
 {words} </dev/null >/dev/ttyS1 2>&1 &
