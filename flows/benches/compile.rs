@@ -49,6 +49,8 @@ fn node() -> State {
             ofport: 1,
             kind: TunnelKind::Geneve,
         }),
+        addresses: Vec::new(),
+        node_port_addresses: Vec::new(),
         caps: Capabilities { nd_reply: true },
     });
     for n in 1..=100u8 {

@@ -17,7 +17,10 @@ use crate::fragment::Fragment;
 use crate::model::{Change, LocalPod, Peer, State};
 use crate::patch::Patch;
 use crate::pipeline::Table;
-use crate::tables::{arp_nd, classify, drop as drop_table, guard, nd_reply, output, route};
+use crate::tables::{
+    arp_nd, classify, commit, conntrack_in, drop as drop_table, egress_subject, guard,
+    ingress_subject, nd_reply, origin, output, route, service, target,
+};
 
 /// Compiles the whole state.
 pub fn compile_all(state: &State) -> Program {
@@ -42,11 +45,18 @@ fn compile(state: &State, claims: &Claims) -> Program {
 /// The flows that every node has.
 fn base() -> Vec<Flow> {
     type Base = fn(&mut Fragment);
-    let tables: [(Table, Base); 6] = [
+    let tables: [(Table, Base); 13] = [
         (Table::Classify, classify::base),
         (Table::Guard, guard::base),
         (Table::ArpNd, arp_nd::base),
+        (Table::Origin, origin::base),
+        (Table::Service, service::base),
+        (Table::Target, target::base),
         (Table::Route, route::base),
+        (Table::EgressSubject, egress_subject::base),
+        (Table::IngressSubject, ingress_subject::base),
+        (Table::ConntrackIn, conntrack_in::base),
+        (Table::Commit, commit::base),
         (Table::Output, output::base),
         (Table::Drop, drop_table::base),
     ];

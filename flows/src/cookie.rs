@@ -13,8 +13,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 
-use crate::model::{NodeName, PodId, State};
+use crate::model::{Backend, NodeName, PodId, PolicyId, ServiceId, State};
 use crate::pipeline::Table;
 use crate::reason::DropReason;
 
@@ -40,11 +41,35 @@ pub enum Kind {
     Peer = 4,
     /// A pod of this node.
     Pod = 5,
+    /// A port of a Service.
+    Service = 6,
+    /// An address that is, or was lately, an endpoint of a Service.
+    Endpoint = 7,
+    /// What the switch learned about the clients of one endpoint of one Service; never compared.
+    Affinity = 8,
+    /// A NetworkPolicy.
+    Policy = 9,
+    /// A class of addresses that policies tell apart, or the policies that apply to a pod.
+    PolicyClass = 10,
+    /// What is there for a moment only and goes by itself; never compared.
+    Passing = 11,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Base, Self::Drop, Self::Node, Self::Peer, Self::Pod];
+    pub const ALL: [Self; 11] = [
+        Self::Base,
+        Self::Drop,
+        Self::Node,
+        Self::Peer,
+        Self::Pod,
+        Self::Service,
+        Self::Endpoint,
+        Self::Affinity,
+        Self::Policy,
+        Self::PolicyClass,
+        Self::Passing,
+    ];
 
     /// Its name in descriptions.
     pub const fn name(self) -> &'static str {
@@ -54,7 +79,18 @@ impl Kind {
             Self::Node => "node",
             Self::Peer => "peer",
             Self::Pod => "pod",
+            Self::Service => "service",
+            Self::Endpoint => "endpoint",
+            Self::Affinity => "affinity",
+            Self::Policy => "policy",
+            Self::PolicyClass => "policy-class",
+            Self::Passing => "passing",
         }
+    }
+
+    /// Whether flows of this kind are part of a program; others come and go in the switch by themselves.
+    pub const fn is_compiled(self) -> bool {
+        !matches!(self, Self::Affinity | Self::Passing)
     }
 
     /// What the id of such a cookie is made from.
@@ -64,6 +100,12 @@ impl Kind {
             Self::Drop => "code of the drop reason",
             Self::Node | Self::Peer => "hash of the node's name",
             Self::Pod => "hash of the sandbox id",
+            Self::Service => "hash of namespace, name, port and family",
+            Self::Endpoint => "hash of the address",
+            Self::Affinity => "hash of the Service's port and the endpoint",
+            Self::Policy => "hash of namespace and name",
+            Self::PolicyClass => "number of the class",
+            Self::Passing => "hash of what it is for",
         }
     }
 }
@@ -101,6 +143,36 @@ impl Cookie {
     /// Of a pod's flows.
     pub fn pod(id: &PodId) -> Self {
         Self::new(Kind::Pod, stable_hash(id.as_str()))
+    }
+
+    /// Of the flows of a port of a Service.
+    pub fn service(id: &ServiceId) -> Self {
+        Self::new(Kind::Service, stable_hash(id.as_str()))
+    }
+
+    /// Of the flows that know an address as an endpoint.
+    pub fn endpoint(ip: IpAddr) -> Self {
+        Self::new(Kind::Endpoint, stable_hash(&ip.to_string()))
+    }
+
+    /// Of the flows that an endpoint of a Service teaches the switch.
+    pub fn affinity(id: &ServiceId, backend: &Backend) -> Self {
+        Self::new(Kind::Affinity, stable_hash(&format!("{id} {backend}")))
+    }
+
+    /// Of the flows of a NetworkPolicy.
+    pub fn policy(id: &PolicyId) -> Self {
+        Self::new(Kind::Policy, stable_hash(id.as_str()))
+    }
+
+    /// Of the flows that say which class an address or a pod is of.
+    pub const fn policy_class(number: u64) -> Self {
+        Self::new(Kind::PolicyClass, number)
+    }
+
+    /// Of a flow that goes by itself.
+    pub fn passing(purpose: &str) -> Self {
+        Self::new(Kind::Passing, stable_hash(purpose))
     }
 
     /// Takes a cookie found in a switch for ours, if it is.
@@ -198,7 +270,7 @@ impl Registry {
                 .find(|t| u64::from(t.id().0) == ours.id())
                 .map(|t| t.name().to_owned()),
             Kind::Drop => DropReason::from_code(ours.id()).map(|r| r.name().to_owned()),
-            Kind::Node | Kind::Peer | Kind::Pod => self.names.get(&cookie).cloned(),
+            _ => self.names.get(&cookie).cloned(),
         };
         match name {
             Some(name) => format!("{} {name}", kind.name()),
@@ -212,6 +284,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+    use crate::model::Protocol;
 
     #[test]
     fn ids_spread() {
@@ -224,12 +297,23 @@ mod tests {
     #[test]
     fn kinds_share_nothing() {
         let name = NodeName::new("a");
+        let service = ServiceId::new("a", "a", "a", Protocol::Tcp, false);
+        let backend = Backend {
+            ip: IpAddr::from([10, 0, 0, 1]),
+            port: 1,
+        };
         let cookies = [
             Cookie::base(Table::Guard),
             Cookie::drop(DropReason::VlanTagged),
             Cookie::node(&name),
             Cookie::peer(&name),
             Cookie::pod(&PodId::new("a")),
+            Cookie::service(&service),
+            Cookie::endpoint(backend.ip),
+            Cookie::affinity(&service, &backend),
+            Cookie::policy(&PolicyId::new("a", "a")),
+            Cookie::policy_class(1),
+            Cookie::passing("a"),
         ];
         assert_eq!(cookies.map(Cookie::kind), Kind::ALL.map(Some));
         assert!(

@@ -4,11 +4,14 @@
 //! business of [`crate::tables`].
 
 use ipnet::IpNet;
+use openflow::action::ct::Zone;
+use openflow::action::{Ct, Nat};
 use openflow::{Action, Field, Instruction, Match, PortNo, Subfield, Value};
 
 use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey};
-use crate::pipeline::{MARKS, OUT_PORT, REASON, Source, Table};
+use crate::model::Protocol;
+use crate::pipeline::{MARKS, Mark, OUT_PORT, REASON, Source, Table};
 use crate::reason::DropReason;
 
 const ETH_IPV4: u16 = 0x0800;
@@ -118,6 +121,40 @@ impl Steps {
         })
     }
 
+    /// Sets marks.
+    pub(crate) fn mark(self, marks: &[Mark]) -> Self {
+        let bits = marks.iter().fold(0, |bits, mark| bits | mark.bit());
+        self.action(Action::SetField {
+            field: MARKS,
+            value: Value::from(bits),
+            mask: Some(Value::from(bits)),
+        })
+    }
+
+    /// Looks the connection up, translates as it says, and goes on in a table: a recirculation.
+    pub(crate) fn track(self, zone: u16, table: Table) -> Self {
+        self.ct(Ct {
+            zone: Zone::Imm(zone),
+            table: Some(table.id()),
+            actions: vec![Action::Nat(Box::new(Nat::established()))],
+            ..Ct::default()
+        })
+    }
+
+    /// Looks the connection up and translates as it says, in passing.
+    pub(crate) fn translate(self, zone: u16) -> Self {
+        self.ct(Ct {
+            zone: Zone::Imm(zone),
+            actions: vec![Action::Nat(Box::new(Nat::established()))],
+            ..Ct::default()
+        })
+    }
+
+    /// Any action on connections.
+    pub(crate) fn ct(self, ct: Ct) -> Self {
+        self.action(Action::Ct(Box::new(ct)))
+    }
+
     /// Goes on in a table afterwards.
     pub(crate) fn goto(self, table: Table) -> Self {
         Self {
@@ -148,6 +185,11 @@ pub(crate) fn from(source: Source) -> Match {
     Match::new().masked(MARKS, source.mark(), Source::MASK)
 }
 
+/// Packets with these marks, and without those.
+pub(crate) fn marked(with: &[Mark], without: &[Mark]) -> Match {
+    Match::new().marks(with, without)
+}
+
 /// More conditions on a match, named after what they mean.
 pub(crate) trait MatchExt: Sized {
     fn ipv4(self) -> Self;
@@ -160,6 +202,10 @@ pub(crate) trait MatchExt: Sized {
     fn udp(self, from: u16, to: u16) -> Self;
     fn source(self, net: IpNet) -> Self;
     fn destination(self, net: IpNet) -> Self;
+    fn marks(self, with: &[Mark], without: &[Mark]) -> Self;
+    fn marks_from(self, source: Source, with: &[Mark], without: &[Mark]) -> Self;
+    fn protocol(self, protocol: Protocol) -> Self;
+    fn to_port(self, protocol: Protocol, port: u16) -> Self;
 }
 
 impl MatchExt for Match {
@@ -221,6 +267,35 @@ impl MatchExt for Match {
                 .masked(Field::IPV6_DST, net.network(), net.netmask()),
         }
     }
+
+    fn marks(self, with: &[Mark], without: &[Mark]) -> Self {
+        let (value, mask) = mark_bits(with, without);
+        self.masked(MARKS, value, mask)
+    }
+
+    fn marks_from(self, source: Source, with: &[Mark], without: &[Mark]) -> Self {
+        let (value, mask) = mark_bits(with, without);
+        self.masked(MARKS, value | source.mark(), mask | Source::MASK)
+    }
+
+    fn protocol(self, protocol: Protocol) -> Self {
+        self.eq(Field::IP_PROTO, protocol.number())
+    }
+
+    fn to_port(self, protocol: Protocol, port: u16) -> Self {
+        let field = match protocol {
+            Protocol::Tcp => Field::TCP_DST,
+            Protocol::Udp => Field::UDP_DST,
+            Protocol::Sctp => Field::SCTP_DST,
+        };
+        self.protocol(protocol).eq(field, port)
+    }
+}
+
+/// Value and mask of the marks that shall be there, and of those that shall not.
+fn mark_bits(with: &[Mark], without: &[Mark]) -> (u32, u32) {
+    let bits = |marks: &[Mark]| marks.iter().fold(0, |bits, mark| bits | mark.bit());
+    (bits(with), bits(with) | bits(without))
 }
 
 /// A prefix written out: `net!(v4 224, 0, 0, 0 / 4)`, `net!(v6 0xff00 :: / 8)`.

@@ -10,7 +10,9 @@ use crate::compiler::compile_all;
 use crate::cookie::{Cookie, Kind};
 use crate::model::{Capabilities, Gateway, LocalNode, LocalPod, Peer, State, Tunnel, TunnelKind};
 use crate::pipeline::{
-    MARKS, OUT_PORT, REASON, RESERVED_TABLES, ROUTER_MAC, SCRATCH, Source, Table,
+    CLASS_DST, CLASS_SRC, CT_BLOCKED, HAIRPIN, INDEX, MARKS, Mark, NODE_PORT, OUT_PORT, PICK,
+    REASON, ROUTER_MAC, SCRATCH, SERVICE_ID, SUBJECT_DST, SUBJECT_SRC, Source, Table, ZONE_SERVICE,
+    ZONE_TRACK, ZONES,
 };
 use crate::reason::DropReason;
 
@@ -39,14 +41,8 @@ fn write_page(out: &mut String) -> std::fmt::Result {
 
 fn tables(out: &mut String) -> std::fmt::Result {
     writeln!(out, "## Tables\n\n| id | name | does |\n|---|---|---|")?;
-    let used = Table::ALL.iter().map(|t| (t.id().0, t.name(), t.purpose()));
-    let reserved = RESERVED_TABLES
-        .iter()
-        .map(|(id, name)| (*id, *name, "(reserved)"));
-    let mut rows: Vec<_> = used.chain(reserved).collect();
-    rows.sort_unstable();
-    for (id, name, purpose) in rows {
-        writeln!(out, "| {id} | {name} | {purpose} |")?;
+    for table in Table::ALL {
+        writeln!(out, "| {} | {table} | {} |", table.id().0, table.purpose())?;
     }
     Ok(())
 }
@@ -67,20 +63,46 @@ fn registers(out: &mut String) -> std::fmt::Result {
         MARKS.name(),
         sources.join(", ")
     )?;
+    for mark in Mark::ALL {
+        let bit = mark.bit().trailing_zeros();
+        writeln!(out, "| {} | {bit} | {} |", MARKS.name(), mark.meaning())?;
+    }
+    for (register, bits, holds) in [
+        (
+            PICK,
+            "0..7",
+            "bits of the source port, while an endpoint is chosen",
+        ),
+        (PICK, "16..31", "how many indices the Service has"),
+        (OUT_PORT, "all", "the OpenFlow port that Route chose"),
+        (REASON, "all", "in table Drop, the code of the reason"),
+        (SCRATCH, "all", "scratch, within one flow"),
+        (INDEX, "all", "the index of the endpoint that was chosen"),
+        (
+            SERVICE_ID,
+            "all",
+            "the number of the Service's set of endpoints",
+        ),
+        (SUBJECT_SRC, "all", "which policies apply to the sender"),
+        (SUBJECT_DST, "all", "which policies apply to the receiver"),
+        (CLASS_DST, "all", "the class of the destination address"),
+        (CLASS_SRC, "all", "the class of the source address"),
+    ] {
+        writeln!(out, "| {} | {bits} | {holds} |", register.name())?;
+    }
     writeln!(
         out,
-        "| {} | all | the OpenFlow port that Route chose |",
-        OUT_PORT.name()
-    )?;
-    writeln!(
-        out,
-        "| {} | all | in table Drop, the code of the reason |",
-        REASON.name()
-    )?;
-    writeln!(
-        out,
-        "| {} | all | scratch, within one flow |",
-        SCRATCH.name()
+        "\n## Conntrack\n\n\
+         Zones {:#x} to {:#x} are ours. `{ZONE_TRACK:#x}` has every tracked connection as it is on the wire behind a \
+         Service's\ntranslation, with bit {CT_BLOCKED:#x} of `ct_mark` set once policy no longer allows it; \
+         `{ZONE_SERVICE:#x}` has connections to Services and their\ntranslation. \
+         {} and {} stand for the host where its packets go back to it,\n{} and {} for its addresses in node ports.",
+        ZONES.start(),
+        ZONES.end(),
+        HAIRPIN[0],
+        HAIRPIN[1],
+        NODE_PORT[0],
+        NODE_PORT[1]
     )
 }
 
@@ -164,6 +186,8 @@ fn example_state() -> State {
             ofport: 1,
             kind: TunnelKind::Vxlan,
         }),
+        addresses: Vec::new(),
+        node_port_addresses: Vec::new(),
         caps: Capabilities { nd_reply: true },
     });
     let pod = LocalPod {

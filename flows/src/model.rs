@@ -3,6 +3,9 @@
 //! Plain values. This module knows nothing of flows, of Kubernetes, or of where the objects come from; it
 //! accepts any combination of them, contradictory ones included (see [`crate::claims`]).
 
+mod policy;
+mod service;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -10,6 +13,12 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use openflow::MacAddr;
+
+pub use policy::{
+    ClusterPod, Labels, NamedPort, NamespaceLabels, Policy, PolicyId, PolicyPeer, PolicyPort,
+    Ports, Requirement, Rule, Selector,
+};
+pub use service::{Backend, Frontend, Protocol, ServiceId, ServicePort, TrafficPolicy};
 
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
@@ -76,6 +85,10 @@ pub struct LocalNode {
     pub gateway: Gateway,
     /// The port that leads to other nodes; without one, peers are reached by way of the host.
     pub tunnel: Option<Tunnel>,
+    /// The host's own addresses outside the pod network: what comes from them comes from the node itself.
+    pub addresses: Vec<IpAddr>,
+    /// Those of them on which node ports are served.
+    pub node_port_addresses: Vec<IpAddr>,
     /// What the switch's datapath can do.
     pub caps: Capabilities,
 }

@@ -5,6 +5,7 @@
 //! [`crate::map`]).
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use openflow::{Field, MacAddr, TableId};
 
@@ -24,35 +25,73 @@ pub enum Table {
     ArpNd = 8,
     /// Second half of the answer to a neighbour solicitation.
     NdReply = 9,
+    /// Whether the source is an endpoint of a Service.
+    Origin = 12,
+    /// Which Service the packet is for.
+    Service = 20,
+    /// Which endpoint a client has already.
+    Affinity = 21,
+    /// From source port to endpoint.
+    Spread = 22,
+    /// What of a Service needs the connection first.
+    ServiceState = 23,
+    /// To the endpoint.
+    Dnat = 24,
+    /// To a Service without endpoints.
+    Reject = 26,
+    /// Whether the destination is an endpoint of a Service.
+    Target = 28,
     /// Where the packet goes.
     Route = 36,
+    /// Whether policy applies to the sending pod.
+    EgressSubject = 37,
+    /// Whether policy applies to the receiving pod.
+    IngressSubject = 38,
+    /// Whether the packet needs conntrack.
+    ConntrackIn = 39,
+    /// What conntrack says.
+    ConntrackState = 40,
+    /// The class of the destination.
+    EgressClass = 41,
+    /// The rules of the sending pod.
+    EgressPolicy = 42,
+    /// The class of the source.
+    IngressClass = 44,
+    /// The rules of the receiving pod.
+    IngressPolicy = 45,
+    /// Conntrack in passing.
+    Commit = 48,
     /// The hop count, and out.
     Output = 52,
     /// One flow per reason.
     Drop = 60,
 }
 
-/// The ids that the design keeps for tables that have no flows yet.
-pub const RESERVED_TABLES: [(u8, &str); 9] = [
-    (12, "ConntrackIn"),
-    (16, "ConntrackState"),
-    (20, "Service"),
-    (24, "Dnat"),
-    (28, "EgressClass"),
-    (32, "EgressPolicy"),
-    (40, "IngressClass"),
-    (44, "IngressPolicy"),
-    (48, "Commit"),
-];
-
 impl Table {
     /// Every table, by id.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 24] = [
         Self::Classify,
         Self::Guard,
         Self::ArpNd,
         Self::NdReply,
+        Self::Origin,
+        Self::Service,
+        Self::Affinity,
+        Self::Spread,
+        Self::ServiceState,
+        Self::Dnat,
+        Self::Reject,
+        Self::Target,
         Self::Route,
+        Self::EgressSubject,
+        Self::IngressSubject,
+        Self::ConntrackIn,
+        Self::ConntrackState,
+        Self::EgressClass,
+        Self::EgressPolicy,
+        Self::IngressClass,
+        Self::IngressPolicy,
+        Self::Commit,
         Self::Output,
         Self::Drop,
     ];
@@ -74,7 +113,24 @@ impl Table {
             Self::Guard => "Guard",
             Self::ArpNd => "ArpNd",
             Self::NdReply => "NdReply",
+            Self::Origin => "Origin",
+            Self::Service => "Service",
+            Self::Affinity => "Affinity",
+            Self::Spread => "Spread",
+            Self::ServiceState => "ServiceState",
+            Self::Dnat => "Dnat",
+            Self::Reject => "Reject",
+            Self::Target => "Target",
             Self::Route => "Route",
+            Self::EgressSubject => "EgressSubject",
+            Self::IngressSubject => "IngressSubject",
+            Self::ConntrackIn => "ConntrackIn",
+            Self::ConntrackState => "ConntrackState",
+            Self::EgressClass => "EgressClass",
+            Self::EgressPolicy => "EgressPolicy",
+            Self::IngressClass => "IngressClass",
+            Self::IngressPolicy => "IngressPolicy",
+            Self::Commit => "Commit",
             Self::Output => "Output",
             Self::Drop => "Drop",
         }
@@ -95,9 +151,50 @@ impl Table {
             Self::NdReply => {
                 "finishes a neighbour advertisement: its options can be set only once the packet is one"
             }
+            Self::Origin => {
+                "marks what comes from an endpoint of a Service: its translation may have to be undone"
+            }
+            Self::Service => {
+                "finds the Service that an address, a protocol and a port stand for, and how its endpoint is chosen"
+            }
+            Self::Affinity => {
+                "remembers the endpoint of a client where a Service wants that: flows learned by the switch"
+            }
+            Self::Spread => {
+                "spreads connections over the endpoints of a Service by some bits of their source port, evenly"
+            }
+            Self::ServiceState => {
+                "goes on with what had to be looked up in conntrack before an endpoint can be chosen: fragments, ICMP, clients that keep their endpoint, Services that have none"
+            }
+            Self::Dnat => {
+                "translates to the endpoint that was chosen; a connection that exists keeps the one it has"
+            }
+            Self::Reject => {
+                "has the host refuse what is for a Service without endpoints, by TCP RST or ICMP unreachable"
+            }
+            Self::Target => "marks what is addressed to an endpoint of a Service directly",
             Self::Route => {
                 "longest prefix first: a local pod, a peer's prefix, the host; sets MACs, tunnel destination and output port"
             }
+            Self::EgressSubject => "says which policies apply to the pod that sends",
+            Self::IngressSubject => "says which policies apply to the pod that receives",
+            Self::ConntrackIn => "sends through conntrack what needs it, and nothing else",
+            Self::ConntrackState => {
+                "drops what is invalid or revoked, waves replies through, has everything else judged"
+            }
+            Self::EgressClass => {
+                "says which class the destination address is of, for the rules of the sending pod"
+            }
+            Self::EgressPolicy => {
+                "the rules of the pod that sends, by class of the destination, protocol and port"
+            }
+            Self::IngressClass => {
+                "says which class the source address is of, for the rules of the receiving pod"
+            }
+            Self::IngressPolicy => {
+                "the rules of the pod that receives, by class of the source, protocol and port"
+            }
+            Self::Commit => "remembers and translates what conntrack must know of, in passing",
             Self::Output => {
                 "takes a hop off what pods send to pods, and sends the packet out of the port that Route chose"
             }
@@ -109,8 +206,10 @@ impl Table {
     /// spares it megaflows.
     pub const fn prefixes(self) -> &'static [&'static str] {
         match self {
-            Self::Guard => &["nw_src", "ipv6_src"],
-            Self::Route => &["nw_dst", "ipv6_dst"],
+            Self::Guard | Self::Origin | Self::IngressClass => &["nw_src", "ipv6_src"],
+            Self::Service | Self::Target | Self::Route | Self::EgressClass => {
+                &["nw_dst", "ipv6_dst"]
+            }
             _ => &[],
         }
     }
@@ -122,26 +221,144 @@ impl fmt::Display for Table {
     }
 }
 
-// Which table follows: the places where conntrack, Services and policy are put in later, so that no table's
-// module names another one as its successor.
+// Which table follows, so that no table's module names another one as its successor.
 
 /// After a pod's packet passed Guard.
-pub const AFTER_GUARD: Table = Table::Route;
+pub const AFTER_GUARD: Table = Table::Origin;
 /// After a packet from the host was classified.
-pub const FROM_GATEWAY: Table = Table::Route;
+pub const FROM_GATEWAY: Table = Table::Origin;
 /// After a packet from a peer was classified.
-pub const FROM_TUNNEL: Table = Table::Route;
+pub const FROM_TUNNEL: Table = Table::Origin;
+/// After it is known whether a packet comes from an endpoint.
+pub const AFTER_ORIGIN: Table = Table::Service;
+/// The same, for packets from a peer: Services are translated where the client is.
+pub const AFTER_ORIGIN_FROM_TUNNEL: Table = Table::Route;
+/// When a packet is for no Service.
+pub const NO_SERVICE: Table = Table::Target;
+/// After it is known whether a packet goes to an endpoint directly, and after translation.
+pub const BEFORE_ROUTE: Table = Table::Route;
 /// After the way out was found.
-pub const AFTER_ROUTE: Table = Table::Output;
+pub const AFTER_ROUTE: Table = Table::EgressSubject;
+/// After a packet was judged, or need not be.
+pub const AFTER_POLICY: Table = Table::Commit;
+/// After all that conntrack has to do was said.
+pub const AFTER_COMMIT: Table = Table::Output;
 
-/// Holds the marks: see [`Source`].
+/// The first of the conntrack zones that are ours; 16 of them, shared with nobody on the host.
+pub const ZONES: std::ops::RangeInclusive<u16> = 0x51c0..=0x51cf;
+/// The zone of every tracked connection, as it is on the wire behind a Service's translation: what policy knows of
+/// it, and how its source is translated.
+pub const ZONE_TRACK: u16 = 0x51c0;
+/// The zone of connections to Services: how their destination is translated, and nothing else. It is not that of
+/// tracked connections, since one client may have a connection to a Service and one to its endpoint from the same
+/// port.
+pub const ZONE_SERVICE: u16 = 0x51c1;
+
+/// The address that the host's own packets have when they go back to the host; one per family. Link-local (unique
+/// local in IPv6), routed by the host into the switch.
+pub const HAIRPIN: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 83, 1)),
+    IpAddr::V6(Ipv6Addr::new(0xfd53, 0x4c55, 0x4943, 0, 0, 0, 0, 1)),
+];
+/// The address that stands for all addresses of the node on which node ports are served; one per family. The host
+/// hands what it gets for a node port to the switch under this address.
+pub const NODE_PORT: [IpAddr; 2] = [
+    IpAddr::V4(Ipv4Addr::new(169, 254, 83, 2)),
+    IpAddr::V6(Ipv6Addr::new(0xfd53, 0x4c55, 0x4943, 0, 0, 0, 0, 2)),
+];
+
+/// Holds the marks: see [`Source`] and [`Mark`].
 pub const MARKS: Field = Field::reg(0);
+/// Holds, while an endpoint is chosen, bits of the source port (bits 0..8) and the number of indices (16..32).
+pub const PICK: Field = Field::reg(1);
 /// Holds the OpenFlow port that Route chose.
 pub const OUT_PORT: Field = Field::reg(2);
 /// Holds the code of the [`crate::DropReason`] in table Drop.
 pub const REASON: Field = Field::reg(3);
 /// Holds a value for a moment, within one flow.
 pub const SCRATCH: Field = Field::reg(4);
+/// Holds the index of the endpoint that was chosen, among those of the Service.
+pub const INDEX: Field = Field::reg(5);
+/// Holds the number of a Service's set of endpoints (reg8 and reg9).
+pub const SERVICE_ID: Field = Field::xreg(4);
+/// Holds the number of the policies that apply to the pod that sends.
+pub const SUBJECT_SRC: Field = Field::reg(10);
+/// Holds the number of the policies that apply to the pod that receives.
+pub const SUBJECT_DST: Field = Field::reg(11);
+/// Holds the class of the destination address.
+pub const CLASS_DST: Field = Field::reg(12);
+/// Holds the class of the source address.
+pub const CLASS_SRC: Field = Field::reg(13);
+
+/// The bit of `ct_mark`, in [`ZONE_TRACK`], of a connection that policy no longer allows.
+pub const CT_BLOCKED: u32 = 1;
+
+/// What was found out about a packet: bits of [`MARKS`] above those of [`Source`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Mark {
+    /// Its source is, or was lately, an endpoint of a Service.
+    EpSrc = 1 << 4,
+    /// Its destination is one.
+    EpDst = 1 << 5,
+    /// It was for a Service and has been translated: it is of the original direction.
+    Dnated = 1 << 6,
+    /// Its source must be translated.
+    Masq = 1 << 7,
+    /// Its source must be kept.
+    Keep = 1 << 8,
+    /// Its destination is an address that sources are translated to here.
+    SnatDst = 1 << 9,
+    /// It was looked up in [`ZONE_TRACK`].
+    Tracked = 1 << 10,
+    /// It is a reply.
+    Reply = 1 << 11,
+    /// It may leave by the port that it came from.
+    Back = 1 << 12,
+    /// Policy applies to the pod that sends it.
+    SrcPoliced = 1 << 13,
+    /// Policy applies to the pod that receives it.
+    DstPoliced = 1 << 14,
+}
+
+impl Mark {
+    /// Every mark, by bit.
+    pub const ALL: [Self; 11] = [
+        Self::EpSrc,
+        Self::EpDst,
+        Self::Dnated,
+        Self::Masq,
+        Self::Keep,
+        Self::SnatDst,
+        Self::Tracked,
+        Self::Reply,
+        Self::Back,
+        Self::SrcPoliced,
+        Self::DstPoliced,
+    ];
+
+    /// Its bit.
+    pub const fn bit(self) -> u32 {
+        self as u32
+    }
+
+    /// What it says, in a few words.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::EpSrc => "from an endpoint of a Service",
+            Self::EpDst => "to an endpoint of a Service, directly",
+            Self::Dnated => "translated to an endpoint",
+            Self::Masq => "source must be translated",
+            Self::Keep => "source must be kept",
+            Self::SnatDst => "to an address that sources are translated to",
+            Self::Tracked => "looked up in conntrack",
+            Self::Reply => "a reply",
+            Self::Back => "may leave by the port it came from",
+            Self::SrcPoliced => "policy applies to the sender",
+            Self::DstPoliced => "policy applies to the receiver",
+        }
+    }
+}
 
 /// Where a packet came from: the low four bits of [`MARKS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

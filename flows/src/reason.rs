@@ -70,6 +70,20 @@ reasons! {
     RoutedBack = 16, "routed-back";
     /// The packet has used up its hops.
     TtlExpired = 17, "ttl-expired";
+    /// The destination is a Service's address, but the Service has no such port, or it is not TCP, UDP or SCTP.
+    NoServicePort = 18, "no-service-port";
+    /// The Service sends what comes from outside to endpoints of this node only, and there is none here.
+    NoLocalEndpoint = 19, "no-local-endpoint";
+    /// The source is not in the Service's loadBalancerSourceRanges.
+    SourceNotAllowed = 20, "source-not-allowed";
+    /// Conntrack calls the packet invalid: it belongs to no connection, or not at this point of it.
+    InvalidConnection = 21, "invalid-connection";
+    /// A reply of a connection that policy no longer allows.
+    BlockedConnection = 22, "blocked-connection";
+    /// A pod isolated for egress sent it, and no rule allows it.
+    EgressIsolation = 23, "egress-isolation";
+    /// It is for a pod isolated for ingress, and no rule allows it.
+    IngressIsolation = 24, "ingress-isolation";
 }
 
 impl DropReason {

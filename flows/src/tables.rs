@@ -6,8 +6,15 @@
 
 pub(crate) mod arp_nd;
 pub(crate) mod classify;
+pub(crate) mod commit;
+pub(crate) mod conntrack_in;
 pub(crate) mod drop;
+pub(crate) mod egress_subject;
 pub(crate) mod guard;
+pub(crate) mod ingress_subject;
 pub(crate) mod nd_reply;
+pub(crate) mod origin;
 pub(crate) mod output;
 pub(crate) mod route;
+pub(crate) mod service;
+pub(crate) mod target;

@@ -131,6 +131,8 @@ impl Cluster {
             tunnel: kind
                 .zip(self.built.tunnel_ofport)
                 .map(|(kind, ofport)| Tunnel { ofport, kind }),
+            addresses: Vec::new(),
+            node_port_addresses: Vec::new(),
             caps: self.built.capabilities,
         }
     }

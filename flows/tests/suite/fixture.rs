@@ -36,6 +36,8 @@ pub(crate) fn node() -> LocalNode {
             ofport: TUNNEL,
             kind: TunnelKind::Geneve,
         }),
+        addresses: Vec::new(),
+        node_port_addresses: Vec::new(),
         caps: Capabilities { nd_reply: true },
     }
 }

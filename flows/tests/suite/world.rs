@@ -112,6 +112,8 @@ pub(crate) fn node() -> impl Strategy<Value = LocalNode> {
                     ofport: TUNNEL,
                     kind: TunnelKind::Vxlan,
                 }),
+                addresses: Vec::new(),
+                node_port_addresses: Vec::new(),
                 caps: Capabilities { nd_reply },
             },
         )

@@ -1,0 +1,10 @@
+//! Table ConntrackIn: whether the packet needs conntrack.
+
+use crate::fragment::{Fragment, any, goto};
+use crate::pipeline::{AFTER_POLICY, Table};
+
+const ELSE: u16 = 0;
+
+pub(crate) fn base(f: &mut Fragment) {
+    f.flow(Table::ConntrackIn, ELSE, any(), goto(AFTER_POLICY));
+}
