@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use sluice_flows::pipeline::Table;
+use sluice_flows::{Cookie, DropReason};
+use sluice_rpc::report::DropReasonReport;
 use sluice_rpc::{
-    AddRequest, AddResult, CheckRequest, CheckResult, DelRequest, DelResult, ErrorObject,
-    FlowsReport, FlowsRequest, GcRequest, GcResult, PodState, PodsReport, StatusReport,
-    StatusRequest, StatusResult, VerifyDifference, VerifyReport, code, report,
+    AddRequest, AddResult, CheckRequest, CheckResult, DelRequest, DelResult, DropsReport,
+    DropsRequest, ErrorObject, FlowsReport, FlowsRequest, GcRequest, GcResult, PodState,
+    PodsReport, StatusReport, StatusRequest, StatusResult, VerifyDifference, VerifyReport, code,
+    report,
 };
 
 use tokio::sync::watch;
 
 use crate::attach;
+use crate::drops::{self, Drops};
 use crate::readiness::Readiness;
 use crate::reconciler::{self, InspectError};
 use crate::rpc::Api;
@@ -38,6 +43,8 @@ pub struct Agent {
     pub built: Built,
     /// Whether all is well.
     pub readiness: Readiness,
+    /// Samples of dropped packets.
+    pub drops: Drops,
     /// How the folder of manifests fares, once there is one.
     pub source: Arc<OnceLock<watch::Receiver<DirectoryStatus>>>,
 }
@@ -76,6 +83,35 @@ impl Api for Agent {
     async fn flows(&self, request: FlowsRequest) -> Result<FlowsReport, ErrorObject> {
         let flows = self.reconciler.flows(request).await.map_err(unanswered)?;
         Ok(FlowsReport { flows })
+    }
+
+    async fn drops(&self, request: DropsRequest) -> Result<DropsReport, ErrorObject> {
+        let news = if request.follow {
+            self.drops.follow(request.after).await
+        } else {
+            drops::News::default()
+        };
+        let table = FlowsRequest {
+            table: Some(Table::Drop.id().0),
+            object: None,
+        };
+        let flows = self.reconciler.flows(table).await.map_err(unanswered)?;
+        let counters = flows.into_iter().filter_map(|flow| {
+            let cookie = Cookie::from_u64(flow.cookie)?;
+            let reason = DropReason::from_code(cookie.id())?;
+            Some(DropReasonReport {
+                reason: reason.name().to_owned(),
+                explanation: reason.explanation().to_owned(),
+                packets: flow.packets,
+                bytes: flow.bytes,
+            })
+        });
+        Ok(DropsReport {
+            reasons: counters.collect(),
+            samples: news.samples,
+            last: news.last,
+            lost: news.lost,
+        })
     }
 
     async fn verify(&self) -> Result<VerifyReport, ErrorObject> {

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 use crate::api::Agent;
 use crate::attach::{Service, Settings};
 use crate::config::{Config, TunnelType};
+use crate::drops::Drops;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
 use crate::rpc::listener::{Limits, Listener};
@@ -99,6 +100,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
     let options = reconciler::Options {
         audit_interval: config.audit_interval.0,
     };
+    let dropped = connection.packet_ins();
     let reconciler = reconciler::start(connection, options, metrics.clone());
 
     let pod_mtu = pod_mtu(&config, &wanted);
@@ -123,6 +125,13 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
     let _applied_later = reconciler.submit(recovered).await?;
     service.sweep().await;
 
+    let drops = Drops::default();
+    tasks.spawn(drops.clone().sample(
+        dropped,
+        reconciler.clone(),
+        names(service.clone()),
+        stop.clone(),
+    ));
     let source = Arc::new(OnceLock::new());
     let agent = Agent {
         node: node.clone(),
@@ -133,6 +142,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         switch: switch.clone(),
         built: built.clone(),
         readiness: readiness.clone(),
+        drops: drops.clone(),
         source: Arc::clone(&source),
     };
     let listener = Listener::bind(&config.socket).await?;
@@ -191,6 +201,15 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
     }
     tracing::info!("stopped; the switch goes on as it is");
     Ok(())
+}
+
+/// Names the pod that has an address, of those attached here.
+fn names(service: Service) -> impl Fn(std::net::IpAddr) -> Option<String> + Send {
+    move |ip| {
+        let pods = service.pods();
+        let pod = pods.iter().find(|pod| pod.ips.contains(&ip))?;
+        Some(format!("{}/{}", pod.namespace, pod.name))
+    }
 }
 
 /// The switch is on the same machine: a failed attempt costs nothing, and each moment without a

@@ -23,6 +23,7 @@ pub mod config;
 pub mod conflist;
 pub mod ctl;
 pub mod daemon;
+pub mod drops;
 pub mod host;
 pub mod http;
 pub mod index;

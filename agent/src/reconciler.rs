@@ -8,9 +8,11 @@
 //! It must not know where changes come from, nor what OVSDB is.
 
 mod actor;
+mod flush;
 mod inspect;
 mod plan;
 mod refused;
+mod session;
 
 use std::sync::Arc;
 use std::time::Duration;

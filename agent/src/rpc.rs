@@ -30,6 +30,8 @@ pub trait Api: Send + Sync + 'static {
     fn status(&self) -> impl Answer<method::Status>;
     /// The pods attached here.
     fn pods(&self) -> impl Answer<method::Pods>;
+    /// What was dropped, and why.
+    fn drops(&self, request: sluice_rpc::DropsRequest) -> impl Answer<method::Drops>;
     /// The switch's flows, each with the object behind it.
     fn flows(&self, request: sluice_rpc::FlowsRequest) -> impl Answer<method::Flows>;
     /// Read the switch back and compare.
@@ -70,6 +72,7 @@ pub fn module<A: Api>(api: Arc<A>) -> anyhow::Result<RpcModule<()>> {
         CniStatus => |api, request| api.cni_status(request);
         Status => |api, _| api.status();
         Pods => |api, _| api.pods();
+        Drops => |api, request| api.drops(request);
         Flows => |api, request| api.flows(request);
         Verify => |api, _| api.verify();
     }

@@ -32,7 +32,7 @@ fn compile(state: &State, claims: &Claims) -> Program {
     let pods = state.pods.keys().cloned().map(Owner::Pod);
     let peers = state.peers.keys().cloned().map(Owner::Peer);
     let fragments = std::iter::once(Owner::Node).chain(pods).chain(peers);
-    for flow in base()
+    for flow in base(state)
         .into_iter()
         .chain(fragments.flat_map(|owner| fragment(&owner, state, claims)))
     {
@@ -43,9 +43,9 @@ fn compile(state: &State, claims: &Claims) -> Program {
 }
 
 /// The flows that every node has.
-fn base() -> Vec<Flow> {
+fn base(state: &State) -> Vec<Flow> {
     type Base = fn(&mut Fragment);
-    let tables: [(Table, Base); 13] = [
+    let tables: [(Table, Base); 12] = [
         (Table::Classify, classify::base),
         (Table::Guard, guard::base),
         (Table::ArpNd, arp_nd::base),
@@ -58,7 +58,6 @@ fn base() -> Vec<Flow> {
         (Table::ConntrackIn, conntrack_in::base),
         (Table::Commit, commit::base),
         (Table::Output, output::base),
-        (Table::Drop, drop_table::base),
     ];
     let mut flows = Vec::new();
     for (table, base) in tables {
@@ -66,7 +65,15 @@ fn base() -> Vec<Flow> {
         base(&mut fragment);
         flows.append(&mut fragment.flows);
     }
+    flows.extend(drops(state));
     flows
+}
+
+/// The flows of table Drop.
+fn drops(state: &State) -> Vec<Flow> {
+    let mut fragment = Fragment::new(Cookie::base(Table::Drop));
+    drop_table::base(state.sample_drops, &mut fragment);
+    fragment.flows
 }
 
 /// The flows that this object asks for; none if there is no such object.
@@ -183,6 +190,11 @@ impl Compiler {
     pub fn apply(&mut self, change: Change) -> Patch {
         let (owner, claims_after) = match &change {
             Change::Node(_) => return self.apply_node(change),
+            Change::SampleDrops(_) => {
+                let before = drops(&self.state).into_iter().collect();
+                self.state.apply(change);
+                return Patch::between(&before, &drops(&self.state).into_iter().collect());
+            }
             Change::PeerSet(peer) => (Owner::Peer(peer.name.clone()), peer_claims(peer)),
             Change::PeerGone(name) => (Owner::Peer(name.clone()), Vec::new()),
             Change::PodSet(pod) => (Owner::Pod(pod.id.clone()), pod_claims(pod)),
@@ -229,13 +241,9 @@ impl Compiler {
     }
 
     fn fragments(&self, owners: &BTreeSet<Owner>) -> Program {
-        let mut program = Program::default();
-        for flow in owners
+        owners
             .iter()
             .flat_map(|owner| fragment(owner, &self.state, &self.claims))
-        {
-            program.insert(flow);
-        }
-        program
+            .collect()
     }
 }

@@ -116,6 +116,16 @@ pub struct Program {
     groups: BTreeMap<GroupId, Group>,
 }
 
+impl FromIterator<Flow> for Program {
+    fn from_iter<I: IntoIterator<Item = Flow>>(flows: I) -> Self {
+        let mut program = Self::default();
+        for flow in flows {
+            program.insert(flow);
+        }
+        program
+    }
+}
+
 impl Program {
     /// Puts a flow in; returns whether another one had its key.
     pub fn insert(&mut self, flow: Flow) -> bool {

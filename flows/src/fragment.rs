@@ -88,7 +88,7 @@ impl Steps {
         Self::default()
     }
 
-    fn action(mut self, action: Action) -> Self {
+    pub(crate) fn action(mut self, action: Action) -> Self {
         self.actions.push(action);
         self
     }

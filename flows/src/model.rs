@@ -214,6 +214,8 @@ pub enum Change {
     PodSet(LocalPod),
     /// A pod went.
     PodGone(PodId),
+    /// Whether samples of dropped packets are wanted.
+    SampleDrops(bool),
 }
 
 /// Everything the flows of one node are compiled from.
@@ -225,6 +227,8 @@ pub struct State {
     pub peers: BTreeMap<NodeName, Peer>,
     /// The pods attached here.
     pub pods: BTreeMap<PodId, LocalPod>,
+    /// Whether samples of dropped packets are wanted.
+    pub sample_drops: bool,
 }
 
 impl State {
@@ -234,6 +238,7 @@ impl State {
             local,
             peers: BTreeMap::new(),
             pods: BTreeMap::new(),
+            sample_drops: false,
         }
     }
 
@@ -259,6 +264,9 @@ impl State {
                 }
             }
             Change::PodGone(id) => self.pods.remove(&id).is_some(),
+            Change::SampleDrops(wanted) => {
+                std::mem::replace(&mut self.sample_drops, wanted) != wanted
+            }
         }
     }
 }

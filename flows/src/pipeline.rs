@@ -7,6 +7,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use openflow::message::MeterId;
 use openflow::{Field, MacAddr, TableId};
 
 /// The MAC address of the virtual router that every pod has as its gateway; the same on every node. Locally
@@ -289,6 +290,11 @@ pub const SUBJECT_DST: Field = Field::reg(11);
 pub const CLASS_DST: Field = Field::reg(12);
 /// Holds the class of the source address.
 pub const CLASS_SRC: Field = Field::reg(13);
+
+/// The meter that limits samples of dropped packets; the agent makes it.
+pub const DROP_METER: MeterId = MeterId(0x51ce);
+/// How much of a dropped packet is sent.
+pub const SAMPLE_BYTES: u16 = 128;
 
 /// The bit of `ct_mark`, in [`ZONE_TRACK`], of a connection that policy no longer allows.
 pub const CT_BLOCKED: u32 = 1;

@@ -53,8 +53,9 @@ pub use envelope::{Params, decode_params};
 pub use error::{CniCode, CniError, ErrorObject, code};
 pub use method::Method;
 pub use report::{
-    FlowReport, FlowsReport, FlowsRequest, PodReport, PodState, PodsReport, StatusReport,
-    VerifyDifference, VerifyReport,
+    DropsReport, DropsRequest, FlowReport, FlowsReport, FlowsRequest, PodReport, PodState,
+    PodsReport, PoliciesReport, PoliciesRequest, ServicesReport, ServicesRequest, StatusReport,
+    VerifyDifference, VerifyReport, WhyReport, WhyRequest,
 };
 
 /// Where the agent listens unless its configuration says otherwise.

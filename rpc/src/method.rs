@@ -49,6 +49,14 @@ methods! {
     Status = "status", report::Empty => report::StatusReport;
     /// The pods attached here.
     Pods = "pods", report::Empty => report::PodsReport;
+    /// The Services that are served here.
+    Services = "services", report::ServicesRequest => report::ServicesReport;
+    /// The NetworkPolicies that matter to pods of this node.
+    Policies = "policies", report::PoliciesRequest => report::PoliciesReport;
+    /// What was dropped, and why.
+    Drops = "drops", report::DropsRequest => report::DropsReport;
+    /// A packet's way through the flows that are in the switch.
+    Why = "why", report::WhyRequest => report::WhyReport;
     /// The switch's flows, each with the object behind it.
     Flows = "flows", report::FlowsRequest => report::FlowsReport;
     /// Read the switch back and compare it with what it should hold.

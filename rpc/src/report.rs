@@ -1,9 +1,22 @@
 //! What `sluicectl` asks for. Every field may be added to; readers ignore what they do not know.
 
+mod drops;
+mod policy;
+mod service;
+mod why;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+
+pub use drops::{DropReasonReport, DropSample, DropsReport, DropsRequest};
+pub use policy::{IsolatedPodReport, PoliciesReport, PoliciesRequest, PolicyReport, RuleReport};
+pub use service::{
+    EndpointReport, RefusedReport, ServicePortReport, ServiceReport, ServicesReport,
+    ServicesRequest,
+};
+pub use why::{WhyReport, WhyRequest, WhyStep};
 
 /// No parameters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]

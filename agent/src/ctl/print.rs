@@ -2,7 +2,11 @@
 
 use std::fmt::Write as _;
 
-use sluice_rpc::{FlowsReport, PodsReport, StatusReport, VerifyReport};
+use sluice_rpc::report::{DropSample, RefusedReport};
+use sluice_rpc::{
+    DropsReport, FlowsReport, PodsReport, PoliciesReport, ServicesReport, StatusReport,
+    VerifyReport, WhyReport,
+};
 
 /// `status`.
 pub(super) fn status(report: &StatusReport) -> String {
@@ -134,6 +138,196 @@ pub(super) fn pods(report: &PodsReport) -> String {
         text.push_str(&problem);
         text.push('\n');
     }
+    text
+}
+
+/// `services`.
+pub(super) fn services(report: &ServicesReport) -> String {
+    let mut text = String::new();
+    for service in &report.services {
+        let addresses: Vec<_> = service
+            .cluster_ips
+            .iter()
+            .chain(&service.external_ips)
+            .map(ToString::to_string)
+            .collect();
+        let _infallible = write!(
+            text,
+            "{}/{}  {}  {}  internal {}, external {}",
+            service.namespace,
+            service.name,
+            service.type_,
+            addresses.join(" "),
+            service.internal_policy,
+            service.external_policy,
+        );
+        if let Some(seconds) = service.affinity_seconds {
+            let _infallible = write!(text, ", clients kept for {seconds} s");
+        }
+        text.push('\n');
+        for port in &service.ports {
+            let local = port
+                .local_id
+                .map(|id| format!(" local {id:#x}"))
+                .unwrap_or_default();
+            let name = if port.name.is_empty() {
+                ""
+            } else {
+                &format!("{} ", port.name)
+            };
+            let _infallible = writeln!(
+                text,
+                "  {name}{} {}  {}  id {:#x}{local}  {} packets",
+                port.protocol,
+                port.family,
+                port.frontends.join(" "),
+                port.id,
+                port.packets
+            );
+            let mut rows = Vec::new();
+            for endpoint in &port.endpoints {
+                let state = match (endpoint.ready, endpoint.serving, endpoint.terminating) {
+                    (true, _, _) => "ready",
+                    (false, true, true) => "terminating, serving",
+                    (false, false, true) => "terminating",
+                    (false, _, false) => "not ready",
+                };
+                rows.push(vec![
+                    format!("    {}", endpoint.address),
+                    if endpoint.local {
+                        "here".to_owned()
+                    } else {
+                        or_dash(&endpoint.node)
+                    },
+                    or_dash(&endpoint.zone),
+                    state.to_owned(),
+                    match endpoint.index {
+                        Some(index) => format!("index {index}"),
+                        None if endpoint.used => "used".to_owned(),
+                        None => "not used".to_owned(),
+                    },
+                    format!("{} packets", endpoint.packets),
+                ]);
+            }
+            if rows.is_empty() {
+                text.push_str("    no endpoints: connections are refused\n");
+            }
+            text.push_str(&table(&rows));
+        }
+    }
+    refused(&report.refused, &mut text);
+    text
+}
+
+fn refused(refused: &[RefusedReport], text: &mut String) {
+    for RefusedReport {
+        object,
+        field,
+        message,
+    } in refused
+    {
+        let colon = if field.is_empty() { "" } else { ": " };
+        let _infallible = writeln!(text, "! not in force: {object}{colon}{field}: {message}");
+    }
+}
+
+/// `policies`.
+pub(super) fn policies(report: &PoliciesReport) -> String {
+    let mut text = String::new();
+    for policy in &report.policies {
+        let _infallible = writeln!(
+            text,
+            "{}/{}  {} packets allowed, {} denied by isolation",
+            policy.namespace, policy.name, policy.packets_allowed, policy.packets_denied
+        );
+        let pods = if policy.pods.is_empty() {
+            "none".to_owned()
+        } else {
+            policy.pods.join(" ")
+        };
+        let _infallible = writeln!(text, "  pods here: {pods}");
+        for rule in &policy.rules {
+            let _infallible = writeln!(
+                text,
+                "  {} {}: {}  ({} packets, {} bytes)",
+                rule.direction, rule.index, rule.text, rule.packets, rule.bytes
+            );
+        }
+    }
+    for pod in &report.isolated {
+        let side = |name: &str, dropped: Option<u64>| {
+            dropped.map(|packets| format!("{name} ({packets} packets dropped)"))
+        };
+        let sides: Vec<_> = [side("ingress", pod.ingress), side("egress", pod.egress)]
+            .into_iter()
+            .flatten()
+            .collect();
+        let _infallible = writeln!(text, "isolated {}: {}", pod.pod, sides.join(", "));
+    }
+    refused(&report.refused, &mut text);
+    text
+}
+
+/// `drops`: the reasons that dropped anything.
+pub(super) fn drops(report: &DropsReport) -> String {
+    let mut rows = vec![
+        ["REASON", "PACKETS", "BYTES", "MEANS"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for reason in report.reasons.iter().filter(|reason| reason.packets > 0) {
+        rows.push(vec![
+            reason.reason.clone(),
+            reason.packets.to_string(),
+            reason.bytes.to_string(),
+            reason.explanation.clone(),
+        ]);
+    }
+    if rows.len() == 1 {
+        return "nothing was dropped\n".to_owned();
+    }
+    table(&rows)
+}
+
+/// One line of `drops --follow`.
+pub(super) fn drop_sample(sample: &DropSample) -> String {
+    let port = sample
+        .port
+        .map(|port| format!("/{port}"))
+        .unwrap_or_default();
+    let (seconds, millis) = (sample.time_ms / 1000 % 86_400, sample.time_ms % 1000);
+    format!(
+        "{:02}:{:02}:{:02}.{millis:03}  {} -> {}  {}{port}  {}",
+        seconds / 3600,
+        seconds / 60 % 60,
+        seconds % 60,
+        sample.from,
+        sample.to,
+        sample.protocol,
+        sample.reason
+    )
+}
+
+/// `why`.
+pub(super) fn why(report: &WhyReport) -> String {
+    let mut text = format!("{}\n", report.packet);
+    for step in &report.steps {
+        if step.recirculated {
+            text.push_str("    -- through conntrack --\n");
+        }
+        let _infallible = writeln!(
+            text,
+            "{:>2} {}: {}  # {}",
+            step.table, step.table_name, step.flow, step.object
+        );
+        if !step.changed.is_empty() {
+            let _infallible = writeln!(text, "      {}", step.changed.join(" "));
+        }
+    }
+    if let Some(endpoint) = &report.endpoint {
+        let _infallible = writeln!(text, "endpoint {endpoint}");
+    }
+    let _infallible = writeln!(text, "{}: {}", report.verdict, report.explanation);
     text
 }
 

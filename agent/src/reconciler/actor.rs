@@ -12,7 +12,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::plan::{Plan, Step};
 use super::refused::Refused;
-use super::{ApplyError, InspectError, Options, Request, Status, inspect};
+use super::{ApplyError, InspectError, Options, Request, Status, inspect, session};
 use crate::metrics::{MessageKind, Metrics, Outcome};
 
 /// Requests taken from the queue at a time: what shares one bundle.
@@ -40,6 +40,8 @@ pub(super) struct Actor {
     model: Model,
     listed: bool,
     refused: Refused,
+    /// Whether the switch can limit samples of dropped packets.
+    can_sample: bool,
     waiters: Vec<Waiter>,
     /// Not before this, after a failure.
     not_before: Option<Instant>,
@@ -87,6 +89,7 @@ impl Actor {
             model: Model::Waiting(Vec::new()),
             listed: false,
             refused: Refused::default(),
+            can_sample: false,
             waiters: Vec::new(),
             not_before: None,
             recount: None,
@@ -201,6 +204,8 @@ impl Actor {
 
     /// Reads back, compares, sends the difference; returns how many messages that took.
     async fn resync(&mut self, generation: u64) -> Result<usize, Failure> {
+        let connection = self.connection.pinned(generation);
+        self.can_sample = session::prepare(&connection).await.map_err(Failure::Lost)?;
         let (flows, groups) = self.read(generation).await.map_err(Failure::Lost)?;
         let Model::Known(compiler) = &self.model else {
             return Err(Failure::Failed(
@@ -365,6 +370,10 @@ impl Actor {
     fn change(&mut self, change: Change) -> Option<Patch> {
         match &mut self.model {
             Model::Known(compiler) => {
+                if change == Change::SampleDrops(true) && !self.can_sample {
+                    tracing::warn!("the switch has no meters: dropped packets are not sampled");
+                    return None;
+                }
                 self.recount.get_or_insert_with(|| Instant::now() + RECOUNT);
                 Some(compiler.apply(change))
             }
@@ -535,7 +544,7 @@ fn cookie(change: &Change) -> Option<Cookie> {
         Change::Node(node) => Some(Cookie::node(&node.name)),
         Change::PeerSet(peer) => Some(Cookie::peer(&peer.name)),
         Change::PodSet(pod) => Some(Cookie::pod(&pod.id)),
-        Change::PeerGone(_) | Change::PodGone(_) => None,
+        Change::PeerGone(_) | Change::PodGone(_) | Change::SampleDrops(_) => None,
     }
 }
 

@@ -53,6 +53,9 @@ impl Api for Fake {
     async fn pods(&self) -> Result<PodsReport, ErrorObject> {
         Ok(PodsReport::default())
     }
+    async fn drops(&self, _: DropsRequest) -> Result<DropsReport, ErrorObject> {
+        none()
+    }
     async fn flows(&self, _: FlowsRequest) -> Result<FlowsReport, ErrorObject> {
         none()
     }

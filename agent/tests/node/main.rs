@@ -3,6 +3,7 @@
 
 mod attach;
 mod cleanup;
+mod drops;
 mod faults;
 mod harness;
 mod reconcile;
