@@ -1,71 +1,45 @@
 //! Runs a packet through flows, as the switch would: the oracle of the tests, and the base of "why".
 //!
-//! It interprets what the pipeline uses, on flows as compiled or as read back from a switch. What else it meets
-//! (another program's flows may hold anything) ends the run and is named. Slow and obvious on purpose.
+//! It interprets flows as compiled or as read back from a switch. What it does not (another program's flows may
+//! hold anything) ends the run and is named. Slow and obvious on purpose.
+//!
+//! It has the switch's own structure. `translate` follows the flows and says what the datapath is to do;
+//! `datapath` does that to the packet, and calls back when the packet goes around. So what conntrack does to a
+//! packet shows to flows after a recirculation only, as in the switch. What outlives a packet, connections and
+//! learned flows, is in the [`World`].
 
+pub mod conntrack;
+mod datapath;
+mod hash;
+mod learned;
+mod lookup;
+mod multipath;
 mod packet;
+mod translate;
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::fmt;
 
-use openflow::{Action, Field, FlowStats, Instruction, Match, PortNo, TableId, Value};
+use openflow::{Field, Match, PortNo, TableId, Value};
 
-use crate::flow::Program;
-use crate::pipeline::{REASON, Table};
+use crate::pipeline::Table;
 use crate::reason::DropReason;
 
-pub use packet::Packet;
+pub use conntrack::{Conntrack, Tuple};
+pub use learned::{Learned, LearnedFlow};
+pub use lookup::{Fragments, Tables};
+pub use packet::{Packet, tcp};
 
-/// Flows to run packets through, wherever they come from.
-#[derive(Debug, Default)]
-pub struct Tables<'a> {
-    tables: BTreeMap<TableId, Vec<Entry<'a>>>,
-}
+use conntrack::Tracking;
+use datapath::Frame;
+use translate::Fail;
 
-#[derive(Debug)]
-struct Entry<'a> {
-    priority: u16,
-    match_: &'a Match,
-    cookie: u64,
-    instructions: &'a [Instruction],
-}
-
-impl<'a> From<&'a Program> for Tables<'a> {
-    fn from(program: &'a Program) -> Self {
-        Self::new(program.flows().map(|(key, cookie, instructions)| {
-            let entry = Entry {
-                priority: key.priority,
-                match_: &key.match_,
-                cookie: cookie.to_u64(),
-                instructions,
-            };
-            (key.table, entry)
-        }))
-    }
-}
-
-impl<'a> From<&'a [FlowStats]> for Tables<'a> {
-    fn from(flows: &'a [FlowStats]) -> Self {
-        Self::new(flows.iter().map(|flow| {
-            let FlowStats {
-                priority,
-                cookie,
-                match_,
-                instructions,
-                ..
-            } = flow;
-            (
-                flow.table,
-                Entry {
-                    priority: *priority,
-                    match_,
-                    cookie: *cookie,
-                    instructions,
-                },
-            )
-        }))
-    }
+/// What outlives a packet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct World {
+    /// The connections.
+    pub conntrack: Conntrack,
+    /// The flows that were learned.
+    pub learned: Learned,
 }
 
 /// What became of a packet.
@@ -96,6 +70,15 @@ pub enum Loss {
     /// The switch does not forward what has no hops left.
     #[error("it has used up its hops")]
     Expired,
+    /// A controller has it, and nobody else.
+    #[error("it went to a controller only")]
+    Controller,
+    /// The tables call each other without end; the switch gives up, and drops the packet.
+    #[error("the tables call each other without end")]
+    TooDeep,
+    /// The datapath gives up a packet that recirculates again and again.
+    #[error("it recirculated too often")]
+    AroundTooOften,
 }
 
 /// A packet as it left.
@@ -103,6 +86,23 @@ pub enum Loss {
 pub struct Delivery {
     /// The port it left by.
     pub port: PortNo,
+    /// What it was then.
+    pub packet: Packet,
+    /// How often it had been around.
+    pub recirculations: u32,
+}
+
+/// A packet as a controller got it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PacketIn {
+    /// The id of the controller.
+    pub controller: u16,
+    /// Why it was sent.
+    pub reason: u8,
+    /// What the action wanted back.
+    pub userdata: Vec<u8>,
+    /// The table that sent it.
+    pub table: TableId,
     /// What it was then.
     pub packet: Packet,
 }
@@ -120,8 +120,12 @@ pub struct Step {
     pub cookie: u64,
     /// Another flow of that priority matches too, so which one wins is arbitrary.
     pub ambiguous: bool,
-    /// The fields and registers that it changed, and what they are after it.
+    /// The fields and registers that it changed itself, and what they are after it.
     pub changed: Vec<(Field, Value)>,
+    /// How often the packet had been around.
+    pub recirculations: u32,
+    /// How many flows called this one and go on after it: by `resubmit`, in a `clone`, in a group.
+    pub nesting: u8,
 }
 
 /// A verdict and how it came about.
@@ -131,166 +135,91 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// The tables it went through, in order.
     pub trace: Vec<Step>,
-    /// The packet and its registers at the end.
+    /// The packet and its registers at the end, as the pipeline saw them.
     pub packet: Packet,
+    /// What controllers got of it.
+    pub packet_ins: Vec<PacketIn>,
 }
 
-impl<'a> Tables<'a> {
-    fn new(entries: impl Iterator<Item = (TableId, Entry<'a>)>) -> Self {
-        let mut tables: BTreeMap<TableId, Vec<Entry<'a>>> = BTreeMap::new();
-        for (table, entry) in entries {
-            tables.entry(table).or_default().push(entry);
-        }
-        for entries in tables.values_mut() {
-            entries.sort_by_key(|e| Reverse(e.priority));
-        }
-        Self { tables }
-    }
+/// What a run has found so far.
+#[derive(Debug)]
+struct Report {
+    trace: Vec<Step>,
+    deliveries: Vec<Delivery>,
+    packet_ins: Vec<PacketIn>,
+    dropped: Option<DropReason>,
+    /// Why it does not arrive, if that is known.
+    loss: Option<Loss>,
+    /// Where it came to its end.
+    end: Loss,
+    packet: Packet,
+}
 
-    fn lookup(&self, table: TableId, packet: &Packet) -> Option<(&Entry<'a>, bool)> {
-        let entries = self.tables.get(&table)?;
-        let mut matching = entries.iter().filter(|e| packet.matches(e.match_));
-        let first = matching.next()?;
-        let ambiguous = matching
-            .next()
-            .is_some_and(|next| next.priority == first.priority);
-        Some((first, ambiguous))
-    }
-
-    /// Runs a packet through, from table 0.
+impl Tables<'_> {
+    /// Runs a packet through, from table 0, in a world where nothing has happened yet.
     pub fn run(&self, packet: Packet) -> Outcome {
-        let mut run = Run {
-            packet,
+        self.run_in(&mut World::default(), packet)
+    }
+
+    /// Runs a packet through, from table 0, in a world that remembers it.
+    pub fn run_in(&self, world: &mut World, packet: Packet) -> Outcome {
+        let mut report = Report {
+            trace: Vec::new(),
             deliveries: Vec::new(),
+            packet_ins: Vec::new(),
+            dropped: None,
             loss: None,
+            end: Loss::NoMatch(TableId(0)),
+            packet: Packet::default(),
         };
-        let mut trace = Vec::new();
-        let mut table = TableId(0);
-        let verdict = loop {
-            let Some((entry, ambiguous)) = self.lookup(table, &run.packet) else {
-                break run.end(Loss::NoMatch(table));
-            };
-            let before = run.packet.clone();
-            let next = run.execute(entry.instructions);
-            trace.push(Step {
-                table,
-                priority: entry.priority,
-                match_: entry.match_.clone(),
-                cookie: entry.cookie,
-                ambiguous,
-                changed: run.packet.changes_since(&before),
-            });
-            match next {
-                Ok(Some(next)) if next > table => table = next,
-                Ok(Some(_)) => break Verdict::Unsupported("goto_table backwards".to_owned()),
-                Ok(None) if table == Table::Drop.id() => break run.dropped(),
-                Ok(None) => break run.end(Loss::Nowhere(table)),
-                Err(Stop::Unsupported(what)) => break Verdict::Unsupported(what),
-                Err(Stop::Expired) => break run.end(Loss::Expired),
-            }
+        let frame = Frame {
+            tracking: Tracking::of(&packet),
+            packet,
+            recirculations: 0,
         };
-        let packet = run.packet;
+        let unsupported = match datapath::run(self, world, &mut report, frame, None) {
+            Err(Fail::Unsupported(what)) => Some(what),
+            Err(Fail::Error(_)) | Ok(()) => None,
+        };
+        report.into_outcome(unsupported)
+    }
+}
+
+impl Report {
+    fn into_outcome(self, unsupported: Option<String>) -> Outcome {
+        let verdict = if let Some(what) = unsupported {
+            Verdict::Unsupported(what)
+        } else if !self.deliveries.is_empty() {
+            Verdict::Output(self.deliveries)
+        } else if let Some(reason) = self.dropped {
+            Verdict::Dropped(reason)
+        } else if let Some(loss) = self.loss {
+            Verdict::Lost(loss)
+        } else if !self.packet_ins.is_empty() {
+            Verdict::Lost(Loss::Controller)
+        } else {
+            Verdict::Lost(self.end)
+        };
         Outcome {
             verdict,
-            trace,
-            packet,
+            trace: self.trace,
+            packet: self.packet,
+            packet_ins: self.packet_ins,
         }
-    }
-}
-
-/// Why a run ends in the middle of a flow.
-enum Stop {
-    Unsupported(String),
-    Expired,
-}
-
-/// A packet under way.
-struct Run {
-    packet: Packet,
-    deliveries: Vec<Delivery>,
-    loss: Option<Loss>,
-}
-
-impl Run {
-    fn end(&mut self, otherwise: Loss) -> Verdict {
-        if self.deliveries.is_empty() {
-            Verdict::Lost(self.loss.unwrap_or(otherwise))
-        } else {
-            Verdict::Output(std::mem::take(&mut self.deliveries))
-        }
-    }
-
-    fn dropped(&mut self) -> Verdict {
-        match DropReason::from_code(self.packet.get(REASON).to_u64()) {
-            Some(reason) if self.deliveries.is_empty() => Verdict::Dropped(reason),
-            _ => self.end(Loss::Nowhere(Table::Drop.id())),
-        }
-    }
-
-    /// Returns the table to go on in.
-    fn execute(&mut self, instructions: &[Instruction]) -> Result<Option<TableId>, Stop> {
-        let mut next = None;
-        for instruction in instructions {
-            match instruction {
-                Instruction::ApplyActions(actions) => {
-                    actions.iter().try_for_each(|a| self.act(a))?
-                }
-                Instruction::GotoTable(table) => next = Some(*table),
-                other => return Err(Stop::Unsupported(format!("{other:?}"))),
-            }
-        }
-        Ok(next)
-    }
-
-    fn act(&mut self, action: &Action) -> Result<(), Stop> {
-        match action {
-            Action::Output { port, .. } => self.output(*port)?,
-            Action::OutputReg { src, .. } => {
-                let port = self.packet.bits(*src);
-                self.output(PortNo(u32::try_from(port).unwrap_or(PortNo::ANY.0)))?;
-            }
-            Action::SetField { field, value, mask } => match mask {
-                Some(mask) => self.packet.set_masked(*field, value, mask),
-                None => self.packet.set(*field, value.clone()),
-            },
-            Action::Move { src, dst } => self.packet.set_bits(*dst, self.packet.bits(*src)),
-            Action::Load { dst, value } => self.packet.set_bits(*dst, u128::from(*value)),
-            Action::DecTtl => {
-                let ttl = self.packet.get(Field::NW_TTL).to_u8();
-                if ttl <= 1 {
-                    return Err(Stop::Expired);
-                }
-                self.packet.set(Field::NW_TTL, ttl - 1);
-            }
-            other => return Err(Stop::Unsupported(other.to_string())),
-        }
-        Ok(())
-    }
-
-    fn output(&mut self, port: PortNo) -> Result<(), Stop> {
-        let came_from = PortNo(self.packet.get(Field::IN_PORT).to_u32());
-        let port = match port {
-            PortNo::IN_PORT => came_from,
-            port if port == came_from => {
-                self.loss = Some(Loss::BackOut);
-                return Ok(());
-            }
-            PortNo::LOCAL => port,
-            port if port.0 >= PortNo::MAX.0 => {
-                return Err(Stop::Unsupported(format!("output to {port}")));
-            }
-            port => port,
-        };
-        let packet = self.packet.clone();
-        self.deliveries.push(Delivery { port, packet });
-        Ok(())
     }
 }
 
 /// In the manner of `ofproto/trace`: a line per table, then what it changed, then the verdict.
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut recirculations = 0;
         for step in &self.trace {
+            if step.recirculations != recirculations {
+                recirculations = step.recirculations;
+                writeln!(f, "-- recirculation {recirculations}")?;
+            }
+            let indent = usize::from(step.nesting) * 4;
+            write!(f, "{:indent$}", "")?;
             let name = Table::from_id(step.table).map_or("", Table::name);
             write!(f, "{:>2}. {name}: ", step.table.0)?;
             if !step.match_.is_empty() {
@@ -299,7 +228,8 @@ impl fmt::Display for Outcome {
             write!(f, "priority {}, cookie {:#x}", step.priority, step.cookie)?;
             writeln!(f, "{}", if step.ambiguous { " (ambiguous)" } else { "" })?;
             for (field, value) in &step.changed {
-                writeln!(f, "      {}", packet::field_text(*field, value))?;
+                let text = packet::field_text(*field, value);
+                writeln!(f, "{:indent$}      {text}", "")?;
             }
         }
         match &self.verdict {
