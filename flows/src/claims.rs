@@ -1,17 +1,20 @@
 //! Who owns what: objects may contradict each other (two pods with one address), and then one of them wins.
 //!
 //! An object *claims* what only one can have. Among the claimants of one thing the smallest [`Owner`] has it: the
-//! local node before pods before peers, pods by sandbox id, peers by name. That order depends on nothing but the
+//! local node before pods before peers before Services, pods by sandbox id, the others by name. That order depends on nothing but the
 //! objects, so the winner is the same whatever happened before. A loser keeps everything else it has.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
 
-use crate::model::{LocalNode, LocalPod, NodeName, Peer, PodId, State};
+use crate::model::{
+    LocalNode, LocalPod, NodeName, Peer, PodId, Protocol, ServiceId, ServicePort, State,
+};
+use crate::tables::service::listeners;
 
 /// An object that claims things; the order is the order of precedence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,6 +25,8 @@ pub enum Owner {
     Pod(PodId),
     /// Another node.
     Peer(NodeName),
+    /// A port of a Service.
+    Service(ServiceId),
 }
 
 impl fmt::Display for Owner {
@@ -30,6 +35,7 @@ impl fmt::Display for Owner {
             Self::Node => f.write_str("the local node"),
             Self::Pod(id) => write!(f, "pod {id}"),
             Self::Peer(name) => write!(f, "peer {name}"),
+            Self::Service(id) => write!(f, "service {id}"),
         }
     }
 }
@@ -45,6 +51,12 @@ pub enum Claim {
     Prefix(IpNet),
     /// A peer's address in the underlay.
     Underlay(IpAddr),
+    /// An address and port that a Service listens at.
+    Frontend(IpAddr, Protocol, u16),
+    /// What the ports of Services at one address have in common: one of them speaks for all, which is no conflict.
+    ServiceAddress(IpAddr),
+    /// To be the only UDP port of Services at an address: so is none of several, which is no conflict.
+    Datagrams(IpAddr),
 }
 
 impl fmt::Display for Claim {
@@ -54,6 +66,11 @@ impl fmt::Display for Claim {
             Self::Address(ip) => write!(f, "address {ip}"),
             Self::Prefix(net) => write!(f, "prefix {net}"),
             Self::Underlay(ip) => write!(f, "underlay address {ip}"),
+            Self::Frontend(ip, protocol, port) => {
+                write!(f, "{protocol} port {}", SocketAddr::new(*ip, *port))
+            }
+            Self::ServiceAddress(ip) => write!(f, "service address {ip}"),
+            Self::Datagrams(ip) => write!(f, "datagrams to {ip}"),
         }
     }
 }
@@ -107,6 +124,10 @@ impl Claims {
         }
         for peer in state.peers.values() {
             claims.add(&Owner::Peer(peer.name.clone()), peer_claims(peer));
+        }
+        for port in state.services.values() {
+            let owner = Owner::Service(port.id.clone());
+            claims.add(&owner, service_claims(port, &state.local));
         }
         claims
     }
@@ -168,6 +189,11 @@ impl Claims {
         one.into_iter().chain(many.into_iter().flatten())
     }
 
+    /// Whether this object claims it and no other does.
+    pub(crate) fn alone(&self, owner: &Owner, claim: &Claim) -> bool {
+        matches!(self.claims.get(claim), Some(Claimants::One(one)) if one == owner)
+    }
+
     /// Who has it.
     pub fn winner(&self, claim: &Claim) -> Option<&Owner> {
         match self.claims.get(claim)? {
@@ -194,7 +220,11 @@ impl Claims {
                 })
             }
         };
-        self.contested.iter().filter_map(conflict).collect()
+        let contested = self.contested.iter();
+        contested
+            .filter(|claim| !matches!(claim, Claim::ServiceAddress(_) | Claim::Datagrams(_)))
+            .filter_map(conflict)
+            .collect()
     }
 }
 
@@ -221,4 +251,17 @@ pub(crate) fn peer_claims(peer: &Peer) -> Vec<Claim> {
     std::iter::once(Claim::Underlay(peer.underlay))
         .chain(prefixes)
         .collect()
+}
+
+pub(crate) fn service_claims(port: &ServicePort, node: &LocalNode) -> Vec<Claim> {
+    let listeners = listeners(port, node);
+    let frontend = |l: &crate::tables::service::Listener<'_>| {
+        let datagrams = (port.protocol == Protocol::Udp).then_some(Claim::Datagrams(l.ip));
+        let always = [
+            Claim::Frontend(l.ip, port.protocol, l.port),
+            Claim::ServiceAddress(l.ip),
+        ];
+        always.into_iter().chain(datagrams)
+    };
+    listeners.iter().flat_map(frontend).collect()
 }

@@ -7,19 +7,27 @@
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use crate::claims::{Claim, Claims, Conflict, Owner, node_claims, peer_claims, pod_claims};
+use openflow::FlowStats;
+
+use crate::claims::{
+    Claim, Claims, Conflict, Owner, node_claims, peer_claims, pod_claims, service_claims,
+};
 use crate::cookie::Cookie;
 use crate::flow::{Flow, Program};
 use crate::fragment::Fragment;
-use crate::model::{Change, LocalPod, Peer, State};
+use crate::model::{Change, LocalPod, Peer, ServiceId, ServicePort, State};
 use crate::patch::Patch;
 use crate::pipeline::Table;
+use crate::service::{Delta, recover};
+use crate::service_flows as services;
 use crate::tables::{
-    arp_nd, classify, commit, conntrack_in, drop as drop_table, egress_subject, guard,
-    ingress_subject, nd_reply, origin, output, route, service, target,
+    arp_nd, classify, commit, conntrack_in, conntrack_state, dnat, drop as drop_table,
+    egress_class, egress_policy, egress_subject, guard, ingress_class, ingress_policy,
+    ingress_subject, nd_reply, origin, output, reject, route, service, service_state, target,
 };
 
 /// Compiles the whole state.
@@ -31,13 +39,31 @@ fn compile(state: &State, claims: &Claims) -> Program {
     let mut program = Program::default();
     let pods = state.pods.keys().cloned().map(Owner::Pod);
     let peers = state.peers.keys().cloned().map(Owner::Peer);
-    let fragments = std::iter::once(Owner::Node).chain(pods).chain(peers);
-    for flow in base(state)
-        .into_iter()
-        .chain(fragments.flat_map(|owner| fragment(&owner, state, claims)))
-    {
+    let services = state.services.keys().cloned().map(Owner::Service);
+    let owners = std::iter::once(Owner::Node)
+        .chain(pods)
+        .chain(peers)
+        .chain(services);
+    let mut insert = |flow| {
         let taken = program.insert(flow);
         debug_assert!(!taken, "fragments share no key");
+    };
+    base(state).into_iter().for_each(&mut insert);
+    for owner in owners {
+        let flows = fragment(&owner, state, claims);
+        flows.into_iter().for_each(&mut insert);
+    }
+    for port in state.services.values() {
+        let flows = services::endpoints_of(port, state);
+        flows.into_iter().for_each(&mut insert);
+    }
+    for flows in state.memory.shapes().map(services::shape) {
+        flows.into_iter().for_each(&mut insert);
+    }
+    let own = origin::own(&state.local);
+    for ip in state.memory.endpoints() {
+        let flows = services::endpoint(ip, &own);
+        flows.into_iter().for_each(&mut insert);
     }
     program
 }
@@ -45,17 +71,24 @@ fn compile(state: &State, claims: &Claims) -> Program {
 /// The flows that every node has.
 fn base(state: &State) -> Vec<Flow> {
     type Base = fn(&mut Fragment);
-    let tables: [(Table, Base); 12] = [
+    let tables: [(Table, Base); 19] = [
         (Table::Classify, classify::base),
         (Table::Guard, guard::base),
         (Table::ArpNd, arp_nd::base),
         (Table::Origin, origin::base),
         (Table::Service, service::base),
+        (Table::ServiceState, service_state::base),
+        (Table::Dnat, dnat::base),
         (Table::Target, target::base),
         (Table::Route, route::base),
         (Table::EgressSubject, egress_subject::base),
         (Table::IngressSubject, ingress_subject::base),
         (Table::ConntrackIn, conntrack_in::base),
+        (Table::ConntrackState, conntrack_state::base),
+        (Table::EgressClass, egress_class::base),
+        (Table::EgressPolicy, egress_policy::base),
+        (Table::IngressClass, ingress_class::base),
+        (Table::IngressPolicy, ingress_policy::base),
         (Table::Commit, commit::base),
         (Table::Output, output::base),
     ];
@@ -76,7 +109,7 @@ fn drops(state: &State) -> Vec<Flow> {
     fragment.flows
 }
 
-/// The flows that this object asks for; none if there is no such object.
+/// The flows that this object asks for, a Service's endpoints apart; none if there is no such object.
 fn fragment(owner: &Owner, state: &State, claims: &Claims) -> Vec<Flow> {
     let owned = Owned { owner, claims };
     match owner {
@@ -84,12 +117,17 @@ fn fragment(owner: &Owner, state: &State, claims: &Claims) -> Vec<Flow> {
         Owner::Pod(id) => state
             .pods
             .get(id)
-            .map(|p| pod(p, &owned))
+            .map(|p| pod(p, state, &owned))
             .unwrap_or_default(),
         Owner::Peer(name) => state
             .peers
             .get(name)
             .map(|p| peer(p, state, &owned))
+            .unwrap_or_default(),
+        Owner::Service(id) => state
+            .services
+            .get(id)
+            .map(|p| services::front(p, state, owner, claims))
             .unwrap_or_default(),
     }
 }
@@ -127,18 +165,31 @@ fn node(state: &State, owned: &Owned<'_>) -> Vec<Flow> {
     classify::node(node, &mut f);
     arp_nd::node(node, &ips, &mut f);
     nd_reply::node(node, &mut f);
+    origin::node(&origin::own(node), &mut f);
+    reject::node(node, &mut f);
     route::node(node, &owned.prefixes(&node.pod_cidrs), &ips, &mut f);
+    commit::node(node, &ips, &mut f);
     output::node(node, &mut f);
     f.flows
 }
 
-fn pod(pod: &LocalPod, owned: &Owned<'_>) -> Vec<Flow> {
+fn pod(pod: &LocalPod, state: &State, owned: &Owned<'_>) -> Vec<Flow> {
     let mut f = Fragment::new(Cookie::pod(&pod.id));
     if owned.owns(Claim::Port(pod.ofport)) {
         let ips = owned.addresses(&pod.ips);
         classify::pod(pod, &mut f);
         guard::pod(pod, &ips, &mut f);
         route::pod(pod, &ips, &mut f);
+        let gateway = Owned {
+            owner: &Owner::Node,
+            claims: owned.claims,
+        };
+        commit::pod(
+            pod,
+            &ips,
+            &gateway.addresses(&state.local.gateway.ips),
+            &mut f,
+        );
         output::pod(pod, &mut f);
     }
     f.flows
@@ -174,6 +225,13 @@ impl Compiler {
         &self.state
     }
 
+    /// Takes over what the agent before had in mind, as the flows of its switch tell: which endpoint is at which index,
+    /// and which addresses were endpoints lately. Without it nothing breaks, but all of that is sent anew. To be
+    /// called before the first patch and the first look at [`Compiler::desired`].
+    pub fn adopt(&mut self, flows: &[FlowStats]) {
+        recover(&mut self.state, flows);
+    }
+
     /// Everything that the switch shall hold now. Compiled on the spot: costs as much as the state is large.
     pub fn desired(&self) -> Program {
         compile(&self.state, &self.claims)
@@ -199,13 +257,31 @@ impl Compiler {
             Change::PeerGone(name) => (Owner::Peer(name.clone()), Vec::new()),
             Change::PodSet(pod) => (Owner::Pod(pod.id.clone()), pod_claims(pod)),
             Change::PodGone(id) => (Owner::Pod(id.clone()), Vec::new()),
+            Change::ServiceSet(port) => (
+                Owner::Service(port.id.clone()),
+                service_claims(port, &self.state.local),
+            ),
+            Change::ServiceGone(id) => (Owner::Service(id.clone()), Vec::new()),
+            Change::ForgetEndpoint(ip) => {
+                let delta = self.state.memory.forget(*ip);
+                let mut patch = Patch::default();
+                self.common(&delta, &mut patch);
+                return patch;
+            }
         };
         let claims_before = self.claims_of(&owner);
 
         // Whoever gains or loses something by this is, of those who claim it now, the first or the second.
+        // A Service also has to know whether its address is someone else's too.
         let touched = claims_before.iter().chain(&claims_after);
         let mut dirty: BTreeSet<Owner> = touched
-            .flat_map(|claim| self.claims.first_two(claim))
+            .flat_map(|claim| {
+                let shared = match claim {
+                    Claim::Address(ip) => self.claims.winner(&Claim::ServiceAddress(*ip)),
+                    _ => None,
+                };
+                self.claims.first_two(claim).chain(shared)
+            })
             .cloned()
             .collect();
         dirty.insert(owner.clone());
@@ -213,8 +289,52 @@ impl Compiler {
         let before = self.fragments(&dirty);
         self.claims.remove(&owner, claims_before);
         self.claims.add(&owner, claims_after);
-        self.state.apply(change);
-        Patch::between(&before, &self.fragments(&dirty))
+        let endpoints = match change {
+            Change::ServiceSet(port) => self.apply_service(&port.id.clone(), Some(port)),
+            Change::ServiceGone(id) => self.apply_service(&id, None),
+            other => {
+                self.state.apply(other);
+                Patch::default()
+            }
+        };
+        let mut patch = Patch::between(&before, &self.fragments(&dirty));
+        patch.append(endpoints);
+        patch
+    }
+
+    /// What a change of a Service means for its endpoints.
+    fn apply_service(&mut self, id: &ServiceId, after: Option<Arc<ServicePort>>) -> Patch {
+        let before = self.state.services.get(id).cloned();
+        let was = before
+            .as_deref()
+            .map(|port| services::Entries::of(port, &self.state));
+        let delta = match after {
+            Some(port) => self.state.set_service(port),
+            None => self.state.remove_service(id),
+        };
+        let Some(delta) = delta else {
+            return Patch::default();
+        };
+        let after = self.state.services.get(id);
+        let is = after.map(|port| services::Entries::of(port, &self.state));
+        let mut patch = services::between(was.as_ref(), is.as_ref());
+        services::let_go(before.as_deref(), after.map(|port| &**port), &mut patch);
+        self.common(&delta, &mut patch);
+        patch
+    }
+
+    /// What belongs to no Service alone.
+    fn common(&self, delta: &Delta, patch: &mut Patch) {
+        let own = origin::own(&self.state.local);
+        let endpoint = |ip: &IpAddr| services::endpoint(*ip, &own);
+        let shape = |shape: &u16| services::shape(*shape);
+        let came = delta.endpoints_came.iter().flat_map(endpoint);
+        patch
+            .flows_set
+            .extend(came.chain(delta.shapes_came.iter().flat_map(shape)));
+        let went = delta.endpoints_went.iter().flat_map(endpoint);
+        let went = went.chain(delta.shapes_went.iter().flat_map(shape));
+        patch.flows_gone.extend(went.map(|flow| flow.key));
     }
 
     /// Any flow may depend on the local node.
@@ -236,6 +356,12 @@ impl Compiler {
                 .peers
                 .get(name)
                 .map(peer_claims)
+                .unwrap_or_default(),
+            Owner::Service(id) => self
+                .state
+                .services
+                .get(id)
+                .map(|port| service_claims(port, &self.state.local))
                 .unwrap_or_default(),
         }
     }

@@ -11,7 +11,7 @@
 //! that restarts computes the same cookies. Two objects of one kind may share an id by chance; a flow is identified
 //! by its key, so nothing but a description suffers, and it names both.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -214,11 +214,16 @@ impl fmt::Debug for Cookie {
     }
 }
 
+/// FNV-1a, 64 bits.
+pub(crate) fn fnv1a(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
 /// FNV-1a over the name, its bits mixed once more so that folding to 40 of them loses nothing of its spread.
 fn stable_hash(name: &str) -> u64 {
-    let fnv = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let fnv = fnv1a(name);
     let mixed = (fnv ^ (fnv >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     mixed >> (64 - ID_BITS)
 }
@@ -245,6 +250,19 @@ impl Registry {
                 Cookie::pod(&pod.id),
                 format!("{}/{}", pod.namespace, pod.name),
             );
+        }
+        for port in state.services.values() {
+            registry.add(Cookie::service(&port.id), port.id.to_string());
+            if port.affinity.is_some() {
+                let backends: BTreeSet<&Backend> = port.cluster.iter().chain(&port.local).collect();
+                for backend in backends {
+                    let name = format!("{} at {backend}", port.id);
+                    registry.add(Cookie::affinity(&port.id, backend), name);
+                }
+            }
+        }
+        for ip in state.memory.endpoints() {
+            registry.add(Cookie::endpoint(ip), ip.to_string());
         }
         registry
     }

@@ -4,19 +4,26 @@
 //! business of [`crate::tables`].
 
 use ipnet::IpNet;
+use std::net::IpAddr;
+
 use openflow::action::ct::Zone;
-use openflow::action::{Ct, Nat};
+use openflow::action::{
+    Ct, HashFields, Learn, Multipath, MultipathAlgorithm, Nat, NatFlags, canonical,
+};
 use openflow::{Action, Field, Instruction, Match, PortNo, Subfield, Value};
 
 use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey};
 use crate::model::Protocol;
-use crate::pipeline::{MARKS, Mark, OUT_PORT, REASON, Source, Table};
+use crate::pipeline::{
+    CT_BLOCKED, MARKS, Mark, OUT_PORT, REASON, Source, Table, ZONE_SERVICE, ZONE_TRACK,
+};
 use crate::reason::DropReason;
 
 const ETH_IPV4: u16 = 0x0800;
 const ETH_ARP: u16 = 0x0806;
 const ETH_IPV6: u16 = 0x86dd;
+const IPPROTO_ICMP: u8 = 1;
 const IPPROTO_UDP: u8 = 17;
 const IPPROTO_ICMPV6: u8 = 58;
 
@@ -150,6 +157,117 @@ impl Steps {
         })
     }
 
+    /// Does these steps afterwards.
+    pub(crate) fn then(mut self, mut steps: Steps) -> Self {
+        self.actions.append(&mut steps.actions);
+        self.goto = steps.goto;
+        self
+    }
+
+    /// Unsets a mark.
+    pub(crate) fn unmark(self, mark: Mark) -> Self {
+        self.action(Action::SetField {
+            field: MARKS,
+            value: Value::from(0u32),
+            mask: Some(Value::from(mark.bit())),
+        })
+    }
+
+    /// Copies bits of one field over as many bits of another one.
+    pub(crate) fn copy_bits(self, from: Subfield, to: Subfield) -> Self {
+        self.action(Action::Move { src: from, dst: to })
+    }
+
+    /// Sets bits of a field.
+    pub(crate) fn set_bits(self, field: Subfield, value: u64) -> Self {
+        self.action(Action::Load { dst: field, value })
+    }
+
+    /// Puts a field aside.
+    pub(crate) fn push(self, field: Field) -> Self {
+        self.action(Action::Push(Subfield::all(field)))
+    }
+
+    /// Takes back what was put aside last.
+    pub(crate) fn pop(self, field: Field) -> Self {
+        self.action(Action::Pop(Subfield::all(field)))
+    }
+
+    /// Chooses one of `n` by a hash.
+    pub(crate) fn choose(
+        self,
+        fields: HashFields,
+        algorithm: MultipathAlgorithm,
+        n: u32,
+        dst: Subfield,
+    ) -> Self {
+        self.action(Action::Multipath(Box::new(Multipath {
+            fields,
+            basis: 0,
+            algorithm,
+            n_links: n,
+            arg: 0,
+            dst,
+        })))
+    }
+
+    /// Does what the matching flow of a table says, and then goes on here.
+    pub(crate) fn consult(self, table: Table) -> Self {
+        self.action(Action::Resubmit {
+            port: PortNo::IN_PORT,
+            table: Some(table.id()),
+            ct: false,
+        })
+    }
+
+    /// Learns a flow.
+    pub(crate) fn learn(self, learn: Learn) -> Self {
+        self.action(Action::Learn(Box::new(learn)))
+    }
+
+    /// Remembers a connection to a Service, translates it to the endpoint it has, or else to this one, and goes on in
+    /// a table: a recirculation.
+    pub(crate) fn translate_to(self, ip: IpAddr, port: u16, table: Table) -> Self {
+        self.ct(Ct {
+            commit: true,
+            zone: Zone::Imm(ZONE_SERVICE),
+            table: Some(table.id()),
+            actions: vec![Action::Nat(Box::new(Nat::destination(ip, Some(port))))],
+            ..Ct::default()
+        })
+    }
+
+    /// Remembers a connection that goes to an endpoint directly, in passing: it keeps its source, unless another one
+    /// looks the same.
+    pub(crate) fn remember_direct(self) -> Self {
+        let own_source = Nat {
+            flags: NatFlags::SRC,
+            ..Nat::default()
+        };
+        self.ct(Ct {
+            commit: true,
+            zone: Zone::Imm(ZONE_SERVICE),
+            actions: vec![Action::Nat(Box::new(own_source))],
+            ..Ct::default()
+        })
+    }
+
+    /// Remembers a connection as it is on the wire and as allowed, in passing, with another source if one is given.
+    pub(crate) fn remember(self, source: Option<IpAddr>) -> Self {
+        let nat = source.map(|ip| Action::Nat(Box::new(Nat::source(ip))));
+        let allowed = Action::SetField {
+            field: Field::CT_MARK,
+            value: Value::from(0u32),
+            mask: Some(Value::from(CT_BLOCKED)),
+        };
+        self.ct(Ct {
+            commit: true,
+            zone: Zone::Imm(ZONE_TRACK),
+            actions: nat.into_iter().chain([allowed]).collect(),
+            ..Ct::default()
+        })
+    }
+
     /// Any action on connections.
     pub(crate) fn ct(self, ct: Ct) -> Self {
         self.action(Action::Ct(Box::new(ct)))
@@ -163,8 +281,9 @@ impl Steps {
         }
     }
 
-    fn finish(self) -> Vec<Instruction> {
-        let apply = (!self.actions.is_empty()).then_some(Instruction::ApplyActions(self.actions));
+    pub(crate) fn finish(self) -> Vec<Instruction> {
+        let apply =
+            (!self.actions.is_empty()).then(|| Instruction::ApplyActions(canonical(&self.actions)));
         let goto = self.goto.map(|table| Instruction::GotoTable(table.id()));
         apply.into_iter().chain(goto).collect()
     }
@@ -185,9 +304,34 @@ pub(crate) fn from(source: Source) -> Match {
     Match::new().masked(MARKS, source.mark(), Source::MASK)
 }
 
+/// Packets with these marks, and without those, that did not come from a peer.
+pub(crate) fn marked_near(with: &[Mark], without: &[Mark]) -> Match {
+    const { assert!(Source::Pod.mark() & 1 == 1 && Source::Gateway.mark() & 1 == 1) };
+    const { assert!(Source::Tunnel.mark() & 1 == 0) };
+    let (value, mask) = mark_bits(with, without);
+    Match::new().masked(MARKS, value | 1, mask | 1)
+}
+
+/// What conntrack says of a packet: bits of `ct_state`.
+#[derive(Debug, Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum CtState {
+    New = 0x01,
+    Established = 0x02,
+    Related = 0x04,
+    Reply = 0x08,
+    Invalid = 0x10,
+    Tracked = 0x20,
+}
+
 /// Packets with these marks, and without those.
 pub(crate) fn marked(with: &[Mark], without: &[Mark]) -> Match {
     Match::new().marks(with, without)
+}
+
+/// Packets from there with these marks, and without those.
+pub(crate) fn marked_from(source: Source, with: &[Mark], without: &[Mark]) -> Match {
+    Match::new().marks_from(source, with, without)
 }
 
 /// More conditions on a match, named after what they mean.
@@ -206,7 +350,21 @@ pub(crate) trait MatchExt: Sized {
     fn marks_from(self, source: Source, with: &[Mark], without: &[Mark]) -> Self;
     fn protocol(self, protocol: Protocol) -> Self;
     fn to_port(self, protocol: Protocol, port: u16) -> Self;
+    fn family(self, v6: bool) -> Self;
+    fn ct_state(self, with: &[CtState], without: &[CtState]) -> Self;
+    fn blocked(self) -> Self;
+    fn whole(self) -> Self;
+    fn fragment(self) -> Self;
+    fn later_fragment(self) -> Self;
+    fn tcp_flags(self, with: u16, without: u16) -> Self;
+    fn icmp(self, v6: bool) -> Self;
+    fn icmp_type(self, v6: bool, type_: u8) -> Self;
 }
+
+/// Flags of TCP.
+pub(crate) const SYN: u16 = 0x02;
+pub(crate) const RST: u16 = 0x04;
+pub(crate) const ACK: u16 = 0x10;
 
 impl MatchExt for Match {
     fn ipv4(self) -> Self {
@@ -290,7 +448,56 @@ impl MatchExt for Match {
         };
         self.protocol(protocol).eq(field, port)
     }
+
+    fn family(self, v6: bool) -> Self {
+        if v6 { self.ipv6() } else { self.ipv4() }
+    }
+
+    fn ct_state(self, with: &[CtState], without: &[CtState]) -> Self {
+        let bits = |states: &[CtState]| states.iter().fold(0u32, |bits, s| bits | *s as u32);
+        let value = bits(with);
+        self.masked(Field::CT_STATE, value, value | bits(without))
+    }
+
+    /// Of a connection that policy no longer allows.
+    fn blocked(self) -> Self {
+        self.masked(Field::CT_MARK, CT_BLOCKED, CT_BLOCKED)
+    }
+
+    fn whole(self) -> Self {
+        self.masked(Field::NW_FRAG, 0u8, 3u8)
+    }
+
+    fn fragment(self) -> Self {
+        self.masked(Field::NW_FRAG, 1u8, 1u8)
+    }
+
+    fn later_fragment(self) -> Self {
+        self.masked(Field::NW_FRAG, 3u8, 3u8)
+    }
+
+    fn tcp_flags(self, with: u16, without: u16) -> Self {
+        self.protocol(Protocol::Tcp)
+            .masked(Field::TCP_FLAGS, with, with | without)
+    }
+
+    fn icmp(self, v6: bool) -> Self {
+        let protocol = if v6 { IPPROTO_ICMPV6 } else { IPPROTO_ICMP };
+        self.family(v6).eq(Field::IP_PROTO, protocol)
+    }
+
+    fn icmp_type(self, v6: bool, type_: u8) -> Self {
+        let field = if v6 {
+            Field::ICMPV6_TYPE
+        } else {
+            Field::ICMPV4_TYPE
+        };
+        self.icmp(v6).eq(field, type_)
+    }
 }
+
+/// Whether an address is IPv6, as an index of pairs and for matches.
+pub(crate) const FAMILIES: [bool; 2] = [false, true];
 
 /// Value and mask of the marks that shall be there, and of those that shall not.
 fn mark_bits(with: &[Mark], without: &[Mark]) -> (u32, u32) {

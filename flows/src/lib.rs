@@ -1,9 +1,10 @@
 //! What a node's switch shall hold: the domain model, and the compiler from it to OpenFlow.
 //!
-//! - [`model`]: nodes, pods, peers, and how they change. Nothing of Kubernetes.
+//! - [`model`]: nodes, pods, peers, Services, and how they change. Nothing of Kubernetes.
 //! - [`Compiler`] makes a [`Patch`] of each [`model::Change`]; [`compile_all`] makes the whole [`Program`] and is
 //!   the oracle that the patches are held against.
 //! - [`diff`] compares a program with what was read back from a switch.
+//! - [`service`]: which endpoint of a Service is where, and what is kept in mind of that.
 //! - [`pipeline`], [`DropReason`], [`cookie`]: the fixed numbers that flows are made of; `docs/pipeline.md` is
 //!   [made](map) from them.
 //! - [`interpreter`] runs a packet through a program or through flows read back.
@@ -22,6 +23,8 @@ pub mod model;
 mod patch;
 pub mod pipeline;
 mod reason;
+pub mod service;
+mod service_flows;
 mod tables;
 
 pub use claims::Conflict;

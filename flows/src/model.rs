@@ -20,6 +20,8 @@ pub use policy::{
 };
 pub use service::{Backend, Frontend, Protocol, ServiceId, ServicePort, TrafficPolicy};
 
+use crate::service::{Delta, Memory};
+
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
@@ -216,6 +218,12 @@ pub enum Change {
     PodGone(PodId),
     /// Whether samples of dropped packets are wanted.
     SampleDrops(bool),
+    /// A port of a Service came, or is now this.
+    ServiceSet(Arc<ServicePort>),
+    /// A port of a Service went.
+    ServiceGone(ServiceId),
+    /// An address that no Service has as endpoint any more has no connections left either.
+    ForgetEndpoint(IpAddr),
 }
 
 /// Everything the flows of one node are compiled from.
@@ -229,6 +237,10 @@ pub struct State {
     pub pods: BTreeMap<PodId, LocalPod>,
     /// Whether samples of dropped packets are wanted.
     pub sample_drops: bool,
+    /// The ports of Services. [`State::apply`] changes them, so that the memory follows.
+    pub services: BTreeMap<ServiceId, Arc<ServicePort>>,
+    /// Who is at which index of a Service, and which addresses are endpoints.
+    pub memory: Memory,
 }
 
 impl State {
@@ -239,6 +251,8 @@ impl State {
             peers: BTreeMap::new(),
             pods: BTreeMap::new(),
             sample_drops: false,
+            services: BTreeMap::new(),
+            memory: Memory::default(),
         }
     }
 
@@ -267,6 +281,27 @@ impl State {
             Change::SampleDrops(wanted) => {
                 std::mem::replace(&mut self.sample_drops, wanted) != wanted
             }
+            Change::ServiceSet(port) => self.set_service(port).is_some(),
+            Change::ServiceGone(id) => self.remove_service(&id).is_some(),
+            Change::ForgetEndpoint(ip) => self.memory.forget(ip) != Delta::default(),
         }
+    }
+
+    /// `None` if the Service is that already.
+    pub(crate) fn set_service(&mut self, port: Arc<ServicePort>) -> Option<Delta> {
+        let port = port.normalised();
+        let before = self.services.get(&port.id);
+        if before == Some(&port) {
+            return None;
+        }
+        let delta = self.memory.set(before.map(|before| &**before), &port);
+        self.services.insert(port.id.clone(), port);
+        Some(delta)
+    }
+
+    /// `None` if there is no such Service.
+    pub(crate) fn remove_service(&mut self, id: &ServiceId) -> Option<Delta> {
+        let port = self.services.remove(id)?;
+        Some(self.memory.remove(&port))
     }
 }

@@ -1,8 +1,11 @@
 //! What has to change in a switch, and in which order it is said.
 
-use openflow::{GroupId, GroupMod, Message};
+use openflow::{FlowMod, FlowModCommand, GroupId, GroupMod, Message};
 
+use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey, Group, Program};
+use crate::model::{Backend, Protocol};
+use crate::pipeline::Table;
 
 /// A change of a switch's content, in no more than one word per flow and group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +18,12 @@ pub struct Patch {
     pub flows_gone: Vec<FlowKey>,
     /// Groups that go.
     pub groups_gone: Vec<GroupId>,
+    /// Endpoints of Services that clients need not be kept at any more: the flows that the switch learned with these
+    /// cookies go.
+    pub forgotten: Vec<Cookie>,
+    /// Endpoints that went and whose connections do not end by themselves: their conntrack entries should go once the
+    /// patch is in the switch. Of protocols without an end of their own, and not a matter of flows.
+    pub released: Vec<(Protocol, Backend)>,
 }
 
 impl Patch {
@@ -45,20 +54,40 @@ impl Patch {
         patch
     }
 
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// Adds another patch, of other flows and groups.
+    pub(crate) fn append(&mut self, other: Self) {
+        let Self {
+            groups_set,
+            flows_set,
+            flows_gone,
+            groups_gone,
+            forgotten,
+            released,
+        } = other;
+        self.groups_set.extend(groups_set);
+        self.flows_set.extend(flows_set);
+        self.flows_gone.extend(flows_gone);
+        self.groups_gone.extend(groups_gone);
+        self.forgotten.extend(forgotten);
+        self.released.extend(released);
     }
 
-    /// How many flows and groups it touches: the number of messages.
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0 && self.released.is_empty()
+    }
+
+    /// How many flows, groups and cookies it touches: the number of messages.
     pub fn len(&self) -> usize {
         let Self {
             groups_set,
             flows_set,
             flows_gone,
             groups_gone,
+            forgotten,
+            released: _,
         } = self;
-        groups_set.len() + flows_set.len() + flows_gone.len() + groups_gone.len()
+        groups_set.len() + flows_set.len() + flows_gone.len() + groups_gone.len() + forgotten.len()
     }
 
     /// Makes a program what the patch says.
@@ -85,6 +114,8 @@ impl Patch {
             flows_set,
             flows_gone,
             groups_gone,
+            forgotten,
+            released: _,
         } = self;
         let groups_set = groups_set
             .iter()
@@ -100,6 +131,18 @@ impl Patch {
             .chain(flows_set)
             .chain(flows_gone)
             .chain(groups_gone)
+            .chain(forgotten.iter().map(|c| Message::FlowMod(forget(*c))))
             .collect()
+    }
+}
+
+/// The message that removes what the switch learned with this cookie.
+fn forget(cookie: Cookie) -> FlowMod {
+    FlowMod {
+        cookie: cookie.to_u64(),
+        cookie_mask: !0,
+        table: Table::Affinity.id(),
+        command: FlowModCommand::Delete,
+        ..FlowMod::default()
     }
 }

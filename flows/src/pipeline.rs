@@ -232,8 +232,8 @@ pub const FROM_GATEWAY: Table = Table::Origin;
 pub const FROM_TUNNEL: Table = Table::Origin;
 /// After it is known whether a packet comes from an endpoint.
 pub const AFTER_ORIGIN: Table = Table::Service;
-/// The same, for packets from a peer: Services are translated where the client is.
-pub const AFTER_ORIGIN_FROM_TUNNEL: Table = Table::Route;
+/// For packets from a peer: Services are translated where the client is.
+pub const FROM_PEER: Table = Table::Route;
 /// When a packet is for no Service.
 pub const NO_SERVICE: Table = Table::Target;
 /// After it is known whether a packet goes to an endpoint directly, and after translation.
@@ -247,12 +247,12 @@ pub const AFTER_COMMIT: Table = Table::Output;
 
 /// The first of the conntrack zones that are ours; 16 of them, shared with nobody on the host.
 pub const ZONES: std::ops::RangeInclusive<u16> = 0x51c0..=0x51cf;
-/// The zone of every tracked connection, as it is on the wire behind a Service's translation: what policy knows of
-/// it, and how its source is translated.
+/// The zone of connections as they are on the wire behind a Service's translation: what policy knows of them, and how
+/// their source is translated.
 pub const ZONE_TRACK: u16 = 0x51c0;
-/// The zone of connections to Services: how their destination is translated, and nothing else. It is not that of
-/// tracked connections, since one client may have a connection to a Service and one to its endpoint from the same
-/// port.
+/// The zone of what clients of this node send to endpoints: to a Service, with the translation of the destination, or
+/// directly. Both in one zone, so that no two of them look alike behind the translation: where they would, the later
+/// one gets another source port.
 pub const ZONE_SERVICE: u16 = 0x51c1;
 
 /// The address that the host's own packets have when they go back to the host; one per family. Link-local (unique
@@ -282,6 +282,8 @@ pub const SCRATCH: Field = Field::reg(4);
 pub const INDEX: Field = Field::reg(5);
 /// Holds the number of a Service's set of endpoints (reg8 and reg9).
 pub const SERVICE_ID: Field = Field::xreg(4);
+/// The registers that [`SERVICE_ID`] is made of, the upper half first.
+pub const SERVICE_ID_HALVES: [Field; 2] = [Field::reg(8), Field::reg(9)];
 /// Holds the number of the policies that apply to the pod that sends.
 pub const SUBJECT_SRC: Field = Field::reg(10);
 /// Holds the number of the policies that apply to the pod that receives.
@@ -295,6 +297,11 @@ pub const CLASS_SRC: Field = Field::reg(13);
 pub const DROP_METER: MeterId = MeterId(0x51ce);
 /// How much of a dropped packet is sent.
 pub const SAMPLE_BYTES: u16 = 128;
+
+/// The value of [`PICK`] for a number of indices and bits of the source port.
+pub const fn pick(shape: u16, bits: u8) -> u32 {
+    (shape as u32) << 16 | bits as u32
+}
 
 /// The bit of `ct_mark`, in [`ZONE_TRACK`], of a connection that policy no longer allows.
 pub const CT_BLOCKED: u32 = 1;
@@ -325,11 +332,13 @@ pub enum Mark {
     SrcPoliced = 1 << 13,
     /// Policy applies to the pod that receives it.
     DstPoliced = 1 << 14,
+    /// Its source is an address of the node itself.
+    Own = 1 << 15,
 }
 
 impl Mark {
     /// Every mark, by bit.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::EpSrc,
         Self::EpDst,
         Self::Dnated,
@@ -341,6 +350,7 @@ impl Mark {
         Self::Back,
         Self::SrcPoliced,
         Self::DstPoliced,
+        Self::Own,
     ];
 
     /// Its bit.
@@ -362,6 +372,7 @@ impl Mark {
             Self::Back => "may leave by the port it came from",
             Self::SrcPoliced => "policy applies to the sender",
             Self::DstPoliced => "policy applies to the receiver",
+            Self::Own => "from an address of the node itself",
         }
     }
 }

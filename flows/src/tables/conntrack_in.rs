@@ -1,10 +1,62 @@
-//! Table ConntrackIn: whether the packet needs conntrack.
+//! Table ConntrackIn: whether the packet's connection must be known before it can go on.
+//!
+//! What was translated to an endpoint is of the original direction by construction, so nothing need be looked up. What
+//! goes to an address that sources are translated to is for someone else, as conntrack tells, and is routed again.
 
-use crate::fragment::{Fragment, any, goto};
-use crate::pipeline::{AFTER_POLICY, Table};
+use crate::fragment::{FAMILIES, Fragment, MatchExt, Steps, any, goto, marked};
+use crate::pipeline::{AFTER_POLICY, BEFORE_ROUTE, Mark, Table, ZONE_TRACK};
 
+const TO_ENDPOINT: u16 = 500;
+const TRACKED: u16 = 400;
+const FOR_ANOTHER: u16 = 300;
+const POLICED: u16 = 200;
 const ELSE: u16 = 0;
 
+/// Marks with and without, of packets that policy applies to: exactly one of the two fits.
+pub(crate) const POLICED_ENDS: [(Mark, Option<Mark>); 2] = [
+    (Mark::SrcPoliced, None),
+    (Mark::DstPoliced, Some(Mark::SrcPoliced)),
+];
+
 pub(crate) fn base(f: &mut Fragment) {
+    for (with, without) in POLICED_ENDS {
+        let without = without.as_slice();
+        let translated = marked(&[Mark::Dnated, with], without);
+        f.flow(
+            Table::ConntrackIn,
+            TO_ENDPOINT,
+            translated,
+            goto(Table::EgressClass),
+        );
+    }
+    f.flow(
+        Table::ConntrackIn,
+        TO_ENDPOINT,
+        marked(&[Mark::Dnated], &[Mark::SrcPoliced, Mark::DstPoliced]),
+        goto(AFTER_POLICY),
+    );
+    f.flow(
+        Table::ConntrackIn,
+        TRACKED,
+        marked(&[Mark::Tracked], &[]),
+        goto(Table::ConntrackState),
+    );
+    let look_up = |table| Steps::new().mark(&[Mark::Tracked]).track(ZONE_TRACK, table);
+    for v6 in FAMILIES {
+        f.flow(
+            Table::ConntrackIn,
+            FOR_ANOTHER,
+            marked(&[Mark::EpSrc, Mark::SnatDst], &[]).family(v6),
+            look_up(BEFORE_ROUTE),
+        );
+        for (with, without) in POLICED_ENDS {
+            f.flow(
+                Table::ConntrackIn,
+                POLICED,
+                marked(&[with], without.as_slice()).family(v6),
+                look_up(Table::ConntrackState),
+            );
+        }
+    }
     f.flow(Table::ConntrackIn, ELSE, any(), goto(AFTER_POLICY));
 }

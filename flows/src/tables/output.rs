@@ -5,15 +5,16 @@
 //! been routed there.
 //!
 //! A switch sends nothing out of the port it came in by, and says nothing: here such packets are dropped with a
-//! reason. A way to send some back on purpose goes before that.
+//! reason, unless they go back on purpose: as another's, or as the answer to such a packet.
 
 use openflow::{Field, Match};
 
-use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from, in_port};
+use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from, in_port, marked};
 use crate::model::{LocalNode, LocalPod};
-use crate::pipeline::{OUT_PORT, Source, Table};
+use crate::pipeline::{Mark, OUT_PORT, Source, Table};
 use crate::reason::DropReason;
 
+const BACK: u16 = 400;
 const ROUTED_BACK: u16 = 300;
 const UNROUTED: u16 = 200;
 const EXPIRED: u16 = 100;
@@ -21,6 +22,12 @@ const ROUTED: u16 = 50;
 const ELSE: u16 = 0;
 
 pub(crate) fn base(f: &mut Fragment) {
+    f.flow(
+        Table::Output,
+        BACK,
+        marked(&[Mark::Back], &[]),
+        Steps::new().output_in_port(),
+    );
     let families: [fn(Match) -> Match; 2] = [MatchExt::ipv4, MatchExt::ipv6];
     for family in families {
         for ttl in [0u8, 1] {

@@ -1,7 +1,7 @@
 //! Table Route: where a packet goes, the longest prefix first.
 //!
 //! A route says which port ([`OUT_PORT`]) and which MAC addresses; where a packet came from matters only for the
-//! default, which pods alone have. Whether the way out may be used from where the packet came, and its hop count,
+//! default, which only pods have, and what a Service or its answer makes of a packet. Whether the way out may be used from where the packet came, and its hop count,
 //! are the business of table Output: so an address is one flow here.
 
 use std::net::IpAddr;
@@ -9,16 +9,21 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use openflow::{Field, MacAddr};
 
-use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from, net};
+use crate::fragment::{
+    FAMILIES, Fragment, MatchExt, Steps, any, drop_for, from, marked, marked_from, net,
+};
 use crate::model::{LocalNode, LocalPod, Peer, Tunnel};
-use crate::pipeline::{AFTER_ROUTE, OUT_PORT, ROUTER_MAC, Source, Table};
+use crate::pipeline::{AFTER_ROUTE, HAIRPIN, Mark, OUT_PORT, ROUTER_MAC, Source, Table};
 use crate::reason::DropReason;
 
 const NEVER: u16 = 2000;
+const HAIRPIN_ADDRESS: u16 = 1600;
 const ADDRESS: u16 = 1500;
 const LINK_LOCAL: u16 = 1400;
 /// Plus the length of the prefix.
 const PREFIX: u16 = 1000;
+const ANSWER: u16 = 120;
+const TRANSLATED: u16 = 110;
 const DEFAULT: u16 = 100;
 const NO_ROUTE: u16 = 10;
 const ELSE: u16 = 0;
@@ -66,12 +71,31 @@ pub(crate) fn node(node: &LocalNode, cidrs: &[IpNet], ips: &[IpAddr], f: &mut Fr
         f.flow(Table::Route, prefix(*net), any().destination(*net), unknown);
     }
     for ip in ips {
+        let steps = Steps::new().mark(&[Mark::SnatDst]).then(to_host());
         f.flow(
             Table::Route,
             ADDRESS,
             any().destination(IpNet::from(*ip)),
-            to_host(),
+            steps,
         );
+    }
+    for ip in HAIRPIN {
+        // Nobody but those whom the host sent something under this address has a reason to answer to it.
+        let steps = Steps::new()
+            .mark(&[Mark::EpSrc, Mark::SnatDst])
+            .then(to_host());
+        f.flow(
+            Table::Route,
+            HAIRPIN_ADDRESS,
+            any().destination(IpNet::from(ip)),
+            steps,
+        );
+    }
+    for v6 in FAMILIES {
+        let answer = marked(&[Mark::Tracked], &[]).family(v6);
+        f.flow(Table::Route, ANSWER, answer, to_host());
+        let translated = marked_from(Source::Gateway, &[Mark::Dnated], &[]).family(v6);
+        f.flow(Table::Route, TRANSLATED, translated, to_host());
     }
     f.flow(Table::Route, DEFAULT, from(Source::Pod).ipv4(), to_host());
     f.flow(Table::Route, DEFAULT, from(Source::Pod).ipv6(), to_host());
@@ -97,7 +121,11 @@ pub(crate) fn peer(tunnel: &Tunnel, peer: &Peer, cidrs: &[IpNet], f: &mut Fragme
             IpAddr::V4(ip) => Steps::new().set(Field::TUN_DST, ip),
             IpAddr::V6(ip) => Steps::new().set(Field::TUN_IPV6_DST, ip),
         };
-        let steps = steps.set(OUT_PORT, tunnel.ofport).goto(AFTER_ROUTE);
+        // The node over there undoes what was done there.
+        let steps = steps
+            .unmark(Mark::EpSrc)
+            .set(OUT_PORT, tunnel.ofport)
+            .goto(AFTER_ROUTE);
         f.flow(Table::Route, prefix(*net), any().destination(*net), steps);
     }
 }

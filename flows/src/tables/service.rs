@@ -1,10 +1,292 @@
-//! Table Service: which Service a packet is for.
+//! Table Service: which Service a packet is for, and how its endpoint is chosen.
+//!
+//! One flow per address and port, by which the Service's endpoints are known and the way to choose one; up to three
+//! where outside, the node and pods are treated differently, and as many for each range of sources that may use it.
+//! One flow per address for what has no port to go by: fragments, ICMP, and connections to a port that the Service
+//! has no more.
 
-use crate::fragment::{Fragment, any, goto};
-use crate::pipeline::{NO_SERVICE, Table};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 
+use ipnet::IpNet;
+use openflow::action::{HashFields, MultipathAlgorithm};
+use openflow::{Field, Match, Subfield};
+
+use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from, goto};
+use crate::model::{Frontend, LocalNode, Protocol, ServicePort, State, TrafficPolicy};
+use crate::pipeline::{
+    FROM_PEER, INDEX, Mark, NO_SERVICE, NODE_PORT, PICK, SERVICE_ID, Source, Table, ZONE_SERVICE,
+    pick,
+};
+use crate::reason::DropReason;
+use crate::service::{Choice, Scope, service_number};
+
+const OF_PEER: u16 = 10_000;
+/// Plus what makes an allowed source win.
+const FROM_HOST: u16 = 310;
+const FROM_ANYONE: u16 = 300;
+const ALLOWED: u16 = 100;
+const ADDRESS: u16 = 100;
 const ELSE: u16 = 0;
 
+/// How many bits of a client's port go into the hash.
+const HASHED_BITS: u16 = 6;
+
 pub(crate) fn base(f: &mut Fragment) {
+    f.flow(
+        Table::Service,
+        OF_PEER,
+        from(Source::Tunnel),
+        goto(FROM_PEER),
+    );
     f.flow(Table::Service, ELSE, any(), goto(NO_SERVICE));
+}
+
+/// An address whose packets are for Services. `shared` is whether it is someone else's too.
+pub(crate) fn address(ip: IpAddr, shared: bool, f: &mut Fragment) {
+    let to = any().destination(IpNet::from(ip));
+    let to = if shared { to.fragment() } else { to };
+    let steps = Steps::new().track(ZONE_SERVICE, Table::ServiceState);
+    f.flow(Table::Service, ADDRESS, to, steps);
+}
+
+/// Where a Service listens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Listener<'a> {
+    pub(crate) ip: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) frontend: &'a Frontend,
+}
+
+/// Every address and port at which a Service listens, each once.
+pub(crate) fn listeners<'a>(port: &'a ServicePort, node: &LocalNode) -> Vec<Listener<'a>> {
+    let mut seen = BTreeSet::new();
+    let mut listeners = Vec::new();
+    for frontend in &port.frontends {
+        let (ips, number): (Vec<IpAddr>, u16) = match frontend {
+            Frontend::Cluster { ip, port, .. } | Frontend::External { ip, port, .. } => {
+                (vec![*ip], *port)
+            }
+            Frontend::NodePort { port, .. } => {
+                let all = NODE_PORT.iter().chain(&node.node_port_addresses);
+                (all.copied().collect(), *port)
+            }
+        };
+        for ip in ips {
+            if ip.is_ipv6() == port.v6 && seen.insert((ip, number)) {
+                listeners.push(Listener {
+                    ip,
+                    port: number,
+                    frontend,
+                });
+            }
+        }
+    }
+    listeners
+}
+
+/// What a packet's endpoint is chosen by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// The address and the port of the client.
+    Port,
+    /// Its address alone, of what conntrack has been asked about: not every fragment has ports, but all must choose
+    /// the same.
+    Address,
+}
+
+/// What to match besides the address and the port, and what then: a row of a listener.
+pub(crate) struct Row {
+    pub(crate) priority: u16,
+    pub(crate) from: Match,
+    pub(crate) steps: Steps,
+}
+
+/// The rows of a listener, most particular first.
+pub(crate) fn rows(
+    listener: &Listener<'_>,
+    port: &ServicePort,
+    state: &State,
+    known: Known,
+) -> Vec<Row> {
+    let lead = |scope, marks: &[Mark]| lead(port, scope, state, marks, known);
+    let (policy, sources) = match listener.frontend {
+        Frontend::Cluster { policy, .. } => {
+            return vec![Row {
+                priority: FROM_ANYONE,
+                from: any(),
+                steps: lead(*policy, &[]),
+            }];
+        }
+        Frontend::External {
+            policy, sources, ..
+        } => (*policy, sources.as_deref()),
+        Frontend::NodePort { policy, .. } => (*policy, None),
+    };
+    let by_origin = || match policy {
+        TrafficPolicy::Cluster => vec![Row {
+            priority: FROM_ANYONE,
+            from: any(),
+            steps: lead(Scope::Cluster, &[Mark::Masq]),
+        }],
+        TrafficPolicy::Local => vec![
+            Row {
+                priority: FROM_HOST,
+                from: any().marks_from(Source::Gateway, &[], &[Mark::Own]),
+                steps: lead(Scope::Local, &[Mark::Keep]),
+            },
+            Row {
+                priority: FROM_HOST,
+                from: any().marks_from(Source::Gateway, &[Mark::Own], &[]),
+                steps: lead(Scope::Cluster, &[Mark::Masq]),
+            },
+            Row {
+                priority: FROM_ANYONE,
+                from: any(),
+                steps: lead(Scope::Cluster, &[]),
+            },
+        ],
+    };
+    let Some(sources) = sources else {
+        return by_origin();
+    };
+    let mut rows = Vec::new();
+    let sources: BTreeSet<IpNet> = sources.iter().map(IpNet::trunc).collect();
+    for net in sources {
+        if net.addr().is_ipv6() != port.v6 {
+            continue;
+        }
+        for row in by_origin() {
+            // Of two ranges that contain each other either will do, but only one is asked.
+            let priority = row.priority + ALLOWED + 20 * u16::from(net.prefix_len());
+            let (field, mask) = match net {
+                IpNet::V4(_) => (Field::IPV4_SRC, net.netmask()),
+                IpNet::V6(_) => (Field::IPV6_SRC, net.netmask()),
+            };
+            rows.push(Row {
+                priority,
+                from: with_address(row.from, field, net.network(), mask),
+                steps: row.steps,
+            });
+        }
+    }
+    rows.push(Row {
+        priority: FROM_ANYONE,
+        from: any(),
+        steps: drop_for(DropReason::SourceNotAllowed),
+    });
+    rows
+}
+
+fn with_address(match_: Match, field: Field, ip: IpAddr, mask: IpAddr) -> Match {
+    match (ip, mask) {
+        (IpAddr::V4(ip), IpAddr::V4(mask)) => match_.masked(field, ip, mask),
+        (IpAddr::V6(ip), IpAddr::V6(mask)) => match_.masked(field, ip, mask),
+        _ => match_,
+    }
+}
+
+/// The flows of a listener.
+pub(crate) fn listen(listener: &Listener<'_>, port: &ServicePort, state: &State, f: &mut Fragment) {
+    for row in rows(listener, port, state, Known::Port) {
+        // Fragments have no ports that could be trusted to be there.
+        let to = row
+            .from
+            .destination(IpNet::from(listener.ip))
+            .whole()
+            .to_port(port.protocol, listener.port);
+        f.flow(Table::Service, row.priority, to, row.steps);
+    }
+}
+
+/// To an endpoint of this scope, whichever it will be.
+fn lead(port: &ServicePort, scope: Scope, state: &State, marks: &[Mark], known: Known) -> Steps {
+    let choice = choice(port, scope, state);
+    let steps = Steps::new().set(SERVICE_ID, service_number(&port.id, scope));
+    let steps = match marks {
+        [] => steps,
+        marks => steps.mark(marks),
+    };
+    match (choice, known) {
+        (Choice::Nothing | Choice::Client { .. }, Known::Port) => {
+            steps.track(ZONE_SERVICE, Table::ServiceState)
+        }
+        (Choice::Nothing | Choice::Client { .. }, Known::Address) => {
+            steps.then(new_connection(port, scope, state))
+        }
+        (Choice::Bits { bits, shape }, known) => {
+            let steps = steps.set(PICK, pick(shape, 0));
+            let n = u16::from(bits);
+            let picked = Subfield::new(PICK, 0, n);
+            let steps = match known {
+                _ if n == 0 => steps,
+                Known::Port => {
+                    steps.copy_bits(Subfield::new(source_port(port.protocol), 1, n), picked)
+                }
+                Known::Address => by_address(steps, 1 << n, picked),
+            };
+            steps.consult(Table::Spread).goto(Table::Dnat)
+        }
+        (Choice::Hash { shape }, Known::Port) => {
+            let client = if port.v6 {
+                Field::IPV6_SRC
+            } else {
+                Field::IPV4_SRC
+            };
+            let hashed = Field::ETH_SRC;
+            steps
+                .push(hashed)
+                .copy_bits(Subfield::new(client, 0, 32), Subfield::new(hashed, 16, 32))
+                .set_bits(Subfield::new(hashed, 0, 16), 0)
+                .copy_bits(
+                    Subfield::new(source_port(port.protocol), 1, HASHED_BITS),
+                    Subfield::new(hashed, 0, HASHED_BITS),
+                )
+                .choose(
+                    HashFields::EthSrc,
+                    MultipathAlgorithm::ModuloN,
+                    shape,
+                    CHOSEN,
+                )
+                .pop(hashed)
+                .goto(Table::Dnat)
+        }
+        (Choice::Hash { shape }, Known::Address) => {
+            by_address(steps, shape, CHOSEN).goto(Table::Dnat)
+        }
+    }
+}
+
+/// Where a hash leaves the index of an endpoint.
+const CHOSEN: Subfield = Subfield::new(INDEX, 0, 16);
+
+fn by_address(steps: Steps, n: u32, to: Subfield) -> Steps {
+    steps.choose(HashFields::NwSrc, MultipathAlgorithm::Hrw, n, to)
+}
+
+fn source_port(protocol: Protocol) -> Field {
+    match protocol {
+        Protocol::Tcp => Field::TCP_SRC,
+        Protocol::Udp => Field::UDP_SRC,
+        Protocol::Sctp => Field::SCTP_SRC,
+    }
+}
+
+/// How an endpoint of this scope is chosen.
+pub(crate) fn choice(port: &ServicePort, scope: Scope, state: &State) -> Choice {
+    let shape = state.memory.slots(&port.id, scope).shape();
+    Choice::of(shape, port.affinity.is_some())
+}
+
+/// What becomes of a new connection where conntrack had to be asked whether it is one.
+pub(crate) fn new_connection(port: &ServicePort, scope: Scope, state: &State) -> Steps {
+    match choice(port, scope, state) {
+        Choice::Client { shape } => by_address(Steps::new(), shape, CHOSEN)
+            .consult(Table::Affinity)
+            .goto(Table::Dnat),
+        _ if scope == Scope::Local && !port.cluster.is_empty() => {
+            drop_for(DropReason::NoLocalEndpoint)
+        }
+        _ => goto(Table::Reject),
+    }
 }

@@ -1,0 +1,80 @@
+//! Table ConntrackState: what conntrack says of the packet.
+//!
+//! Replies, and errors that speak of a connection, are waved through, unless policy has revoked the connection.
+//! Everything else is judged if policy applies to either end, established or not. Only there does it matter that
+//! conntrack calls a packet invalid: elsewhere it need not have seen the connection.
+//!
+//! A fragment other than the first has no ports to be judged by. It is of no use without the first one.
+
+use crate::fragment::CtState::{Invalid, Related, Reply, Tracked};
+use crate::fragment::{
+    FAMILIES, Fragment, MatchExt, RST, Steps, any, drop_for, goto, marked, marked_from,
+};
+use crate::pipeline::{AFTER_POLICY, Mark, Source, Table};
+use crate::reason::DropReason;
+use crate::tables::conntrack_in::POLICED_ENDS;
+
+const REFUSAL: u16 = 600;
+const INVALID: u16 = 500;
+const REVOKED: u16 = 400;
+const RELATED: u16 = 350;
+const REPLY: u16 = 300;
+const FRAGMENT: u16 = 250;
+const POLICED: u16 = 200;
+const ELSE: u16 = 0;
+
+pub(crate) fn base(f: &mut Fragment) {
+    // The host refuses connections to Services without endpoints in the name of the Service, which no one has heard
+    // of in this zone.
+    let refused = || marked_from(Source::Gateway, &[Mark::DstPoliced], &[]);
+    for v6 in FAMILIES {
+        let refusals = [refused().family(v6).tcp_flags(RST, 0), refused().icmp(v6)];
+        for refusal in refusals {
+            let refusal = refusal.ct_state(&[Tracked, Invalid], &[]);
+            f.flow(Table::ConntrackState, REFUSAL, refusal, goto(AFTER_POLICY));
+        }
+    }
+    for (with, without) in POLICED_ENDS {
+        let policed = || marked(&[with], without.as_slice());
+        f.flow(
+            Table::ConntrackState,
+            INVALID,
+            policed().ct_state(&[Tracked, Invalid], &[]),
+            drop_for(DropReason::InvalidConnection),
+        );
+        f.flow(
+            Table::ConntrackState,
+            POLICED,
+            policed(),
+            goto(Table::EgressClass),
+        );
+    }
+    let reply = || Steps::new().mark(&[Mark::Reply]).goto(AFTER_POLICY);
+    f.flow(
+        Table::ConntrackState,
+        REVOKED,
+        any().ct_state(&[Tracked, Reply], &[]).blocked(),
+        drop_for(DropReason::BlockedConnection),
+    );
+    f.flow(
+        Table::ConntrackState,
+        RELATED,
+        any().ct_state(&[Tracked, Related], &[]),
+        reply(),
+    );
+    f.flow(
+        Table::ConntrackState,
+        REPLY,
+        any().ct_state(&[Tracked, Reply], &[]),
+        reply(),
+    );
+    for v6 in FAMILIES {
+        f.flow(
+            Table::ConntrackState,
+            FRAGMENT,
+            any().family(v6).later_fragment().ct_state(&[Tracked], &[]),
+            goto(AFTER_POLICY),
+        );
+    }
+    f.flow(Table::ConntrackState, ELSE, any(), goto(AFTER_POLICY));
+}

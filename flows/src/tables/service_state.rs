@@ -1,0 +1,118 @@
+//! Table ServiceState: what conntrack knows of a packet to a Service, where that had to be asked first.
+//!
+//! A connection that exists goes to its endpoint, which it has been translated to already. A new one goes on as its
+//! Service says, which table Service has found out, fragments apart.
+//!
+//! Fragments of new connections are for UDP alone: the first packet of the others is never so large. Linux puts the
+//! packet together when conntrack is asked, and it has its ports here. The userspace datapath only looks at it as a
+//! whole; the fragments stay, and conntrack, which has no connection yet, knows the ports of the first one alone. The
+//! others are taken for the only UDP port that there is at the address; if there are several, they are dropped.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use openflow::{Field, Match};
+
+use crate::fragment::CtState::{Established, Invalid, Related, Tracked};
+use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, goto};
+use crate::model::{ServicePort, State};
+use crate::pipeline::{BEFORE_ROUTE, Mark, NO_SERVICE, SERVICE_ID, Table};
+use crate::reason::DropReason;
+use crate::service::{Choice, Scope, service_number};
+use crate::tables::service::{self, Known, Listener};
+
+const INVALID: u16 = 9000;
+const ESTABLISHED: u16 = 8000;
+const RELATED: u16 = 7900;
+const SERVICE: u16 = 7000;
+/// Plus what it has in table Service.
+const LATER_FRAGMENT: u16 = 3500;
+/// Likewise.
+const FRAGMENT: u16 = 500;
+const ADDRESS: u16 = 100;
+const ELSE: u16 = 0;
+
+pub(crate) fn base(f: &mut Fragment) {
+    f.flow(
+        Table::ServiceState,
+        INVALID,
+        any().ct_state(&[Tracked, Invalid], &[]),
+        drop_for(DropReason::InvalidConnection),
+    );
+    f.flow(
+        Table::ServiceState,
+        ESTABLISHED,
+        any().ct_state(&[Tracked, Established], &[]),
+        Steps::new().mark(&[Mark::Dnated]).goto(BEFORE_ROUTE),
+    );
+    f.flow(
+        Table::ServiceState,
+        RELATED,
+        any().ct_state(&[Tracked, Related], &[]),
+        goto(BEFORE_ROUTE),
+    );
+    f.flow(Table::ServiceState, ELSE, any(), goto(NO_SERVICE));
+}
+
+/// An address that belongs to Services alone.
+pub(crate) fn address(ip: IpAddr, f: &mut Fragment) {
+    f.flow(
+        Table::ServiceState,
+        ADDRESS,
+        any().destination(IpNet::from(ip)),
+        drop_for(DropReason::NoServicePort),
+    );
+}
+
+/// New connections of a Service that had to be looked up first.
+pub(crate) fn service(port: &ServicePort, state: &State, f: &mut Fragment) {
+    for scope in [Scope::Cluster, Scope::Local] {
+        let choice = service::choice(port, scope, state);
+        if port.uses(scope) && matches!(choice, Choice::Nothing | Choice::Client { .. }) {
+            f.flow(
+                Table::ServiceState,
+                SERVICE,
+                any().eq(SERVICE_ID, service_number(&port.id, scope)),
+                service::new_connection(port, scope, state),
+            );
+        }
+    }
+}
+
+/// New connections that begin with fragments. `only` is whether there is no other UDP port at the address.
+pub(crate) fn listen(
+    listener: &Listener<'_>,
+    port: &ServicePort,
+    only: bool,
+    state: &State,
+    f: &mut Fragment,
+) {
+    for row in service::rows(listener, port, state, Known::Address) {
+        let to = addressed_to(row.from.family(port.v6), listener.ip)
+            .ct_state(&[Tracked], &[Invalid])
+            .eq(Field::CT_NW_PROTO, port.protocol.number())
+            .eq(Field::CT_TP_DST, listener.port);
+        f.flow(Table::ServiceState, FRAGMENT + row.priority, to, row.steps);
+    }
+    if !only {
+        return;
+    }
+    for row in service::rows(listener, port, state, Known::Address) {
+        let to = row
+            .from
+            .destination(IpNet::from(listener.ip))
+            .protocol(port.protocol)
+            .later_fragment()
+            .ct_state(&[Tracked], &[Invalid]);
+        let priority = LATER_FRAGMENT + row.priority;
+        f.flow(Table::ServiceState, priority, to, row.steps);
+    }
+}
+
+/// As conntrack first saw it.
+fn addressed_to(match_: Match, ip: IpAddr) -> Match {
+    match ip {
+        IpAddr::V4(ip) => match_.eq(Field::CT_NW_DST, ip),
+        IpAddr::V6(ip) => match_.eq(Field::CT_IPV6_DST, ip),
+    }
+}
