@@ -5,17 +5,22 @@
 //!
 //! * [`directory`]: a watched folder of Kubernetes manifests.
 //! * [`object`]: the objects, as little of them as is used.
+//! * [`decode`]: from the API's form of an object to ours, whatever the source.
 //!
 //! Must not know what is made of the objects.
 
 use std::future::Future;
 
+pub mod decode;
 pub mod directory;
+pub(crate) mod intern;
 mod manifest;
 pub mod object;
 
 pub use directory::{DirectorySource, DirectoryStatus, Fault};
-pub use object::{Kind, Namespace, Node, Object, ObjectRef, Pod};
+pub use object::{
+    EndpointSlice, Kind, Namespace, NetworkPolicy, Node, Object, ObjectRef, Pod, Refusal, Service,
+};
 
 /// A change of the state of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]

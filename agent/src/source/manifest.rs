@@ -3,15 +3,14 @@
 //! Documents are separated by lines that begin with `---`, as `kubectl` separates them. A document is an object or
 //! a list of objects; kinds that nobody here uses are passed over. The whole file counts or none of it.
 //!
-//! Must not know files or folders.
+//! Must not know files or folders, nor what an object is made of (`decode` does).
 
-use std::{collections::BTreeMap, net::IpAddr};
-
-use ipnet::IpNet;
-use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::object::{Kind, Namespace, Node, Object, Pod};
+use super::{
+    decode,
+    object::{Kind, Object},
+};
 
 /// Why a manifest is not understood, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,66 +129,64 @@ impl Place {
     }
 }
 
-/// Adds the object that `value` is, or those that it lists. Items of a typed list need not name their kind.
+/// What the items of a typed list need not say, since the list does.
+#[derive(Clone, Copy)]
+struct Implied<'a> {
+    kind: &'a str,
+    version: &'a str,
+}
+
+/// Adds the object that `value` is, or those that it lists.
 fn objects(
     value: Value,
-    implied: Option<&str>,
+    implied: Option<Implied<'_>>,
     place: &Place,
     found: &mut Vec<Found>,
 ) -> Result<(), Misfit> {
     let Value::Object(mut fields) = value else {
         return Err(place.misfit("", "not an object"));
     };
-    let kind = match (fields.get("kind"), implied) {
-        (Some(Value::String(kind)), _) => kind.clone(),
-        (Some(_), _) => return Err(place.misfit("kind", "not a string")),
-        (None, Some(implied)) => implied.to_owned(),
-        (None, None) => return Err(place.misfit("kind", "missing")),
+    let text = |name: &str, implied: Option<&str>| match (fields.get(name), implied) {
+        (Some(Value::String(text)), _) => Ok(text.clone()),
+        (Some(_), _) => Err(place.misfit(name, "not a string")),
+        (None, Some(implied)) => Ok(implied.to_owned()),
+        (None, None) => Err(place.misfit(name, "missing")),
     };
-    let version = match (fields.get("apiVersion"), implied) {
-        (Some(Value::String(version)), _) => version.clone(),
-        (Some(_), _) => return Err(place.misfit("apiVersion", "not a string")),
-        (None, Some(_)) => "v1".to_owned(),
-        (None, None) => return Err(place.misfit("apiVersion", "missing")),
-    };
-    if version != "v1" {
-        tracing::debug!(document = place.document, %kind, %version, "passed over: not a kind in use");
-        return Ok(());
-    }
-    if let Some(item_kind) = kind.strip_suffix("List") {
+    let kind = text("kind", implied.map(|implied| implied.kind))?;
+    let version = text("apiVersion", implied.map(|implied| implied.version))?;
+    let item_kind = kind
+        .strip_suffix("List")
+        .filter(|item| (item.is_empty() && version == "v1") || known(item).is_some());
+    if let Some(item_kind) = item_kind {
         let items = match fields.remove("items") {
             Some(Value::Array(items)) => items,
             None | Some(Value::Null) => Vec::new(),
             Some(_) => return Err(place.misfit("items", "not a list")),
         };
-        let implied = (!item_kind.is_empty()).then_some(item_kind);
+        let implied = (!item_kind.is_empty()).then_some(Implied {
+            kind: item_kind,
+            version: &version,
+        });
         for (index, item) in items.into_iter().enumerate() {
             let prefix = place.misfit(&format!("items[{index}]"), "").field;
-            objects(
-                item,
-                implied,
-                &Place {
-                    document: place.document,
-                    prefix,
-                },
-                found,
-            )?;
+            let place = Place {
+                document: place.document,
+                prefix,
+            };
+            objects(item, implied, &place, found)?;
         }
         return Ok(());
     }
-    let value = Value::Object(fields);
-    let object = match Kind::ALL.into_iter().find(|known| known.as_str() == kind) {
-        Some(Kind::Node) => Object::Node(node(read(value, place)?, place)?),
-        Some(Kind::Namespace) => Object::Namespace(read::<NamespaceManifest>(value, place)?.into()),
-        Some(Kind::Pod) => Object::Pod(read::<PodManifest>(value, place)?.into()),
-        None => {
-            tracing::debug!(document = place.document, %kind, "passed over: not a kind in use");
-            return Ok(());
+    let Some(known) = known(&kind).filter(|known| known.api_version() == version) else {
+        if let Some(now) = successor(&kind, &version) {
+            let message = format!("{kind} of {version} is not understood, that of {now} is");
+            return Err(place.misfit("apiVersion", message));
         }
+        tracing::debug!(document = place.document, %kind, %version, "passed over: not a kind in use");
+        return Ok(());
     };
-    if object.reference().name.is_empty() {
-        return Err(place.misfit("metadata.name", "missing"));
-    }
+    let object = decode::object(known, Value::Object(fields))
+        .map_err(|misfit| place.misfit(&misfit.field, misfit.message))?;
     found.push(Found {
         document: place.document,
         object,
@@ -197,170 +194,17 @@ fn objects(
     Ok(())
 }
 
-fn read<T: DeserializeOwned>(value: Value, place: &Place) -> Result<T, Misfit> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        place.misfit(
-            if path == "." { "" } else { &path },
-            error.inner().to_string(),
-        )
-    })
+fn known(kind: &str) -> Option<Kind> {
+    Kind::ALL.into_iter().find(|known| known.as_str() == kind)
 }
 
-/// Kubernetes writes `null` where it means "not given".
-fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
-    from: D,
-) -> Result<T, D::Error> {
-    Ok(Option::<T>::deserialize(from)?.unwrap_or_default())
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Metadata {
-    #[serde(deserialize_with = "or_default")]
-    name: String,
-    #[serde(deserialize_with = "or_default")]
-    namespace: String,
-    #[serde(deserialize_with = "or_default")]
-    uid: String,
-    #[serde(deserialize_with = "or_default")]
-    labels: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-struct NamespaceManifest {
-    metadata: Metadata,
-}
-
-impl From<NamespaceManifest> for Namespace {
-    fn from(from: NamespaceManifest) -> Namespace {
-        Namespace {
-            name: from.metadata.name,
-            labels: from.metadata.labels,
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct NodeManifest {
-    metadata: Metadata,
-    #[serde(default, deserialize_with = "or_default")]
-    spec: NodeSpec,
-    #[serde(default, deserialize_with = "or_default")]
-    status: NodeStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct NodeSpec {
-    #[serde(rename = "podCIDR", deserialize_with = "or_default")]
-    pod_cidr: Option<IpNet>,
-    #[serde(rename = "podCIDRs", deserialize_with = "or_default")]
-    pod_cidrs: Vec<IpNet>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NodeStatus {
-    #[serde(deserialize_with = "or_default")]
-    addresses: Vec<NodeAddress>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct NodeAddress {
-    #[serde(rename = "type", deserialize_with = "or_default")]
-    kind: String,
-    #[serde(deserialize_with = "or_default")]
-    address: String,
-}
-
-/// Only an address of type `InternalIP` must be one: a `Hostname` is not.
-fn node(from: NodeManifest, place: &Place) -> Result<Node, Misfit> {
-    let mut internal_ips = Vec::new();
-    for (index, entry) in from
-        .status
-        .addresses
-        .iter()
-        .enumerate()
-        .filter(|(_, entry)| entry.kind == "InternalIP")
-    {
-        let address = entry.address.parse();
-        internal_ips.push(address.map_err(|error: std::net::AddrParseError| {
-            place.misfit(
-                &format!("status.addresses[{index}].address"),
-                error.to_string(),
-            )
-        })?);
-    }
-    let cidrs = match from.spec.pod_cidrs {
-        cidrs if cidrs.is_empty() => from.spec.pod_cidr.into_iter().collect(),
-        cidrs => cidrs,
-    };
-    Ok(Node {
-        name: from.metadata.name,
-        pod_cidrs: cidrs.iter().map(IpNet::trunc).collect(),
-        internal_ips,
-    })
-}
-
-#[derive(Deserialize)]
-struct PodManifest {
-    metadata: Metadata,
-    #[serde(default, deserialize_with = "or_default")]
-    spec: PodSpec,
-    #[serde(default, deserialize_with = "or_default")]
-    status: PodStatus,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-struct PodSpec {
-    #[serde(deserialize_with = "or_default")]
-    node_name: String,
-    #[serde(deserialize_with = "or_default")]
-    host_network: bool,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct PodStatus {
-    #[serde(rename = "podIP", deserialize_with = "or_default")]
-    pod_ip: Option<IpAddr>,
-    #[serde(rename = "podIPs", deserialize_with = "or_default")]
-    pod_ips: Vec<PodIp>,
-}
-
-#[derive(Deserialize)]
-struct PodIp {
-    ip: IpAddr,
-}
-
-impl From<PodManifest> for Pod {
-    fn from(from: PodManifest) -> Pod {
-        let ips: Vec<IpAddr> = from
-            .status
-            .pod_ips
-            .into_iter()
-            .map(|entry| entry.ip)
-            .collect();
-        Pod {
-            namespace: match from.metadata.namespace {
-                namespace if namespace.is_empty() => "default".to_owned(),
-                namespace => namespace,
-            },
-            name: from.metadata.name,
-            uid: from.metadata.uid,
-            node: from.spec.node_name,
-            labels: from.metadata.labels,
-            host_network: from.spec.host_network,
-            ips: if ips.is_empty() {
-                from.status.pod_ip.into_iter().collect()
-            } else {
-                ips
-            },
-        }
-    }
+/// The version to write instead of one that Kubernetes no longer has. To pass over a NetworkPolicy of old would be
+/// to leave its pods open.
+fn successor(kind: &str, version: &str) -> Option<&'static str> {
+    let known = known(kind)?;
+    let (group, _) = known.api_version().split_once('/')?;
+    let (of_group, _) = version.split_once('/')?;
+    (of_group == group || of_group == "extensions").then_some(known.api_version())
 }
 
 #[cfg(test)]

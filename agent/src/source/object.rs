@@ -1,8 +1,21 @@
 //! Kubernetes objects, as little of them as the agent uses. Plain values; no serialisation here.
+//!
+//! Objects are shared, not copied, between a source and whoever listens to it, and texts that many of them have in
+//! common are kept once ([`intern`](super::intern)).
 
-use std::{collections::BTreeMap, fmt, net::IpAddr};
+use std::{fmt, sync::Arc};
 
-use ipnet::IpNet;
+mod network_policy;
+mod node;
+mod pod;
+mod service;
+mod slice;
+
+pub use network_policy::NetworkPolicy;
+pub use node::{Namespace, Node};
+pub use pod::Pod;
+pub use service::{Port, Service, ServiceType, TargetPort, TrafficDistribution};
+pub use slice::{Endpoint, EndpointPort, EndpointSlice, Hints, State};
 
 /// The kinds of objects a source yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -13,11 +26,24 @@ pub enum Kind {
     Namespace,
     /// `v1` Pod.
     Pod,
+    /// `v1` Service.
+    Service,
+    /// `discovery.k8s.io/v1` EndpointSlice.
+    EndpointSlice,
+    /// `networking.k8s.io/v1` NetworkPolicy.
+    NetworkPolicy,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 3] = [Kind::Node, Kind::Namespace, Kind::Pod];
+    pub const ALL: [Kind; 6] = [
+        Kind::Node,
+        Kind::Namespace,
+        Kind::Pod,
+        Kind::Service,
+        Kind::EndpointSlice,
+        Kind::NetworkPolicy,
+    ];
 
     /// The kind's name in a manifest.
     pub fn as_str(self) -> &'static str {
@@ -25,6 +51,18 @@ impl Kind {
             Kind::Node => "Node",
             Kind::Namespace => "Namespace",
             Kind::Pod => "Pod",
+            Kind::Service => "Service",
+            Kind::EndpointSlice => "EndpointSlice",
+            Kind::NetworkPolicy => "NetworkPolicy",
+        }
+    }
+
+    /// The version of it that is understood, as `apiVersion` has it.
+    pub fn api_version(self) -> &'static str {
+        match self {
+            Kind::Node | Kind::Namespace | Kind::Pod | Kind::Service => "v1",
+            Kind::EndpointSlice => "discovery.k8s.io/v1",
+            Kind::NetworkPolicy => "networking.k8s.io/v1",
         }
     }
 }
@@ -41,9 +79,20 @@ pub struct ObjectRef {
     /// Its kind.
     pub kind: Kind,
     /// Its namespace; empty for kinds that have none.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
+}
+
+impl ObjectRef {
+    /// The reference to an object.
+    pub fn new(kind: Kind, namespace: impl Into<Arc<str>>, name: impl Into<Arc<str>>) -> ObjectRef {
+        ObjectRef {
+            kind,
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
 }
 
 impl fmt::Display for ObjectRef {
@@ -56,54 +105,45 @@ impl fmt::Display for ObjectRef {
     }
 }
 
-/// A node of the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Node {
-    /// Its name.
-    pub name: String,
-    /// The CIDRs its pods' addresses come from (`spec.podCIDRs`, or else `spec.podCIDR`).
-    pub pod_cidrs: Vec<IpNet>,
-    /// Its addresses of type `InternalIP`, in the order listed.
-    pub internal_ips: Vec<IpAddr>,
+/// A part of an object that is not in force, since it contradicts itself or the rules of the API; the rest is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Refusal {
+    /// The path of the field (`spec.ports[0].port`).
+    pub field: String,
+    /// What is wrong with it, and what follows where that is not plain.
+    pub message: String,
 }
 
-/// A namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Namespace {
-    /// Its name.
-    pub name: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
+impl Refusal {
+    pub(super) fn new(field: impl Into<String>, message: impl Into<String>) -> Refusal {
+        Refusal {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
 }
 
-/// A pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pod {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-    /// Its UID; empty in a manifest that no server has seen.
-    pub uid: String,
-    /// The node it runs on; empty before it is scheduled.
-    pub node: String,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Whether it shares its node's network; such a pod has the node's addresses and none of ours.
-    pub host_network: bool,
-    /// Its addresses (`status.podIPs`, or else `status.podIP`).
-    pub ips: Vec<IpAddr>,
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "field {}: {}", self.field, self.message)
+    }
 }
 
 /// An object of any kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Object {
     /// A node.
-    Node(Node),
+    Node(Arc<Node>),
     /// A namespace.
-    Namespace(Namespace),
+    Namespace(Arc<Namespace>),
     /// A pod.
-    Pod(Pod),
+    Pod(Arc<Pod>),
+    /// A Service.
+    Service(Arc<Service>),
+    /// Some endpoints of a Service.
+    EndpointSlice(Arc<EndpointSlice>),
+    /// A NetworkPolicy.
+    NetworkPolicy(Arc<NetworkPolicy>),
 }
 
 impl Object {
@@ -113,20 +153,48 @@ impl Object {
             Object::Node(_) => Kind::Node,
             Object::Namespace(_) => Kind::Namespace,
             Object::Pod(_) => Kind::Pod,
+            Object::Service(_) => Kind::Service,
+            Object::EndpointSlice(_) => Kind::EndpointSlice,
+            Object::NetworkPolicy(_) => Kind::NetworkPolicy,
         }
     }
 
     /// What names it.
     pub fn reference(&self) -> ObjectRef {
         let (namespace, name) = match self {
-            Object::Node(node) => ("", &node.name),
-            Object::Namespace(namespace) => ("", &namespace.name),
-            Object::Pod(pod) => (pod.namespace.as_str(), &pod.name),
+            Object::Node(node) => (super::intern::text(""), &node.name),
+            Object::Namespace(namespace) => (super::intern::text(""), &namespace.name),
+            Object::Pod(pod) => (pod.namespace.clone(), &pod.name),
+            Object::Service(service) => (service.namespace.clone(), &service.name),
+            Object::EndpointSlice(slice) => (slice.namespace.clone(), &slice.name),
+            Object::NetworkPolicy(policy) => (policy.namespace().clone(), &policy.name),
         };
         ObjectRef {
             kind: self.kind(),
-            namespace: namespace.to_owned(),
+            namespace,
             name: name.clone(),
         }
     }
+
+    /// What of it is not in force.
+    pub fn refusals(&self) -> &[Refusal] {
+        match self {
+            Object::Node(_) | Object::Namespace(_) | Object::Pod(_) => &[],
+            Object::Service(service) => &service.refusals,
+            Object::EndpointSlice(slice) => &slice.refusals,
+            Object::NetworkPolicy(policy) => &policy.refusals,
+        }
+    }
 }
+
+macro_rules! from {
+    ($($kind:ident)*) => {
+        $(impl From<$kind> for Object {
+            fn from(object: $kind) -> Object {
+                Object::$kind(Arc::new(object))
+            }
+        })*
+    };
+}
+
+from!(Node Namespace Pod Service EndpointSlice NetworkPolicy);

@@ -45,7 +45,8 @@ async fn opened(folder: &Path) -> (DirectorySource, Vec<String>) {
 async fn the_first_answer_lists_every_kind_once_even_of_an_empty_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let (_, listed) = opened(folder.path()).await;
-    assert_eq!(listed, ["Nodes: ", "Namespaces: ", "Pods: "]);
+    let every = Kind::ALL.map(|kind| format!("{kind}s: "));
+    assert_eq!(listed, every);
 }
 
 #[tokio::test]
@@ -252,11 +253,7 @@ async fn a_folder_that_goes_away_keeps_its_state_and_may_come_back() {
     seen.sort();
     assert_eq!(seen, ["gone a", "set b [10.2.0.0/24]"]);
     assert_eq!(source.status().borrow().faults, []);
-    let gone = ObjectRef {
-        kind: Kind::Node,
-        namespace: String::new(),
-        name: "a".into(),
-    };
+    let gone = ObjectRef::new(Kind::Node, "", "a");
     assert_eq!(gone.to_string(), "Node a");
 }
 
@@ -303,7 +300,7 @@ mod properties {
             let folder = tempfile::tempdir().expect("a folder");
             let mut files = files::Files::default();
             let mut good: BTreeMap<u8, Vec<(u8, u8)>> = BTreeMap::new();
-            let mut state: BTreeMap<String, Object> = BTreeMap::new();
+            let mut state: BTreeMap<std::sync::Arc<str>, Object> = BTreeMap::new();
             for step in steps {
                 let (Step::Good(file, _) | Step::Bad(file) | Step::Remove(file)) = step;
                 let name = format!("{file}.yaml");
@@ -343,8 +340,8 @@ mod properties {
                 let found: BTreeMap<String, String> = state
                     .iter()
                     .map(|(name, object)| match object {
-                        Object::Node(node) => (name.clone(), node.pod_cidrs.iter().map(ToString::to_string).collect()),
-                        other => (name.clone(), format!("unexpected {other:?}")),
+                        Object::Node(node) => (name.to_string(), node.pod_cidrs.iter().map(ToString::to_string).collect()),
+                        other => (name.to_string(), format!("unexpected {other:?}")),
                     })
                     .collect();
                 prop_assert_eq!(&found, &expected);

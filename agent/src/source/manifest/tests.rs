@@ -1,4 +1,5 @@
 use super::*;
+use crate::source::object::{Namespace, Node, Pod};
 
 fn objects_of(text: &str) -> Vec<Object> {
     parse(text)
@@ -26,7 +27,7 @@ status:
 ";
 
 fn n1() -> Object {
-    Object::Node(Node {
+    Object::from(Node {
         name: "n1".into(),
         pod_cidrs: vec![
             "10.1.1.0/24".parse().expect("a CIDR"),
@@ -36,6 +37,7 @@ fn n1() -> Object {
             "192.0.2.1".parse().expect("an address"),
             "2001:db8::1".parse().expect("an address"),
         ],
+        ..Node::default()
     })
 }
 
@@ -50,7 +52,7 @@ fn many_documents_and_other_kinds() {
         "# a comment\n---\n{NODE}---\n# nothing\n--- # a comment\napiVersion: v1\nkind: Namespace\nmetadata:\n  name: web\n\
          \n---\napiVersion: apps/v1\nkind: Deployment\nspec: {{anything: at all}}\n---\nnull\n"
     );
-    let namespace = Object::Namespace(Namespace {
+    let namespace = Object::from(Namespace {
         name: "web".into(),
         ..Namespace::default()
     });
@@ -74,13 +76,14 @@ fn a_document_before_the_first_marker_counts() {
 #[test]
 fn lists_of_both_sorts_and_json() {
     let list = "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: Namespace, metadata: {name: a}}\n\
-                - {apiVersion: v1, kind: Service, metadata: {name: b}}\n";
+                - {apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n";
     assert_eq!(objects_of(list).len(), 1);
     let typed =
         r#"{"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "p"}}]}"#;
-    let pod = Object::Pod(Pod {
+    let pod = Object::from(Pod {
         namespace: "default".into(),
         name: "p".into(),
+        ready: true,
         ..Pod::default()
     });
     assert_eq!(objects_of(typed), [pod]);
@@ -96,10 +99,11 @@ fn a_pod_with_and_without_status() {
         uid: "1".into(),
         node: "n1".into(),
         host_network: true,
-        ips: vec!["10.1.1.2".parse().expect("an address")],
+        ips: ["10.1.1.2".parse().expect("an address")].into(),
+        ready: true,
         ..Pod::default()
     };
-    assert_eq!(objects_of(text), [Object::Pod(pod)]);
+    assert_eq!(objects_of(text), [Object::from(pod)]);
     assert_eq!(
         objects_of("apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: null\nstatus: {}").len(),
         1
@@ -161,7 +165,7 @@ fn the_line_of_a_syntax_error_counts_from_the_top_of_the_file() {
 #[test]
 fn a_name_is_not_a_boolean() {
     for name in ["y", "n", "on", "off", "yes"] {
-        let namespace = Object::Namespace(Namespace {
+        let namespace = Object::from(Namespace {
             name: name.into(),
             ..Namespace::default()
         });
@@ -198,4 +202,46 @@ fn aliases_cannot_explode() {
 #[test]
 fn one_bad_document_spoils_the_file() {
     assert!(parse(&format!("{NODE}---\nkind: {{\n")).is_err());
+}
+
+#[test]
+fn typed_lists_of_every_group_and_lists_of_what_nobody_uses() {
+    let of = |version: &str, kind: &str, item: &str| {
+        objects_of(&format!(
+            r#"{{"apiVersion": "{version}", "kind": "{kind}", "items": [{item}]}}"#
+        ))
+        .len()
+    };
+    let item = r#"{"metadata": {"name": "x"}}"#;
+    for kind in Kind::ALL {
+        assert_eq!(
+            of(kind.api_version(), &format!("{kind}List"), item),
+            1,
+            "{kind}"
+        );
+    }
+    assert_eq!(of("apps/v1", "DeploymentList", item), 0);
+    assert_eq!(of("example.com/v1", "AllowList", "1, 2"), 0);
+    assert_eq!(of("example.com/v1", "PodList", item), 0);
+}
+
+#[test]
+fn a_version_that_is_no_more_is_not_passed_over() {
+    for (version, kind) in [
+        ("extensions/v1beta1", "NetworkPolicy"),
+        ("networking.k8s.io/v2", "NetworkPolicy"),
+        ("discovery.k8s.io/v1beta1", "EndpointSlice"),
+    ] {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n");
+        let (_, field, message) = misfit_of(&text);
+        assert_eq!(field, "apiVersion");
+        assert!(message.contains("is not understood, that of"), "{message}");
+    }
+    for (version, kind) in [
+        ("crd.projectcalico.org/v1", "NetworkPolicy"),
+        ("serving.knative.dev/v1", "Service"),
+    ] {
+        let text = format!("apiVersion: {version}\nkind: {kind}\nmetadata: {{name: x}}\n");
+        assert_eq!(objects_of(&text), []);
+    }
 }
