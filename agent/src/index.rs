@@ -1,97 +1,139 @@
-//! Joins the cluster's objects into what this node's network is made of: its peers, and its own part.
+//! Joins the cluster's objects into what this node's network is made of.
 //!
 //! Fed with the events of any [`Source`](crate::source::Source), it answers with the changes of the domain model
-//! that follow, and with none if nothing follows: a relist of what was known, a label, a heartbeat. Nothing is
-//! answered before every kind was listed once, so that a half-known cluster is never programmed.
+//! that follow, and with none if nothing follows: a relist of what was known, a label nobody looks at, a heartbeat.
+//! Nothing is answered before every kind was listed once, so that a half-known cluster is never programmed.
 //!
-//! A node is a peer once it has a podCIDR and an InternalIP. Its tunnel address is its first InternalIP of the
-//! family of this node's first, so that both ends agree without being told.
+//! * [`nodes`]: the peers, and our own part.
+//! * [`pods`]: namespaces and pods as policies look at them, and the addresses that pods attached here were given.
+//! * [`services`]: Services with their endpoints, as this node serves them.
+//! * [`addresses`]: which addresses are nobody's any more.
+//! * [`refused`]: what is not in force, and why.
 //!
 //! Must not know OpenFlow, nor where events come from, nor what is done with the changes.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
+    time::SystemTime,
 };
 
-use ipnet::IpNet;
-use sluice_flows::model::{Change, NodeName, Peer};
+use sluice_flows::model::Peer;
 
-use crate::source::{Event, Kind, Namespace, Node, Object, ObjectRef, Pod};
+use crate::source::{Event, Kind, Namespace, NetworkPolicy, Object, ObjectRef, Pod, Refusal};
 
-/// What the cluster says about the node we run on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct OwnNode {
-    /// The CIDRs its pods' addresses come from.
-    pub pod_cidrs: Vec<IpNet>,
-    /// Its InternalIPs, in the order listed.
-    pub internal_ips: Vec<IpAddr>,
+mod addresses;
+mod nodes;
+mod pods;
+mod refused;
+mod services;
+mod update;
+
+pub use nodes::OwnNode;
+pub use services::{
+    EndpointReport, HealthCheck, NodePort, PortReport, ServiceReport, Trigger, Unserved,
+};
+pub use update::{Difference, Joined, Update};
+
+use addresses::Addresses;
+use nodes::Nodes;
+use pods::Pods;
+use refused::Refused;
+use services::{Around, Services};
+
+/// What the index is to do beyond joining.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Serve `spec.externalIPs`. Whoever may write a Service may then take any address for it.
+    pub external_ips: bool,
+    /// There is no cluster behind the source, and so nobody who does a controller's work: Services without
+    /// EndpointSlices get their endpoints from the pods they select, a pod attached here that no object describes
+    /// has no labels, and a namespace that pods are in exists.
+    pub standalone: bool,
+    /// Changes triggered before this do not count for [`Update::triggers`].
+    pub started: SystemTime,
 }
 
-/// What follows from some events.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Update {
-    /// Our own node, if what is said about it changed (or became known).
-    pub own: Option<OwnNode>,
-    /// The peers that changed: only `PeerSet` and `PeerGone`, ordered by name.
-    pub changes: Vec<Change>,
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            external_ips: false,
+            standalone: false,
+            started: SystemTime::now(),
+        }
+    }
 }
 
-impl Update {
-    /// Whether nothing follows.
-    pub fn is_empty(&self) -> bool {
-        self.own.is_none() && self.changes.is_empty()
+/// What names an object among those of its kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Key {
+    namespace: Arc<str>,
+    name: Arc<str>,
+}
+
+impl Key {
+    fn new(namespace: &Arc<str>, name: &Arc<str>) -> Key {
+        Key {
+            namespace: namespace.clone(),
+            name: name.clone(),
+        }
     }
 }
 
 /// The joined state of the cluster, as far as this node is concerned.
 #[derive(Debug)]
 pub struct Index {
-    own_name: String,
     listed: BTreeSet<Kind>,
-    nodes: BTreeMap<String, Node>,
-    namespaces: BTreeMap<String, Namespace>,
-    pods: HashMap<(String, String), Pod>,
-    /// What was last answered.
-    own: Option<OwnNode>,
-    peers: BTreeMap<NodeName, Peer>,
+    nodes: Nodes,
+    pods: Pods,
+    services: Services,
+    policies: BTreeMap<Key, Arc<NetworkPolicy>>,
+    /// The policies that changed since the last answer, as they were then.
+    touched_policies: BTreeMap<Key, Option<Arc<NetworkPolicy>>>,
+    addresses: Addresses,
+    refused: Refused,
 }
 
 impl Index {
     /// An index for the node called `own_name`, which knows nothing yet.
-    pub fn new(own_name: impl Into<String>) -> Index {
+    pub fn new(own_name: impl Into<Arc<str>>) -> Index {
+        Index::with_options(own_name, Options::default())
+    }
+
+    /// Likewise, with options.
+    pub fn with_options(own_name: impl Into<Arc<str>>, options: Options) -> Index {
+        let own_name = own_name.into();
         Index {
-            own_name: own_name.into(),
             listed: BTreeSet::new(),
-            nodes: BTreeMap::new(),
-            namespaces: BTreeMap::new(),
-            pods: HashMap::new(),
-            own: None,
-            peers: BTreeMap::new(),
+            nodes: Nodes::new(own_name),
+            pods: Pods::new(options.standalone),
+            services: Services::new(options),
+            policies: BTreeMap::new(),
+            touched_policies: BTreeMap::new(),
+            addresses: Addresses::default(),
+            refused: Refused::default(),
         }
     }
 
     /// Takes events in and says what follows from all of them together.
     pub fn apply(&mut self, events: Vec<Event>) -> Update {
-        let was_complete = self.is_complete();
-        // The nodes that the events speak of; what else they speak of changes no peer.
-        let mut touched = BTreeSet::new();
         for event in events {
-            self.take(event, &mut touched);
+            self.take(event);
         }
-        if !self.is_complete() {
-            return Update::default();
-        }
-        let family = self.underlay_is_v4();
-        let own = self.update_own();
-        if !was_complete || self.underlay_is_v4() != family {
-            touched.extend(self.nodes.keys().cloned());
-        }
-        let changes = touched
-            .into_iter()
-            .filter_map(|name| self.update_peer(name))
-            .collect();
-        Update { own, changes }
+        self.answer()
+    }
+
+    /// Notes that a pod was attached to this node's switch, and its addresses, which may be known to nobody else yet.
+    pub fn attached(&mut self, namespace: &str, name: &str, ips: &[IpAddr]) -> Update {
+        self.pods.attached(namespace, name, ips);
+        self.answer()
+    }
+
+    /// Notes that the attachment with these addresses is no more. A pod of that name may have another by now.
+    pub fn detached(&mut self, namespace: &str, name: &str, ips: &[IpAddr]) -> Update {
+        self.pods.detached(namespace, name, ips);
+        self.answer()
     }
 
     /// Whether every kind was listed once.
@@ -101,131 +143,178 @@ impl Index {
 
     /// What the cluster says about our own node; the last that was said, if it no longer says anything.
     pub fn own(&self) -> Option<&OwnNode> {
-        self.own.as_ref()
+        self.nodes.own()
     }
 
     /// The peers, by name.
     pub fn peers(&self) -> impl ExactSizeIterator<Item = &Peer> {
-        self.peers.values()
+        self.nodes.peers()
     }
 
     /// A namespace, if the cluster has it.
     pub fn namespace(&self, name: &str) -> Option<&Namespace> {
-        self.namespaces.get(name)
+        self.pods.namespace(name)
     }
 
     /// A pod, if the cluster has it.
     pub fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {
-        self.pods.get(&(namespace.to_owned(), name.to_owned()))
+        self.pods.pod(namespace, name)
+    }
+
+    /// The NetworkPolicies, by namespace and name, with what of them is refused.
+    pub fn policies(&self) -> impl ExactSizeIterator<Item = &NetworkPolicy> {
+        self.policies.values().map(|policy| &**policy)
+    }
+
+    /// The Services, by namespace and name, with the state of their endpoints and with what of them is refused.
+    pub fn services(&self) -> impl Iterator<Item = ServiceReport> {
+        self.services
+            .reports(&self.nodes, &self.pods, &self.refused)
+    }
+
+    /// How many endpoints there are in EndpointSlices.
+    pub fn endpoint_count(&self) -> usize {
+        self.services.endpoint_count()
+    }
+
+    /// Every address at which Services are served here, node ports apart.
+    pub fn service_addresses(&self) -> impl ExactSizeIterator<Item = IpAddr> {
+        self.services.addresses()
+    }
+
+    /// Every node port that is served here.
+    pub fn node_ports(&self) -> impl ExactSizeIterator<Item = NodePort> {
+        self.services.node_ports()
+    }
+
+    /// What to answer load balancers that ask, by the port they ask on.
+    pub fn health_checks(&self) -> &BTreeMap<u16, HealthCheck> {
+        self.services.health_checks()
+    }
+
+    /// Everything that is not in force although it was asked for.
+    pub fn refusals(&self) -> impl Iterator<Item = (ObjectRef, &Refusal)> {
+        self.refused.all()
     }
 
     /// How many objects of a kind there are.
     pub fn count(&self, kind: Kind) -> usize {
         match kind {
-            Kind::Node => self.nodes.len(),
-            Kind::Namespace => self.namespaces.len(),
-            Kind::Pod => self.pods.len(),
+            Kind::Node => self.nodes.count(),
+            Kind::Namespace => self.pods.namespace_count(),
+            Kind::Pod => self.pods.count(),
+            Kind::Service => self.services.count(),
+            Kind::EndpointSlice => self.services.slice_count(),
+            Kind::NetworkPolicy => self.policies.len(),
         }
     }
 
-    fn take(&mut self, event: Event, touched: &mut BTreeSet<String>) {
+    fn take(&mut self, event: Event) {
         match event {
-            Event::Set(object) => self.set(object, touched),
-            Event::Gone(reference) => self.remove(&reference, touched),
+            Event::Set(object) => self.set(object),
+            Event::Gone(reference) => self.remove(&reference),
             Event::Listed(kind, objects) => {
                 self.listed.insert(kind);
-                match kind {
-                    Kind::Node => touched.extend(std::mem::take(&mut self.nodes).into_keys()),
-                    Kind::Namespace => self.namespaces.clear(),
-                    Kind::Pod => self.pods.clear(),
+                let mut gone = self.references(kind);
+                if !gone.is_empty() {
+                    for object in &objects {
+                        gone.remove(&object.reference());
+                    }
+                }
+                for reference in gone {
+                    self.remove(&reference);
                 }
                 for object in objects {
-                    self.set(object, touched);
+                    self.set(object);
                 }
             }
         }
     }
 
-    fn set(&mut self, object: Object, touched: &mut BTreeSet<String>) {
+    /// The names of all objects of a kind.
+    fn references(&self, kind: Kind) -> BTreeSet<ObjectRef> {
+        let in_none = crate::source::intern::text("");
+        let global = |name: &Arc<str>| ObjectRef::new(kind, in_none.clone(), name.clone());
+        let local = |key: &Key| ObjectRef::new(kind, key.namespace.clone(), key.name.clone());
+        match kind {
+            Kind::Node => self.nodes.names().map(global).collect(),
+            Kind::Namespace => self.pods.namespace_names().map(global).collect(),
+            Kind::Pod => self.pods.keys().map(|key| local(&key)).collect(),
+            Kind::Service => self.services.keys().map(local).collect(),
+            Kind::EndpointSlice => self.services.slice_keys().map(local).collect(),
+            Kind::NetworkPolicy => self.policies.keys().map(local).collect(),
+        }
+    }
+
+    fn set(&mut self, object: Object) {
+        self.refused.note(object.reference(), object.refusals());
         match object {
-            Object::Node(node) => {
-                touched.insert(node.name.clone());
-                self.nodes.insert(node.name.clone(), node);
-            }
-            Object::Namespace(namespace) => {
-                self.namespaces.insert(namespace.name.clone(), namespace);
-            }
-            Object::Pod(pod) => {
-                self.pods
-                    .insert((pod.namespace.clone(), pod.name.clone()), pod);
+            Object::Node(node) => self.nodes.set(node),
+            Object::Namespace(namespace) => self.pods.set_namespace(namespace),
+            Object::Pod(pod) => self.pods.set(pod),
+            Object::Service(service) => self.services.set(service),
+            Object::EndpointSlice(slice) => self.services.set_slice(slice, &mut self.addresses),
+            Object::NetworkPolicy(policy) => {
+                let key = Key::new(policy.namespace(), &policy.name);
+                let before = self.policies.insert(key.clone(), policy);
+                self.touched_policies.entry(key).or_insert(before);
             }
         }
     }
 
-    fn remove(&mut self, reference: &ObjectRef, touched: &mut BTreeSet<String>) {
+    fn remove(&mut self, reference: &ObjectRef) {
+        self.refused.note(reference.clone(), &[]);
+        let key = Key::new(&reference.namespace, &reference.name);
         match reference.kind {
-            Kind::Node => {
-                self.nodes.remove(&reference.name);
-                touched.insert(reference.name.clone());
-            }
-            Kind::Namespace => {
-                self.namespaces.remove(&reference.name);
-            }
-            Kind::Pod => {
-                self.pods
-                    .remove(&(reference.namespace.clone(), reference.name.clone()));
+            Kind::Node => self.nodes.remove(&reference.name),
+            Kind::Namespace => self.pods.remove_namespace(&reference.name),
+            Kind::Pod => self.pods.remove(&key),
+            Kind::Service => self.services.remove(&key),
+            Kind::EndpointSlice => self.services.remove_slice(&key, &mut self.addresses),
+            Kind::NetworkPolicy => {
+                if let Some(before) = self.policies.remove(&key) {
+                    self.touched_policies.entry(key).or_insert(Some(before));
+                }
             }
         }
     }
 
-    /// Our own node, if it changed. A Node object that is gone changes nothing: the pods that are here still are.
-    fn update_own(&mut self) -> Option<OwnNode> {
-        let node = self.nodes.get(&self.own_name)?;
-        let own = OwnNode {
-            pod_cidrs: node.pod_cidrs.clone(),
-            internal_ips: node.internal_ips.clone(),
+    /// What follows from all that was noted since the last answer.
+    fn answer(&mut self) -> Update {
+        let mut update = Update::default();
+        if !self.is_complete() {
+            return update;
+        }
+        let moved = self.nodes.answer(&mut update);
+        let pods = self.pods.answer(&mut update);
+        for (before, now) in &pods {
+            let ips = |pod: &Option<Arc<Pod>>| pod.as_ref().map(|pod| pods::own_ips(pod).to_vec());
+            let (before, now) = (ips(before), ips(now));
+            self.addresses
+                .pod_moved(&before.unwrap_or_default(), &now.unwrap_or_default());
+        }
+        self.answer_policies(&mut update);
+        let around = Around {
+            nodes: &self.nodes,
+            pods: &self.pods,
         };
-        if self.own.as_ref() == Some(&own) {
-            return None;
-        }
-        self.own = Some(own.clone());
-        Some(own)
+        self.services
+            .answer(&around, moved, &pods, &mut self.refused, &mut update);
+        update.forgotten_addresses = self.addresses.forgotten();
+        update
     }
 
-    fn underlay_is_v4(&self) -> Option<bool> {
-        self.own.as_ref()?.internal_ips.first().map(IpAddr::is_ipv4)
-    }
-
-    fn update_peer(&mut self, name: String) -> Option<Change> {
-        let now = self.nodes.get(&name).and_then(|node| self.peer(node));
-        let name = NodeName::from(name);
-        match now {
-            Some(now) if self.peers.get(&name) == Some(&now) => None,
-            Some(now) => {
-                self.peers.insert(name, now.clone());
-                Some(Change::PeerSet(now))
+    fn answer_policies(&mut self, update: &mut Update) {
+        for (key, before) in std::mem::take(&mut self.touched_policies) {
+            match (self.policies.get(&key), before) {
+                (Some(now), Some(before)) if now.policy == before.policy => {}
+                (Some(now), _) => update.joined.push(Joined::PolicySet(now.policy.clone())),
+                (None, Some(before)) => update
+                    .joined
+                    .push(Joined::PolicyGone(before.policy.id.clone())),
+                (None, None) => {}
             }
-            None => self.peers.remove(&name).map(|_| Change::PeerGone(name)),
         }
-    }
-
-    /// The peer that a node is, if it is one.
-    fn peer(&self, node: &Node) -> Option<Peer> {
-        if node.name == self.own_name || node.pod_cidrs.is_empty() {
-            return None;
-        }
-        let preferred = self.underlay_is_v4();
-        let fits = |ip: &&IpAddr| preferred.is_none_or(|v4| ip.is_ipv4() == v4);
-        let underlay = node
-            .internal_ips
-            .iter()
-            .find(fits)
-            .or(node.internal_ips.first())?;
-        Some(Peer {
-            name: NodeName::from(node.name.as_str()),
-            pod_cidrs: node.pod_cidrs.clone(),
-            underlay: *underlay,
-        })
     }
 }
 

@@ -1,6 +1,9 @@
 use proptest::prelude::*;
 
+use sluice_flows::model::{Change, NodeName};
+
 use super::*;
+use crate::source::Node;
 
 fn node(name: &str, cidrs: &[&str], ips: &[&str]) -> Node {
     Node {
@@ -13,30 +16,27 @@ fn node(name: &str, cidrs: &[&str], ips: &[&str]) -> Node {
             .iter()
             .map(|text| text.parse().expect("an address"))
             .collect(),
+        ..Node::default()
     }
 }
 
 fn set(node: &Node) -> Event {
-    Event::Set(Object::Node(node.clone()))
+    Event::Set(node.clone().into())
 }
 
 fn gone(name: &str) -> Event {
-    Event::Gone(ObjectRef {
-        kind: Kind::Node,
-        namespace: String::new(),
-        name: name.into(),
-    })
+    Event::Gone(ObjectRef::new(Kind::Node, "", name))
 }
 
 fn listed(nodes: &[Node]) -> Vec<Event> {
-    vec![
-        Event::Listed(
-            Kind::Node,
-            nodes.iter().cloned().map(Object::Node).collect(),
-        ),
-        Event::Listed(Kind::Namespace, Vec::new()),
-        Event::Listed(Kind::Pod, Vec::new()),
-    ]
+    let of = |kind| match kind {
+        Kind::Node => nodes.iter().cloned().map(Object::from).collect(),
+        _ => Vec::new(),
+    };
+    Kind::ALL
+        .map(|kind| Event::Listed(kind, of(kind)))
+        .into_iter()
+        .collect()
 }
 
 fn text(changes: &[Change]) -> Vec<String> {
@@ -60,7 +60,7 @@ fn nothing_is_said_before_every_kind_was_listed() {
         node("n2", &["10.1.2.0/24"], &["192.0.2.2"]),
     ];
     let mut events = listed(&nodes);
-    let last = events.pop().expect("three events");
+    let last = events.pop().expect("events");
     assert!(index.apply(events).is_empty());
     assert!(
         index
@@ -97,11 +97,7 @@ fn a_relist_of_what_is_known_changes_nothing() {
         node: "n2".into(),
         ..Pod::default()
     };
-    assert!(
-        index
-            .apply(vec![Event::Set(Object::Pod(pod.clone()))])
-            .is_empty()
-    );
+    assert!(index.apply(vec![Event::Set(pod.clone().into())]).is_empty());
     assert_eq!(
         (index.pod("web", "p"), index.count(Kind::Pod)),
         (Some(&pod), 1)
@@ -192,7 +188,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         6 => any_node().prop_map(|node| set(&node)),
         2 => "n[2-4]".prop_map(|name| gone(&name)),
         1 => proptest::collection::vec(any_node(), 0..5)
-            .prop_map(|nodes| Event::Listed(Kind::Node, nodes.into_iter().map(Object::Node).collect())),
+            .prop_map(|nodes| Event::Listed(Kind::Node, nodes.into_iter().map(Object::from).collect())),
     ]
 }
 
@@ -223,12 +219,13 @@ proptest! {
         prop_assert_eq!(peers.values().collect::<Vec<_>>(), index.peers().collect::<Vec<_>>());
 
         // A fresh index is told our own node as this one last knew it: it may be gone since.
-        let mut nodes: Vec<Node> = index.nodes.values().filter(|node| node.name != "n1").cloned().collect();
+        let mut nodes: Vec<Node> = index.nodes.all().filter(|node| &*node.name != "n1").cloned().collect();
         if let Some(own) = index.own() {
             nodes.push(Node {
                 name: "n1".into(),
                 pod_cidrs: own.pod_cidrs.clone(),
                 internal_ips: own.internal_ips.clone(),
+                ..Node::default()
             });
         }
         let mut fresh = Index::new("n1");

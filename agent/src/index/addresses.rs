@@ -1,0 +1,82 @@
+//! Which addresses are nobody's any more.
+//!
+//! What was once an endpoint must be treated as one while connections to it may live, even when no Service uses it
+//! any more; that ends when its pod is gone. An address that no pod ever had (one outside the cluster, or a node's)
+//! is never forgotten here.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    net::IpAddr,
+};
+
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    held: HashMap<IpAddr, Holders>,
+    /// Those whose last pod went while an EndpointSlice still named them.
+    orphans: HashSet<IpAddr>,
+    /// Those that somebody let go of since the last answer.
+    loose: BTreeSet<IpAddr>,
+}
+
+#[derive(Debug, Default)]
+struct Holders {
+    pods: u32,
+    endpoints: u32,
+}
+
+impl Addresses {
+    /// A pod had these addresses, and has those now.
+    pub(super) fn pod_moved(&mut self, before: &[IpAddr], now: &[IpAddr]) {
+        if before == now {
+            return;
+        }
+        for ip in now {
+            self.held.entry(*ip).or_default().pods += 1;
+            self.orphans.remove(ip);
+        }
+        for ip in before {
+            let holders = self.held.entry(*ip).or_default();
+            holders.pods = holders.pods.saturating_sub(1);
+            if holders.pods == 0 {
+                self.orphans.insert(*ip);
+                self.loose.insert(*ip);
+            }
+        }
+    }
+
+    /// An EndpointSlice named these addresses, and names those now.
+    pub(super) fn slice_moved(
+        &mut self,
+        before: impl Iterator<Item = IpAddr>,
+        now: impl Iterator<Item = IpAddr>,
+    ) {
+        for ip in now {
+            self.held.entry(ip).or_default().endpoints += 1;
+        }
+        for ip in before {
+            let holders = self.held.entry(ip).or_default();
+            holders.endpoints = holders.endpoints.saturating_sub(1);
+            if holders.endpoints == 0 {
+                self.loose.insert(ip);
+            }
+        }
+    }
+
+    /// The addresses that a pod had and nobody has any more, each once.
+    pub(super) fn forgotten(&mut self) -> Vec<IpAddr> {
+        let mut forgotten = Vec::new();
+        for ip in std::mem::take(&mut self.loose) {
+            let free = self
+                .held
+                .get(&ip)
+                .is_none_or(|holders| holders.pods == 0 && holders.endpoints == 0);
+            if free {
+                self.held.remove(&ip);
+                if self.orphans.remove(&ip) {
+                    forgotten.push(ip);
+                }
+            }
+        }
+        forgotten
+    }
+}

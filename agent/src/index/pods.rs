@@ -1,0 +1,254 @@
+//! Namespaces and pods, as policies and Services look at them.
+//!
+//! A pod that is attached to this node's switch has the addresses it was given there, whatever its object says of
+//! them, or says not yet.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use sluice_flows::model::{ClusterPod, Labels, NamespaceLabels};
+
+use super::{Joined, Key, Update};
+use crate::source::{Namespace, Pod, intern};
+
+/// The label by which the API server makes every namespace selectable by its name.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// A pod before and after.
+pub(super) type Changed = (Option<Arc<Pod>>, Option<Arc<Pod>>);
+
+#[derive(Debug)]
+pub(super) struct Pods {
+    standalone: bool,
+    namespaces: BTreeMap<Arc<str>, Arc<Namespace>>,
+    pods: HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Pod>>>,
+    /// The addresses of the attachments of each pod here, the newest last.
+    attached: BTreeMap<Key, Vec<Arc<[IpAddr]>>>,
+    /// What was touched since the last answer, as it was then.
+    touched: BTreeMap<Key, Option<Arc<Pod>>>,
+    touched_namespaces: BTreeMap<Arc<str>, Option<Labels>>,
+}
+
+/// The addresses that are a pod's own, and of use.
+pub(super) fn own_ips(pod: &Pod) -> &[IpAddr] {
+    if pod.host_network || pod.finished {
+        return &[];
+    }
+    &pod.ips
+}
+
+impl Pods {
+    pub(super) fn new(standalone: bool) -> Pods {
+        Pods {
+            standalone,
+            namespaces: BTreeMap::new(),
+            pods: HashMap::new(),
+            attached: BTreeMap::new(),
+            touched: BTreeMap::new(),
+            touched_namespaces: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn namespace(&self, name: &str) -> Option<&Namespace> {
+        self.namespaces.get(name).map(|namespace| &**namespace)
+    }
+
+    pub(super) fn namespace_names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.namespaces.keys()
+    }
+
+    pub(super) fn namespace_count(&self) -> usize {
+        self.namespaces.len()
+    }
+
+    pub(super) fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {
+        Some(self.pods.get(namespace)?.get(name)?)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.pods.values().map(BTreeMap::len).sum()
+    }
+
+    pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.pods
+            .iter()
+            .flat_map(|(namespace, pods)| pods.keys().map(|name| Key::new(namespace, name)))
+    }
+
+    /// A pod with the addresses it really has.
+    pub(super) fn effective(&self, key: &Key) -> Option<Arc<Pod>> {
+        let object = self
+            .pods
+            .get(&key.namespace)
+            .and_then(|pods| pods.get(&key.name));
+        let ips = self.attached.get(key).and_then(|all| all.last());
+        match (object, ips) {
+            (Some(pod), Some(ips)) if pod.ips != *ips && !pod.host_network => {
+                let ips = ips.clone();
+                Some(Arc::new(Pod {
+                    ips,
+                    ..Pod::clone(pod)
+                }))
+            }
+            (Some(pod), _) => Some(pod.clone()),
+            (None, Some(ips)) if self.standalone => Some(Arc::new(Pod {
+                namespace: key.namespace.clone(),
+                name: key.name.clone(),
+                ips: ips.clone(),
+                ready: true,
+                ..Pod::default()
+            })),
+            (None, _) => None,
+        }
+    }
+
+    /// The pods of a namespace that have an object, with the addresses they really have.
+    pub(super) fn in_namespace(&self, namespace: &Arc<str>) -> impl Iterator<Item = Arc<Pod>> {
+        let pods = self.pods.get(namespace).into_iter().flatten();
+        pods.filter_map(|(name, pod)| match self.attached.is_empty() {
+            true => Some(pod.clone()),
+            false => self.effective(&Key::new(namespace, name)),
+        })
+    }
+
+    pub(super) fn set(&mut self, pod: Arc<Pod>) {
+        let key = Key::new(&pod.namespace, &pod.name);
+        if self.pod(&key.namespace, &key.name) == Some(&*pod) {
+            return;
+        }
+        self.touch(&key);
+        let pods = self.pods.entry(key.namespace).or_default();
+        pods.insert(key.name, pod);
+    }
+
+    pub(super) fn remove(&mut self, key: &Key) {
+        if self.pod(&key.namespace, &key.name).is_none() {
+            return;
+        }
+        self.touch(key);
+        if let Some(pods) = self.pods.get_mut(&key.namespace) {
+            pods.remove(&key.name);
+            if pods.is_empty() {
+                self.pods.remove(&key.namespace);
+            }
+        }
+    }
+
+    pub(super) fn attached(&mut self, namespace: &str, name: &str, ips: &[IpAddr]) {
+        let key = Key {
+            namespace: intern::text(namespace),
+            name: name.into(),
+        };
+        self.touch(&key);
+        let all = self.attached.entry(key).or_default();
+        all.retain(|known| **known != *ips);
+        all.push(ips.into());
+    }
+
+    pub(super) fn detached(&mut self, namespace: &str, name: &str, ips: &[IpAddr]) {
+        let key = Key {
+            namespace: intern::text(namespace),
+            name: name.into(),
+        };
+        self.touch(&key);
+        if let Some(all) = self.attached.get_mut(&key) {
+            all.retain(|known| **known != *ips);
+            if all.is_empty() {
+                self.attached.remove(&key);
+            }
+        }
+    }
+
+    pub(super) fn set_namespace(&mut self, namespace: Arc<Namespace>) {
+        self.touch_namespace(&namespace.name);
+        self.namespaces.insert(namespace.name.clone(), namespace);
+    }
+
+    pub(super) fn remove_namespace(&mut self, name: &Arc<str>) {
+        self.touch_namespace(name);
+        self.namespaces.remove(name);
+    }
+
+    fn touch(&mut self, key: &Key) {
+        if !self.touched.contains_key(key) {
+            self.touched.insert(key.clone(), self.effective(key));
+        }
+        if self.standalone && !self.namespaces.contains_key(&key.namespace) {
+            self.touch_namespace(&key.namespace);
+        }
+    }
+
+    fn touch_namespace(&mut self, name: &Arc<str>) {
+        if !self.touched_namespaces.contains_key(name) {
+            self.touched_namespaces
+                .insert(name.clone(), self.labels(name));
+        }
+    }
+
+    /// The labels of a namespace, if there is one.
+    fn labels(&self, name: &Arc<str>) -> Option<Labels> {
+        let mut labels = match self.namespaces.get(name) {
+            Some(namespace) => Labels::clone(&namespace.labels),
+            None if self.standalone && self.is_inhabited(name) => Labels::new(),
+            None => return None,
+        };
+        labels
+            .entry(intern::text(NAME_LABEL))
+            .or_insert_with(|| name.clone());
+        Some(labels)
+    }
+
+    fn is_inhabited(&self, namespace: &Arc<str>) -> bool {
+        let first = Key {
+            namespace: namespace.clone(),
+            name: intern::text(""),
+        };
+        let attached = self.attached.range(first..).next();
+        self.pods.contains_key(namespace)
+            || attached.is_some_and(|(key, _)| key.namespace == *namespace)
+    }
+
+    /// What is different now; and the pods that changed in whatever way.
+    pub(super) fn answer(&mut self, update: &mut Update) -> Vec<Changed> {
+        for (name, before) in std::mem::take(&mut self.touched_namespaces) {
+            match self.labels(&name) {
+                now if now == before => {}
+                Some(labels) => update
+                    .joined
+                    .push(Joined::NamespaceSet(NamespaceLabels { name, labels })),
+                None => update.joined.push(Joined::NamespaceGone(name)),
+            }
+        }
+        let mut changed = Vec::new();
+        for (key, before) in std::mem::take(&mut self.touched) {
+            let now = self.effective(&key);
+            if now == before {
+                continue;
+            }
+            match (cluster_pod(before.as_deref()), cluster_pod(now.as_deref())) {
+                (before, now) if now == before => {}
+                (_, Some(pod)) => update.joined.push(Joined::ClusterPodSet(Arc::new(pod))),
+                (_, None) => update
+                    .joined
+                    .push(Joined::ClusterPodGone(key.namespace, key.name)),
+            }
+            changed.push((before, now));
+        }
+        changed
+    }
+}
+
+/// The pod as policies look at it, if it has addresses of its own.
+fn cluster_pod(pod: Option<&Pod>) -> Option<ClusterPod> {
+    let pod = pod.filter(|pod| !own_ips(pod).is_empty())?;
+    Some(ClusterPod {
+        namespace: pod.namespace.clone(),
+        name: pod.name.clone(),
+        labels: Labels::clone(&pod.labels),
+        ips: pod.ips.to_vec(),
+        ports: pod.ports.to_vec(),
+    })
+}
