@@ -1,236 +1,193 @@
-use proptest::prelude::*;
+//! What every test of the index uses: objects in short, and answers as text.
 
-use sluice_flows::model::{Change, NodeName};
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+use sluice_flows::model::{Frontend, ServicePort, TrafficPolicy};
 
 use super::*;
-use crate::source::Node;
+use crate::source::decode;
 
-fn node(name: &str, cidrs: &[&str], ips: &[&str]) -> Node {
-    Node {
-        name: name.into(),
-        pod_cidrs: cidrs
-            .iter()
-            .map(|text| text.parse().expect("a CIDR"))
-            .collect(),
-        internal_ips: ips
-            .iter()
-            .map(|text| text.parse().expect("an address"))
-            .collect(),
-        ..Node::default()
+mod claims;
+mod derived;
+mod nodes;
+mod pods;
+mod policies;
+mod property;
+mod scale;
+mod services;
+mod slices;
+
+/// An index for node `n1` in zone `z1`, to which everything was listed.
+fn index() -> Index {
+    index_with(Options::default())
+}
+
+fn index_with(options: Options) -> Index {
+    let mut index = Index::with_options("n1", options);
+    let nothing = Kind::ALL.map(|kind| Event::Listed(kind, Vec::new()));
+    assert!(index.apply(nothing.into()).is_empty());
+    index.apply(vec![node("n1", "z1"), node("n2", "z2")]);
+    index
+}
+
+fn standalone() -> Index {
+    index_with(Options {
+        standalone: true,
+        ..Options::default()
+    })
+}
+
+/// An object as a manifest has it, named `namespace/name`.
+fn object(kind: Kind, name: &str, mut fields: Value) -> Object {
+    let (namespace, name) = name.split_once('/').unwrap_or(("", name));
+    let metadata = &mut fields["metadata"];
+    metadata["namespace"] = json!(namespace);
+    metadata["name"] = json!(name);
+    decode::object(kind, fields).expect("an object")
+}
+
+fn set(kind: Kind, name: &str, fields: Value) -> Event {
+    Event::Set(object(kind, name, fields))
+}
+
+fn gone(kind: Kind, name: &str) -> Event {
+    let (namespace, name) = name.split_once('/').unwrap_or(("", name));
+    Event::Gone(ObjectRef::new(kind, namespace, name))
+}
+
+fn node(name: &str, zone: &str) -> Event {
+    let labels = json!({"topology.kubernetes.io/zone": zone});
+    set(Kind::Node, name, json!({"metadata": {"labels": labels}}))
+}
+
+/// A Service with port 80 (`http`) and whatever else is given.
+fn service(name: &str, ip: &str, spec: Value) -> Event {
+    let mut fields = json!({"spec": {"clusterIP": ip, "ports": [{"name": "http", "port": 80, "targetPort": 8080}]}});
+    for (field, value) in spec.as_object().expect("fields") {
+        fields["spec"][field] = value.clone();
     }
+    set(Kind::Service, name, fields)
 }
 
-fn set(node: &Node) -> Event {
-    Event::Set(node.clone().into())
-}
-
-fn gone(name: &str) -> Event {
-    Event::Gone(ObjectRef::new(Kind::Node, "", name))
-}
-
-fn listed(nodes: &[Node]) -> Vec<Event> {
-    let of = |kind| match kind {
-        Kind::Node => nodes.iter().cloned().map(Object::from).collect(),
-        _ => Vec::new(),
+/// A Service of type LoadBalancer at an address.
+fn balanced(name: &str, ip: &str, outside: &[&str], spec: Value) -> Event {
+    let Event::Set(Object::Service(_)) = service(name, ip, spec.clone()) else {
+        panic!("no Service");
     };
-    Kind::ALL
-        .map(|kind| Event::Listed(kind, of(kind)))
-        .into_iter()
-        .collect()
+    let ingress: Vec<Value> = outside.iter().map(|ip| json!({"ip": ip})).collect();
+    let mut fields = json!({
+        "spec": {"type": "LoadBalancer", "clusterIP": ip, "ports": [{"name": "http", "port": 80}]},
+        "status": {"loadBalancer": {"ingress": ingress}},
+    });
+    for (field, value) in spec.as_object().expect("fields") {
+        fields["spec"][field] = value.clone();
+    }
+    set(Kind::Service, name, fields)
 }
 
-fn text(changes: &[Change]) -> Vec<String> {
-    changes
+/// A slice of a Service with port 8080 (`http`).
+fn slice(name: &str, service: &str, endpoints: &[Value]) -> Event {
+    let v6 = endpoints.iter().any(|it| {
+        it["addresses"][0]
+            .as_str()
+            .is_some_and(|ip| ip.contains(':'))
+    });
+    set(
+        Kind::EndpointSlice,
+        name,
+        json!({
+            "metadata": {"labels": {"kubernetes.io/service-name": service}},
+            "addressType": if v6 { "IPv6" } else { "IPv4" },
+            "ports": [{"name": "http", "port": 8080}],
+            "endpoints": endpoints,
+        }),
+    )
+}
+
+/// A ready endpoint on a node.
+fn at(ip: &str, node: &str) -> Value {
+    json!({"addresses": [ip], "nodeName": node})
+}
+
+/// An endpoint on a node: `r` ready, `s` serving, `t` terminating.
+fn fares(ip: &str, node: &str, state: &str) -> Value {
+    let conditions = json!({
+        "ready": state.contains('r'), "serving": state.contains('s'), "terminating": state.contains('t'),
+    });
+    json!({"addresses": [ip], "nodeName": node, "conditions": conditions})
+}
+
+fn ips(texts: &[&str]) -> Vec<IpAddr> {
+    texts
         .iter()
-        .map(|change| match change {
-            Change::PeerSet(peer) => {
-                format!("{} {:?} by {}", peer.name, peer.pod_cidrs, peer.underlay)
-            }
-            Change::PeerGone(name) => format!("no {name}"),
-            other => format!("unexpected {other:?}"),
-        })
+        .map(|text| text.parse().expect("an address"))
         .collect()
 }
 
-#[test]
-fn nothing_is_said_before_every_kind_was_listed() {
-    let mut index = Index::new("n1");
-    let nodes = [
-        node("n1", &["10.1.1.0/24"], &["192.0.2.1"]),
-        node("n2", &["10.1.2.0/24"], &["192.0.2.2"]),
-    ];
-    let mut events = listed(&nodes);
-    let last = events.pop().expect("events");
-    assert!(index.apply(events).is_empty());
-    assert!(
-        index
-            .apply(vec![set(&node("n3", &["10.1.3.0/24"], &["192.0.2.3"]))])
-            .is_empty()
-    );
-    let update = index.apply(vec![last]);
-    assert_eq!(
-        text(&update.changes),
-        [
-            "n2 [10.1.2.0/24] by 192.0.2.2",
-            "n3 [10.1.3.0/24] by 192.0.2.3"
-        ]
-    );
-    assert_eq!(
-        update.own.expect("our own node").pod_cidrs,
-        nodes[0].pod_cidrs
-    );
-}
-
-#[test]
-fn a_relist_of_what_is_known_changes_nothing() {
-    let mut index = Index::new("n1");
-    let nodes = [
-        node("n1", &["10.1.1.0/24"], &["192.0.2.1"]),
-        node("n2", &["10.1.2.0/24"], &["192.0.2.2"]),
-    ];
-    assert!(!index.apply(listed(&nodes)).is_empty());
-    assert!(index.apply(listed(&nodes)).is_empty());
-    assert!(index.apply(vec![set(&nodes[1])]).is_empty());
-    let pod = Pod {
-        namespace: "web".into(),
-        name: "p".into(),
-        node: "n2".into(),
-        ..Pod::default()
+fn frontend(frontend: &Frontend) -> String {
+    let local = |policy: &TrafficPolicy| match policy {
+        TrafficPolicy::Cluster => "",
+        TrafficPolicy::Local => " local",
     };
-    assert!(index.apply(vec![Event::Set(pod.clone().into())]).is_empty());
-    assert_eq!(
-        (index.pod("web", "p"), index.count(Kind::Pod)),
-        (Some(&pod), 1)
-    );
-    assert_eq!(text(&index.apply(listed(&nodes[..1])).changes), ["no n2"]);
-    assert_eq!(index.peers().len(), 0);
+    match frontend {
+        Frontend::Cluster { ip, port, policy } => format!("{ip}:{port}{}", local(policy)),
+        Frontend::External {
+            ip,
+            port,
+            policy,
+            sources,
+        } => {
+            let mut text = format!("ext {ip}:{port}{}", local(policy));
+            if let Some(sources) = sources {
+                let _ = write!(text, " for {sources:?}");
+            }
+            text
+        }
+        Frontend::NodePort { port, policy } => format!("node {port}{}", local(policy)),
+    }
 }
 
-#[test]
-fn a_node_is_a_peer_only_with_both_a_cidr_and_an_address() {
-    let mut index = Index::new("n1");
-    index.apply(listed(&[]));
-    assert!(
-        index
-            .apply(vec![set(&node("n2", &[], &["192.0.2.2"]))])
-            .is_empty()
-    );
-    assert!(
-        index
-            .apply(vec![set(&node("n2", &["10.1.2.0/24"], &[]))])
-            .is_empty()
-    );
-    let update = index.apply(vec![set(&node("n2", &["10.1.2.0/24"], &["192.0.2.2"]))]);
-    assert_eq!(text(&update.changes), ["n2 [10.1.2.0/24] by 192.0.2.2"]);
-    let update = index.apply(vec![set(&node(
-        "n2",
-        &["10.1.2.0/24", "fd00:2::/64"],
-        &["192.0.2.2"],
-    ))]);
-    assert_eq!(
-        text(&update.changes),
-        ["n2 [10.1.2.0/24, fd00:2::/64] by 192.0.2.2"]
-    );
-    assert_eq!(
-        text(&index.apply(vec![set(&node("n2", &[], &[]))]).changes),
-        ["no n2"]
-    );
-    assert!(index.apply(vec![gone("n2")]).is_empty());
-}
-
-#[test]
-fn our_own_node_may_come_late_change_and_go() {
-    let mut index = Index::new("n1");
-    assert_eq!(index.apply(listed(&[])).own, None);
-    let update = index.apply(vec![set(&node("n1", &[], &["192.0.2.1"]))]);
-    assert_eq!(update.own.expect("our own node").pod_cidrs, []);
-    let update = index.apply(vec![set(&node("n1", &["10.1.1.0/24"], &["192.0.2.1"]))]);
-    assert_eq!(update.own.expect("our own node").pod_cidrs.len(), 1);
-    assert!(
-        index.apply(vec![gone("n1")]).is_empty(),
-        "what is here stays here"
-    );
-    assert_eq!(index.own().map(|own| own.pod_cidrs.len()), Some(1));
-}
-
-#[test]
-fn the_underlays_family_is_that_of_our_own_first_address() {
-    let mut index = Index::new("n1");
-    let dual = node("n2", &["10.1.2.0/24"], &["192.0.2.2", "2001:db8::2"]);
-    index.apply(listed(&[
-        node("n1", &[], &["2001:db8::1", "192.0.2.1"]),
-        dual.clone(),
-    ]));
-    assert_eq!(
-        index.peers().next().expect("a peer").underlay,
-        dual.internal_ips[1]
-    );
-    let update = index.apply(vec![set(&node("n1", &[], &["192.0.2.1"]))]);
-    assert_eq!(text(&update.changes), ["n2 [10.1.2.0/24] by 192.0.2.2"]);
-    let update = index.apply(vec![set(&node("n3", &["10.1.3.0/24"], &["2001:db8::3"]))]);
-    assert_eq!(
-        text(&update.changes),
-        ["n3 [10.1.3.0/24] by 2001:db8::3"],
-        "better than nothing"
-    );
-}
-
-fn any_node() -> impl Strategy<Value = Node> {
-    let cidrs =
-        proptest::sample::subsequence(vec!["10.1.0.0/24", "10.2.0.0/24", "fd00:1::/64"], 0..=2);
-    let ips = proptest::sample::subsequence(vec!["192.0.2.1", "192.0.2.2", "2001:db8::1"], 0..=2)
-        .prop_shuffle();
-    ("n[1-4]", cidrs, ips).prop_map(|(name, cidrs, ips)| node(&name, &cidrs, &ips))
-}
-
-fn any_event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        6 => any_node().prop_map(|node| set(&node)),
-        2 => "n[2-4]".prop_map(|name| gone(&name)),
-        1 => proptest::collection::vec(any_node(), 0..5)
-            .prop_map(|nodes| Event::Listed(Kind::Node, nodes.into_iter().map(Object::from).collect())),
-    ]
-}
-
-proptest! {
-    /// Whatever the history and however it is cut into batches, the changes add up to what a fresh index says of
-    /// the final objects, and each of them is a change.
-    #[test]
-    fn deltas_add_up_to_a_fresh_snapshot(
-        batches in proptest::collection::vec(proptest::collection::vec(any_event(), 0..5), 0..20),
-    ) {
-        let mut index = Index::new("n1");
-        let mut peers: BTreeMap<NodeName, Peer> = BTreeMap::new();
-        let mut batches = batches;
-        batches.insert(0, listed(&[]));
-        for batch in batches {
-            let update = index.apply(batch);
-            for change in update.changes {
-                match change {
-                    Change::PeerSet(peer) => {
-                        prop_assert_ne!(peers.get(&peer.name), Some(&peer));
-                        peers.insert(peer.name.clone(), peer);
-                    }
-                    Change::PeerGone(name) => prop_assert!(peers.remove(&name).is_some()),
-                    other => prop_assert!(false, "unexpected {:?}", other),
-                }
+fn port(port: &ServicePort) -> String {
+    let listens: Vec<String> = port.frontends.iter().map(frontend).collect();
+    let mut text = format!("{} at {}", port.id, listens.join(", "));
+    for (word, backends) in [("to", &port.cluster), ("here", &port.local)] {
+        if !backends.is_empty() {
+            let _ = write!(text, " {word}");
+            for backend in backends {
+                let _ = write!(text, " {backend}");
             }
         }
-        prop_assert_eq!(peers.values().collect::<Vec<_>>(), index.peers().collect::<Vec<_>>());
-
-        // A fresh index is told our own node as this one last knew it: it may be gone since.
-        let mut nodes: Vec<Node> = index.nodes.all().filter(|node| &*node.name != "n1").cloned().collect();
-        if let Some(own) = index.own() {
-            nodes.push(Node {
-                name: "n1".into(),
-                pod_cidrs: own.pod_cidrs.clone(),
-                internal_ips: own.internal_ips.clone(),
-                ..Node::default()
-            });
-        }
-        let mut fresh = Index::new("n1");
-        fresh.apply(listed(&nodes));
-        prop_assert_eq!(fresh.own(), index.own());
-        prop_assert_eq!(fresh.peers().collect::<Vec<_>>(), index.peers().collect::<Vec<_>>());
     }
+    text
+}
+
+/// The changes of an update, a line each.
+fn lines(update: &Update) -> Vec<String> {
+    update.joined.iter().map(line).collect()
+}
+
+fn line(joined: &Joined) -> String {
+    match joined {
+        Joined::NamespaceSet(it) => format!("namespace {} {:?}", it.name, it.labels),
+        Joined::NamespaceGone(name) => format!("no namespace {name}"),
+        Joined::ClusterPodSet(it) => {
+            format!(
+                "pod {}/{} {:?} {:?}",
+                it.namespace, it.name, it.ips, it.labels
+            )
+        }
+        Joined::ClusterPodGone(namespace, name) => format!("no pod {namespace}/{name}"),
+        Joined::PolicySet(it) => format!("policy {}", it.id),
+        Joined::PolicyGone(id) => format!("no policy {id}"),
+        Joined::ServiceSet(it) => port(it),
+        Joined::ServiceGone(id) => format!("no {id}"),
+    }
+}
+
+/// What is refused, a line each.
+fn refused(index: &Index) -> Vec<String> {
+    let all = index.refusals();
+    all.map(|(object, refusal)| format!("{object}: {refusal}"))
+        .collect()
 }
