@@ -56,9 +56,9 @@ pub async fn clean(config: &Config) -> anyhow::Result<()> {
     note("bridge", bridge(config).await);
     let cleaned = host::cleanup().await;
     note(
-        "routes and masquerading",
+        "routes and nftables table",
         match cleaned {
-            Ok(cleaned) => Ok(cleaned.routes > 0 || cleaned.masquerade),
+            Ok(cleaned) => Ok(cleaned.routes > 0 || cleaned.table),
             Err(error) => Err(error.into()),
         },
     );

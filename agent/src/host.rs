@@ -1,8 +1,8 @@
-//! The Linux side of a node: devices, addresses, routes, neighbours, sysctls, masquerading, by netlink.
+//! The Linux side of a node: devices, addresses, routes, neighbours, sysctls, nftables, by netlink.
 //!
 //! * [`pod`]: a pod's end of its attachment, from the moment its device exists to the moment it is gone.
 //! * [`gateway`]: the node's own way into the pod network: the gateway device and the routes through it.
-//! * [`nft`]: masquerading of what pods send to the outside.
+//! * [`services`]: what of Services the host takes part in; [`nft`]: masquerading, node ports, refusals.
 //!
 //! Everything here acts on the network namespace of the calling thread (the *node's*, which may itself be a
 //! named one) and on namespaces given by path. Every function is idempotent, waits only for link events and
@@ -21,6 +21,8 @@ pub mod netns;
 pub mod nft;
 mod offload;
 pub mod pod;
+mod routes;
+pub mod services;
 mod sysctl;
 
 pub use cleanup::cleanup;
@@ -39,6 +41,65 @@ pub const ROUTER_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
 
 /// The next hop of every IPv6 route into the pod network; see [`ROUTER_V4`].
 pub const ROUTER_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+
+/// The source under which the switch sends what reached a Service from the host to an endpoint that is, again, behind
+/// the host. The host has a route to it, through the gateway device.
+pub const HAIRPIN_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 83, 1);
+
+/// As [`HAIRPIN_V4`].
+pub const HAIRPIN_V6: Ipv6Addr = Ipv6Addr::new(0xfd53, 0x4c55, 0x4943, 0, 0, 0, 0, 1);
+
+/// The address under which the switch serves node ports: the host translates its own addresses into it.
+pub const NODE_PORT_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 83, 2);
+
+/// As [`NODE_PORT_V4`].
+pub const NODE_PORT_V6: Ipv6Addr = Ipv6Addr::new(0xfd53, 0x4c55, 0x4943, 0, 0, 0, 0, 2);
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// Both.
+    pub const BOTH: [Family; 2] = [Family::V4, Family::V6];
+
+    /// The family of an address.
+    pub const fn of(address: IpAddr) -> Family {
+        match address {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        }
+    }
+
+    /// The length of its addresses, in bytes.
+    pub(crate) const fn len(self) -> u32 {
+        match self {
+            Family::V4 => 4,
+            Family::V6 => 16,
+        }
+    }
+}
+
+/// The address that serves node ports in a family.
+pub(crate) const fn node_port_address(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(NODE_PORT_V4),
+        Family::V6 => IpAddr::V6(NODE_PORT_V6),
+    }
+}
+
+/// The addresses that the host and its switch use between themselves.
+pub(crate) fn special_addresses() -> impl Iterator<Item = IpAddr> {
+    let hairpin = [IpAddr::V4(HAIRPIN_V4), IpAddr::V6(HAIRPIN_V6)];
+    hairpin
+        .into_iter()
+        .chain(Family::BOTH.map(node_port_address))
+}
 
 /// The router's address in the family of `addr`.
 pub(crate) fn router_for(addr: IpAddr) -> IpAddr {

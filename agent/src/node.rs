@@ -1,10 +1,10 @@
-//! This node's own way into the pod network: keeps device, routes and masquerading as they should
-//! be, one state after the other, the latest wins.
+//! This node's own way into the pod network: keeps device, routes and nftables as they should be, one
+//! state after the other, the latest wins.
 //!
 //! It must not know where the state comes from.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use openflow::MacAddr;
@@ -12,7 +12,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::host::gateway::{self, GatewayNic};
-use crate::host::nft::{self, Masquerade};
+use crate::host::nft::{self, Ruleset};
+use crate::host::services::HostServices;
 use crate::ipam::gateway_address;
 use crate::readiness::{Condition, Readiness};
 
@@ -29,6 +30,8 @@ pub struct NodeNet {
     pub nic: GatewayNic,
     /// The ranges of this node's pods, masqueraded beyond the gateway; none to have none.
     pub masquerade: Option<Vec<IpNet>>,
+    /// The host's part of Services.
+    pub services: HostServices,
 }
 
 /// The addresses of the gateway port: one in each range.
@@ -54,7 +57,8 @@ pub fn gateway_mac(addresses: &[IpAddr]) -> MacAddr {
 }
 
 /// Keeps the host's side equal to `wanted` until `stop`. Whenever `again` changes, the device may
-/// have been made anew, and everything is looked at again.
+/// have been made anew, and everything is looked at again. Between two looks passes as much time as
+/// the first took, a second at most, so that a stream of changes leaves the node half of its time.
 pub async fn keep(
     mut wanted: watch::Receiver<Option<NodeNet>>,
     mut again: watch::Receiver<u64>,
@@ -64,6 +68,7 @@ pub async fn keep(
     loop {
         let latest = wanted.borrow_and_update().clone();
         again.mark_unchanged();
+        let begin = Instant::now();
         let failed = match latest {
             None => false,
             Some(net) => match apply(&net).await {
@@ -77,6 +82,14 @@ pub async fn keep(
                 }
             },
         };
+        let rest = begin.elapsed().min(PAUSE);
+        if stop
+            .run_until_cancelled(tokio::time::sleep(rest))
+            .await
+            .is_none()
+        {
+            return;
+        }
         tokio::select! {
             () = stop.cancelled() => return,
             changed = wanted.changed() => if changed.is_err() { return },
@@ -86,27 +99,28 @@ pub async fn keep(
     }
 }
 
+/// Everything is tried, even if something fails; the first error is the answer.
 async fn apply(net: &NodeNet) -> anyhow::Result<()> {
-    let changes = gateway::configure(&net.nic, DEVICE).await?;
-    if !changes.is_empty() {
+    let configured = gateway::configure(&net.nic, &net.services.addresses, DEVICE).await;
+    if let Ok(changes) = &configured
+        && !changes.is_empty()
+    {
         tracing::info!(interface = net.nic.ifname, ?changes, "host side configured");
     }
-    match &net.masquerade {
-        Some(ranges) => {
-            let wanted = Masquerade {
-                gateway: net.nic.ifname.clone(),
-                pod_cidrs: ranges.clone(),
-            };
-            if nft::ensure_masquerade(&wanted).await? {
-                tracing::info!(table = nft::TABLE, "masquerading set up");
-            }
-        }
-        None => {
-            if nft::remove_masquerade().await? {
-                tracing::info!(table = nft::TABLE, "masquerading removed");
-            }
-        }
+    let wanted = Ruleset {
+        gateway: net.nic.ifname.clone(),
+        masquerade: net.masquerade.clone().unwrap_or_default(),
+        node_ports: net.services.node_ports.clone(),
+        node_port_addresses: net.services.node_port_addresses.clone(),
+    };
+    let table = nft::ensure(&wanted).await;
+    if let Ok(changes) = &table
+        && !changes.is_empty()
+    {
+        tracing::info!(table = nft::TABLE, ?changes, "nftables set up");
     }
+    configured?;
+    table?;
     Ok(())
 }
 

@@ -12,6 +12,7 @@ use crate::attach::Service;
 use crate::config::{Config, DatapathType};
 use crate::host::gateway::GatewayNic;
 use crate::host::pod::Datapath;
+use crate::host::services::HostServices;
 use crate::index::{Index, Update};
 use crate::node::{self, NodeNet};
 use crate::readiness::{Condition, Readiness};
@@ -157,6 +158,7 @@ impl Cluster {
                 },
             },
             masquerade: self.config.masquerade.then(|| ranges.to_vec()),
+            services: HostServices::default(),
         }
     }
 }

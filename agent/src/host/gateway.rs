@@ -1,11 +1,8 @@
 //! The node's own way into the pod network: the gateway device, its addresses, and the routes through it.
 //!
 //! The device is an internal port of the bridge. It holds the first address of each of the node's podCIDRs, as
-//! host prefixes; every podCIDR, its own and the other nodes', is a route over the router's address, which a
-//! permanent neighbour entry resolves. Nothing is ever asked of the network.
-//!
-//! Routes carry [`ROUTE_PROTOCOL`], so that what is there can be compared with what should
-//! be: a restart of the agent changes nothing, and routes of others are never touched.
+//! host prefixes; every podCIDR, its own and the other nodes', and every address of a Service is a route over the
+//! router's address, which a permanent neighbour entry resolves. Nothing is ever asked of the network.
 //!
 //! Must not know: how the device came to be, and what the flows do with what is sent to it.
 
@@ -14,12 +11,12 @@ use std::{collections::BTreeSet, net::IpAddr, time::Duration};
 use ipnet::IpNet;
 
 use super::{
-    HostError, Mac, ROUTE_PROTOCOL,
+    HostError, Mac,
     netlink::{Link, LinkChange, Netlink, Route, wait_for_link},
     netns::on_own_thread,
     offload,
     pod::Datapath,
-    router_for, sysctl,
+    router_for, routes, sysctl,
 };
 
 /// Everything that determines the gateway device and the routes through it.
@@ -61,12 +58,18 @@ impl Changes {
     }
 }
 
-/// Makes the gateway device and the routes through it what `nic` says, waiting for the device for `limit`.
-/// Routes of ours that `nic` does not ask for are removed.
+/// Makes the gateway device what `nic` says, waiting for it for `limit`, and the routes through it those to the
+/// podCIDRs of `nic`, to these addresses of Services, and to the link-local ones between host and switch. Routes of
+/// ours that are none of these are removed.
 ///
 /// # Errors
-/// [`HostError`]; [`HostError::NoDevice`] when the switch offers no such device in time.
-pub async fn configure(nic: &GatewayNic, limit: Duration) -> Result<Changes, HostError> {
+/// [`HostError`]; [`HostError::NoDevice`] when the switch offers no such device in time. A route that the kernel
+/// refuses does not stop the others.
+pub async fn configure(
+    nic: &GatewayNic,
+    addresses: &BTreeSet<IpAddr>,
+    limit: Duration,
+) -> Result<Changes, HostError> {
     let link = wait_for_link(&nic.ifname, limit).await?;
     let netlink = Netlink::open()?;
     let mut changes = Changes {
@@ -74,28 +77,19 @@ pub async fn configure(nic: &GatewayNic, limit: Duration) -> Result<Changes, Hos
         ..Changes::default()
     };
     changes.device += configure_device(nic, &netlink, &link).await?;
-    let wanted: BTreeSet<Route> = nic
-        .cidrs
-        .iter()
-        .filter_map(|cidr| route(nic, &link, *cidr))
-        .collect();
-    let found: BTreeSet<Route> = netlink
-        .routes(Some(ROUTE_PROTOCOL))
-        .await?
-        .into_iter()
-        .collect();
-    for stale in found.difference(&wanted) {
-        // A route that differs in source or device only is replaced below, without a gap.
-        if !wanted.iter().any(|route| route.to == stale.to) {
-            netlink.delete_route(stale).await?;
-            changes.routes_removed += 1;
-        }
-    }
-    for missing in wanted.difference(&found) {
-        netlink.set_route(missing).await?;
-        changes.routes_set += 1;
-    }
+    let routes = routes::ensure(ways(nic, &link, addresses)).await?;
+    changes.routes_set = routes.set;
+    changes.routes_removed = routes.removed;
     Ok(changes)
+}
+
+fn ways(nic: &GatewayNic, link: &Link, addresses: &BTreeSet<IpAddr>) -> routes::Ways {
+    routes::Ways {
+        device: link.index,
+        sources: nic.addrs.clone(),
+        cidrs: nic.cidrs.clone(),
+        addresses: addresses.clone(),
+    }
 }
 
 /// Adds the routes to one more peer's podCIDRs.
@@ -105,7 +99,7 @@ pub async fn configure(nic: &GatewayNic, limit: Duration) -> Result<Changes, Hos
 pub async fn add_cidrs(nic: &GatewayNic, cidrs: &[IpNet]) -> Result<(), HostError> {
     let netlink = Netlink::open()?;
     let link = existing(nic, &netlink).await?;
-    for route in cidrs.iter().filter_map(|cidr| route(nic, &link, *cidr)) {
+    for route in routes_to(nic, &link, cidrs) {
         netlink.set_route(&route).await?;
     }
     Ok(())
@@ -118,7 +112,7 @@ pub async fn add_cidrs(nic: &GatewayNic, cidrs: &[IpNet]) -> Result<(), HostErro
 pub async fn remove_cidrs(nic: &GatewayNic, cidrs: &[IpNet]) -> Result<(), HostError> {
     let netlink = Netlink::open()?;
     let link = existing(nic, &netlink).await?;
-    for route in cidrs.iter().filter_map(|cidr| route(nic, &link, *cidr)) {
+    for route in routes_to(nic, &link, cidrs) {
         netlink.delete_route(&route).await?;
     }
     Ok(())
@@ -134,20 +128,14 @@ async fn existing(nic: &GatewayNic, netlink: &Netlink) -> Result<Link, HostError
         })
 }
 
-/// The route to `cidr`; `None` in a family in which the gateway has no address.
-fn route(nic: &GatewayNic, link: &Link, cidr: IpNet) -> Option<Route> {
-    let source = nic
-        .addrs
-        .iter()
-        .copied()
-        .find(|addr| addr.is_ipv4() == cidr.addr().is_ipv4())?;
-    Some(Route {
-        to: cidr.trunc(),
-        via: router_for(source),
-        device: link.index,
-        source: Some(source),
-        protocol: ROUTE_PROTOCOL,
-    })
+/// The routes to `cidrs`, except in a family in which the gateway has no address.
+fn routes_to<'a>(
+    nic: &GatewayNic,
+    link: &Link,
+    cidrs: &'a [IpNet],
+) -> impl Iterator<Item = Route> + 'a {
+    let ways = ways(nic, link, &BTreeSet::new());
+    cidrs.iter().filter_map(move |cidr| ways.route(*cidr))
 }
 
 async fn configure_device(
@@ -212,8 +200,9 @@ fn is_link_local(addr: IpAddr) -> bool {
 
 /// Lets the node forward between its pods and the outside.
 ///
-/// The gateway's reverse path filter is loose: its routes are symmetric, but a distribution's strict default must
-/// not decide over a packet that the switch has already vouched for. IPv6 forwarding makes a node deaf to router
+/// The gateway's reverse path filter is loose: its routes are symmetric (Services and the addresses that stand for
+/// them are routed where their answers come from), but a distribution's strict default must not decide over a
+/// packet that the switch has already vouched for. It sends no redirects: nobody behind it has another way to go. IPv6 forwarding makes a node deaf to router
 /// advertisements unless `accept_ra` is 2; an uplink that listens to them now is told to go on.
 async fn set_sysctls(nic: &GatewayNic) -> Result<usize, HostError> {
     let ifname = nic.ifname.clone();
@@ -238,6 +227,7 @@ async fn set_sysctls(nic: &GatewayNic) -> Result<usize, HostError> {
         };
         if v4 {
             set(&format!("ipv4/conf/{ifname}/rp_filter"), "2")?;
+            set(&format!("ipv4/conf/{ifname}/send_redirects"), "0")?;
             set("ipv4/ip_forward", "1")?;
         }
         if v6 {

@@ -24,11 +24,14 @@ use tokio::{task::JoinHandle, time::Instant};
 use super::{HostError, Mac};
 
 mod address;
+mod bulk;
 mod link;
 mod neighbour;
 mod route;
+pub(super) mod socket;
 
 pub use address::Address;
+pub use bulk::{RouteChange, change_routes};
 pub use link::{Link, LinkChange, MoveInto};
 pub use neighbour::Neighbour;
 pub use route::Route;

@@ -90,6 +90,16 @@ pub(crate) async fn on_own_thread<T: Send + 'static>(
     answered.await.unwrap_or(Err(HostError::ThreadLost))
 }
 
+/// As [`on_own_thread`], for work that waits: it gets a runtime of its own.
+pub(crate) async fn on_own_thread_async<T, F, Fut>(job: F) -> Result<T, HostError>
+where
+    T: Send + 'static,
+    F: FnOnce() -> Fut + Send + 'static,
+    Fut: Future<Output = Result<T, HostError>>,
+{
+    on_own_thread(move || block_on(job())).await
+}
+
 fn block_on<T>(job: impl Future<Output = Result<T, HostError>>) -> Result<T, HostError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

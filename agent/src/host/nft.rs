@@ -1,73 +1,118 @@
-//! Masquerading of what pods send to the outside, in an nftables table of our own.
+//! The nftables table of the node, as a whole: masquerading, node ports, refusals.
 //!
-//! `nft list table inet sluice` shows it:
+//! `nft list table inet sluice` shows it. In short:
 //!
 //! ```text
 //! table inet sluice {
-//!     chain postrouting {
-//!         type nat hook postrouting priority srcnat; policy accept;
-//!         iifname "sluice0" oifname != "sluice0" ip saddr 10.1.0.0/24 masquerade comment "sluice …"
-//!     }
+//!     set node_port_addresses_v4, set node_ports_v4: the node's addresses, protocol and port; _v6 likewise
+//!     chain refuse      limit rate over 1000/second drop; TCP: reset; else: port unreachable
+//!     chain filter      hook prerouting, mangle: iifname "sluice0" fib daddr oifname "sluice0" … goto refuse
+//!     chain prerouting  hook prerouting, dstnat: iifname != "sluice0" … ip daddr @… l4proto . th dport @… dnat
+//!     chain output      hook output, dstnat: the same for what the node itself sends
+//!     chain postrouting hook postrouting, srcnat: iifname "sluice0" oifname != "sluice0" ip saddr … masquerade
 //! }
 //! ```
 //!
-//! A packet that came through the gateway device with an address of this node's podCIDRs and leaves through any
-//! other device goes out under the node's address. What the node itself sends is left alone. Changes are one
-//! atomic batch. Each rule carries a comment that spells out what it does; comparing those tells whether anything
-//! has to be changed. (`iifname` is known in postrouting since Linux 5.7.)
+//! Changes are one atomic batch. Each rule carries a comment that spells out what it does; comparing those tells
+//! whether anything has to be changed. While the rules stay, a change of node ports or addresses is sent as the set
+//! elements that differ; when they do not, the table is made anew. Connections under way are not disturbed either
+//! way: conntrack remembers what became of them. Needs Linux 5.9 (`reject` in prerouting).
 //!
 //! Must not know pods or routes.
 
-use std::{io, net::IpAddr};
+use std::{collections::BTreeSet, io, net::IpAddr};
 
 use ipnet::IpNet;
 
-use super::HostError;
+use super::{HostError, netns::on_own_thread, services::NodePort};
 
 mod batch;
-mod rule;
+mod comment;
+mod expression;
+mod rules;
+mod table;
+
+use rules::{masquerade, node_ports, refuse};
+use table::Table;
 
 /// The name of the table, in the family `inet`.
 pub const TABLE: &str = "sluice";
 
-/// The name of its only chain.
-pub const CHAIN: &str = "postrouting";
-
-/// What is to be masqueraded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Masquerade {
+/// Everything that determines the table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ruleset {
     /// The gateway device.
     pub gateway: String,
-    /// The node's own podCIDRs, of both families.
-    pub pod_cidrs: Vec<IpNet>,
+    /// The podCIDRs to masquerade, of both families.
+    pub masquerade: Vec<IpNet>,
+    /// The node ports.
+    pub node_ports: BTreeSet<NodePort>,
+    /// The addresses of this node that have node ports.
+    pub node_port_addresses: BTreeSet<IpAddr>,
 }
 
-impl Masquerade {
-    /// The comments of the rules that should be there, in order.
-    fn comments(&self) -> Vec<String> {
-        self.pod_cidrs
-            .iter()
-            .map(|cidr| rule::comment(&self.gateway, cidr.trunc()))
-            .collect()
+impl Ruleset {
+    fn table(&self) -> Table {
+        let mut chains = Vec::from(refuse::chains(&self.gateway));
+        chains.extend(node_ports::chains(&self.gateway));
+        chains.push(masquerade::chain(&self.gateway, &self.masquerade));
+        Table {
+            sets: node_ports::sets(&self.node_port_addresses, &self.node_ports),
+            chains,
+        }
     }
 }
 
-/// Makes the table say what `wanted` says, in one transaction; says whether it had to be changed. Connections
-/// that are being masqueraded are not disturbed: conntrack remembers them.
+/// What had to be changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// Whether the table was made anew.
+    pub replaced: bool,
+    /// Set elements added; all of them in a table made anew.
+    pub added: usize,
+    /// Set elements removed.
+    pub removed: usize,
+}
+
+impl Changes {
+    /// Whether everything was as it should be.
+    pub fn is_empty(&self) -> bool {
+        *self == Changes::default()
+    }
+}
+
+/// Makes the table say what `wanted` says, in one transaction.
 ///
 /// # Errors
-/// [`HostError::Kernel`], `EOPNOTSUPP` or `ENOENT` among others when the kernel lacks nftables or its `masq` expression.
-pub async fn ensure_masquerade(wanted: &Masquerade) -> Result<bool, HostError> {
+/// [`HostError::Kernel`], which names the change that the kernel refused: `ENOENT` or `EOPNOTSUPP` where it lacks
+/// nf_tables or one of the expressions used (`nft_masq`, `nft_nat`, `nft_fib_inet`, `nft_reject_inet`, `nft_limit`).
+pub async fn ensure(wanted: &Ruleset) -> Result<Changes, HostError> {
     let wanted = wanted.clone();
-    super::netns::on_own_thread(move || {
-        let action = "set up masquerading";
-        if batch::comments().map_err(|error| HostError::kernel(action, error))?
-            == Some(wanted.comments())
-        {
-            return Ok(false);
+    on_own_thread(move || {
+        let table = wanted.table();
+        let found = batch::found(&table.set_names()).map_err(|error| failed("read it", error))?;
+        let mut changes = Changes::default();
+        let mut batch = Vec::new();
+        match found {
+            Some(found) if table.has_shape(&found) => {
+                for set in &table.sets {
+                    let (missing, stale) = set.difference(&found);
+                    changes.added += missing.len();
+                    changes.removed += stale.len();
+                    batch.extend(set.remove(&stale));
+                    batch.extend(set.add(&missing));
+                }
+            }
+            _ => {
+                changes.replaced = true;
+                changes.added = table.sets.iter().map(|set| set.elements.len()).sum();
+                batch = table.replace();
+            }
         }
-        batch::replace(&wanted).map_err(|error| HostError::kernel(action, error))?;
-        Ok(true)
+        if !batch.is_empty() {
+            batch::commit(batch).map_err(|(what, error)| failed(&what, error))?;
+        }
+        Ok(changes)
     })
     .await
 }
@@ -76,29 +121,17 @@ pub async fn ensure_masquerade(wanted: &Masquerade) -> Result<bool, HostError> {
 ///
 /// # Errors
 /// [`HostError::Kernel`].
-pub async fn remove_masquerade() -> Result<bool, HostError> {
-    super::netns::on_own_thread(|| {
-        let action = "remove masquerading";
-        if batch::comments()
-            .map_err(|error| HostError::kernel(action, error))?
-            .is_none()
-        {
+pub async fn remove() -> Result<bool, HostError> {
+    on_own_thread(|| {
+        if !batch::exists().map_err(|error| failed("look for it", error))? {
             return Ok(false);
         }
-        batch::delete().map_err(|error| HostError::kernel(action, error))?;
+        batch::commit(vec![table::delete_table()]).map_err(|(what, error)| failed(&what, error))?;
         Ok(true)
     })
     .await
 }
 
-/// An address's bytes in network order.
-fn octets(addr: IpAddr) -> Vec<u8> {
-    match addr {
-        IpAddr::V4(v4) => v4.octets().to_vec(),
-        IpAddr::V6(v6) => v6.octets().to_vec(),
-    }
-}
-
-fn malformed(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+fn failed(what: &str, error: io::Error) -> HostError {
+    HostError::kernel(format!("nftables table inet {TABLE}: {what}"), error)
 }

@@ -1,6 +1,6 @@
 //! The gateway device and the node's routes.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use ipnet::IpNet;
 use sluice_agent::host::{
@@ -35,7 +35,7 @@ fn node() -> Space {
 
 async fn configured(node: &Space, nic: &GatewayNic) -> Changes {
     let nic = nic.clone();
-    node.run(move || async move { configure(&nic, SOON).await })
+    node.run(move || async move { configure(&nic, &BTreeSet::new(), SOON).await })
         .await
         .expect("a configured gateway")
 }
@@ -45,7 +45,8 @@ async fn configuring_twice_changes_nothing_the_second_time() {
     let node = node();
     let nic = gateway(&["10.1.0.0/24", "fd00:1::/64", "10.1.1.0/24", "fd00:2::/64"]);
     let first = configured(&node, &nic).await;
-    assert_eq!(first.routes_set, 4);
+    // To four podCIDRs, and to two link-local addresses in each family.
+    assert_eq!(first.routes_set, 8);
     assert!(configured(&node, &nic).await.is_empty());
 
     let device = node.ip("address show dev slgw");
@@ -144,12 +145,12 @@ async fn cleanup_takes_what_is_ours_and_nothing_else() {
         .run(|| async { host::cleanup().await })
         .await
         .expect("cleaned");
-    assert_eq!((cleaned.routes, cleaned.masquerade), (2, false));
+    assert_eq!((cleaned.routes, cleaned.table), (6, false));
     let again = node
         .run(|| async { host::cleanup().await })
         .await
         .expect("cleaned");
-    assert_eq!((again.routes, again.masquerade), (0, false));
+    assert_eq!((again.routes, again.table), (0, false));
     assert!(node.ip("route show").contains("10.200.0.0/16"));
     assert!(node.sh("nft list tables").contains("other"));
 }
@@ -158,8 +159,10 @@ async fn cleanup_takes_what_is_ours_and_nothing_else() {
 async fn a_gateway_that_never_comes_is_named() {
     let node = Space::new("node");
     let nic = gateway(&["10.1.0.0/24"]);
-    let error = node
-        .run(move || async move { configure(&nic, Duration::from_millis(50)).await })
+    let error =
+        node.run(move || async move {
+            configure(&nic, &BTreeSet::new(), Duration::from_millis(50)).await
+        })
         .await;
     assert!(
         matches!(&error, Err(HostError::NoDevice { name, .. }) if name == "slgw"),

@@ -4,26 +4,26 @@ use std::net::IpAddr;
 
 use sluice_agent::host::{
     self,
-    nft::{Masquerade, ensure_masquerade, remove_masquerade},
+    nft::{self, Ruleset},
 };
 
 use crate::harness::{Space, transfer};
 
-fn masquerade(cidrs: &[&str]) -> Masquerade {
-    Masquerade {
+fn masquerade(cidrs: &[&str]) -> Ruleset {
+    Ruleset {
         gateway: "slgw".into(),
-        pod_cidrs: cidrs
+        masquerade: cidrs
             .iter()
             .map(|text| text.parse().expect("a CIDR"))
             .collect(),
+        ..Ruleset::default()
     }
 }
 
-async fn ensured(node: &Space, wanted: &Masquerade) -> bool {
+async fn ensured(node: &Space, wanted: &Ruleset) -> bool {
     let wanted = wanted.clone();
-    node.run(move || async move { ensure_masquerade(&wanted).await })
-        .await
-        .expect("masquerading")
+    let changes = node.run(move || async move { nft::ensure(&wanted).await });
+    !changes.await.expect("a table").is_empty()
 }
 
 /// A pod at .2 behind `slgw`, an outside host at 192.0.2.2 and 2001:db8::2 that knows no way back to pods.
@@ -104,10 +104,10 @@ async fn the_table_says_what_is_wanted_and_changes_only_when_that_does() {
         .run(|| async { host::cleanup().await })
         .await
         .expect("cleaned");
-    assert!(cleaned.masquerade);
+    assert!(cleaned.table);
     assert!(
         !node
-            .run(|| async { remove_masquerade().await })
+            .run(|| async { nft::remove().await })
             .await
             .expect("nothing left")
     );

@@ -93,7 +93,7 @@ impl Netlink {
     }
 }
 
-fn message(route: &Route) -> RouteMessage {
+pub(super) fn message(route: &Route) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.address_family = family(route.to.addr());
     message.header.destination_prefix_length = route.to.prefix_len();

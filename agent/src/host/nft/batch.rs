@@ -1,240 +1,223 @@
-//! The netlink side of nf_tables: reading our table, and replacing or deleting it in one transaction.
+//! The netlink side of nf_tables: reading what is in our table, and changing it in one transaction.
+//!
+//! Must not know what the rules are for.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use netlink_packet_netfilter::{
-    NetfilterHeader, NetfilterMessage, NetfilterMessageInner, NetfilterProtoFamily,
+    NetfilterHeader, NetfilterMessage, NetfilterProtoFamily,
     nftables::{
-        ChainAttribute, ChainMessage, Hook, InetHookNumber, NfTablesMessage, RuleAttribute,
-        RuleMessage, TableAttribute, TableMessage,
+        NfTablesMessage, RuleAttribute, RuleMessage, SetElementList, SetElementMessage,
+        TableAttribute, TableMessage,
     },
     none::ControlMessage,
 };
 use nix::libc;
 use rtnetlink::{
-    packet_core::{
-        NLM_F_ACK, NLM_F_APPEND, NLM_F_CREATE, NLM_F_DUMP, NLM_F_REQUEST, NetlinkBuffer,
-        NetlinkMessage, NetlinkPayload, Parseable,
-    },
-    sys::{Socket, SocketAddr, protocols::NETLINK_NETFILTER},
+    packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NlaBuffer, NlasIterator},
+    sys::protocols::NETLINK_NETFILTER,
 };
 
-use super::{CHAIN, Masquerade, TABLE, malformed, rule};
+use super::{
+    TABLE, comment,
+    table::{Change, Found},
+};
+use crate::host::netlink::socket::{Refused, Socket, append, malformed};
 
 /// `NFNL_SUBSYS_NFTABLES`, which a batch names in the `res_id` of its first and last message.
 const SUBSYSTEM: u16 = 10;
-/// `NF_IP_PRI_NAT_SRC`.
-const PRIORITY_SRCNAT: u32 = 100;
-/// `NF_ACCEPT`.
-const POLICY_ACCEPT: u32 = 1;
-/// How long the kernel may take to answer before the request counts as lost.
-const ANSWER_WITHIN_MS: u16 = 5_000;
+/// `struct nfgenmsg` comes before the attributes.
+const GENERIC_HEADER: usize = 4;
+/// How often a list is asked for that somebody else changes meanwhile.
+const ATTEMPTS: usize = 10;
 
-/// The comments of the rules in our chain, in order; `None` without the table. A chain whose rules were meddled
-/// with answers with something no one wants.
-pub(super) fn comments() -> io::Result<Option<Vec<String>>> {
-    let mut socket = open()?;
-    let table = message(
-        NetfilterProtoFamily::Inet,
-        NfTablesMessage::GetTable(TableMessage {
-            attributes: vec![TableAttribute::Name(TABLE.into())],
-        }),
-        NLM_F_ACK,
-        1,
-    );
-    send(&socket, &[table])?;
-    match answers(&mut socket, 1) {
-        Ok(_) => {}
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
-        Err(error) => return Err(error),
+/// `NFTA_TABLE_FLAGS`.
+const TABLE_FLAGS: u16 = 2;
+/// `NFTA_RULE_TABLE`, `NFTA_RULE_CHAIN` and `NFTA_RULE_USERDATA`.
+const RULE_TABLE: u16 = 1;
+const RULE_CHAIN: u16 = 2;
+const RULE_USERDATA: u16 = 7;
+/// `NFTA_SET_ELEM_LIST_ELEMENTS`, `NFTA_SET_ELEM_KEY` and `NFTA_DATA_VALUE`.
+const LIST_ELEMENTS: u16 = 3;
+const ELEMENT_KEY: u16 = 1;
+const DATA_VALUE: u16 = 1;
+
+/// What is in our table, as far as it concerns `sets`; `None` without the table.
+pub(super) fn found(sets: &[&'static str]) -> io::Result<Option<Found>> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match read(sets) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted && attempts < ATTEMPTS => {}
+            other => return other,
+        }
     }
-    let dump = NfTablesMessage::GetRule(RuleMessage {
-        attributes: vec![
-            RuleAttribute::Table(TABLE.into()),
-            RuleAttribute::Chain(CHAIN.into()),
-        ],
+}
+
+/// Whether there is a table of our name.
+pub(super) fn exists() -> io::Result<bool> {
+    Ok(table_flags(&Socket::open(NETLINK_NETFILTER)?)?.is_some())
+}
+
+fn read(sets: &[&'static str]) -> io::Result<Option<Found>> {
+    let socket = Socket::open(NETLINK_NETFILTER)?;
+    let Some(flags) = table_flags(&socket)? else {
+        return Ok(None);
+    };
+    let mut found = Found {
+        active: flags == 0,
+        ..Found::default()
+    };
+    let rules = NfTablesMessage::GetRule(RuleMessage {
+        attributes: vec![RuleAttribute::Table(TABLE.into())],
     });
-    send(
-        &socket,
-        &[message(NetfilterProtoFamily::Inet, dump, NLM_F_DUMP, 2)],
-    )?;
-    let mut found = Vec::new();
-    for answer in answers(&mut socket, 2)? {
-        if let NetfilterMessageInner::NfTables(NfTablesMessage::NewRule(rule)) = answer.inner
-            && is_ours(&rule.attributes)
+    ask(&socket, rules, NLM_F_DUMP, |attributes| {
+        // A kernel that does not filter dumps sends everybody's rules.
+        if text(attributes, RULE_TABLE).as_deref() == Some(TABLE)
+            && let Some(chain) = text(attributes, RULE_CHAIN)
         {
-            found.push(rule::comment_of(&rule.attributes));
+            let data = value(attributes, RULE_USERDATA)?.unwrap_or_default();
+            let rules = found.chains.entry(chain).or_default();
+            rules.push(comment::of(&data));
+        }
+        Ok(())
+    })?;
+    for name in sets {
+        let list = NfTablesMessage::GetSetElement(SetElementMessage {
+            attributes: vec![
+                SetElementList::Table(TABLE.into()),
+                SetElementList::Set((*name).into()),
+            ],
+        });
+        let mut elements = BTreeSet::new();
+        match ask(&socket, list, NLM_F_DUMP, |attributes| {
+            keys_of(attributes, &mut elements)
+        }) {
+            Ok(()) => {
+                found.sets.insert(name, elements);
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(Some(found))
 }
 
-/// A kernel that does not filter dumps sends everybody's rules.
-fn is_ours(attributes: &[RuleAttribute]) -> bool {
-    attributes
-        .iter()
-        .any(|a| matches!(a, RuleAttribute::Table(name) if name == TABLE))
-        && attributes
-            .iter()
-            .any(|a| matches!(a, RuleAttribute::Chain(name) if name == CHAIN))
-}
-
-/// Replaces the whole table. Creating it first makes deleting it succeed in either case.
-pub(super) fn replace(wanted: &Masquerade) -> io::Result<()> {
-    let mut changes = vec![
-        (NfTablesMessage::NewTable(named_table()), NLM_F_CREATE),
-        (NfTablesMessage::DeleteTable(named_table()), 0),
-        (NfTablesMessage::NewTable(named_table()), NLM_F_CREATE),
-        (NfTablesMessage::NewChain(chain()), NLM_F_CREATE),
-    ];
-    changes.extend(wanted.pod_cidrs.iter().map(|cidr| {
-        let attributes = rule::attributes(&wanted.gateway, cidr.trunc());
-        (
-            NfTablesMessage::NewRule(RuleMessage { attributes }),
-            NLM_F_CREATE | NLM_F_APPEND,
-        )
-    }));
-    commit(changes)
-}
-
-/// Deletes the table with everything in it.
-pub(super) fn delete() -> io::Result<()> {
-    commit(vec![(NfTablesMessage::DeleteTable(named_table()), 0)])
-}
-
-fn named_table() -> TableMessage {
-    TableMessage {
+/// The flags of our table; `None` without it.
+fn table_flags(socket: &Socket) -> io::Result<Option<u32>> {
+    let table = NfTablesMessage::GetTable(TableMessage {
         attributes: vec![TableAttribute::Name(TABLE.into())],
+    });
+    let mut flags = 0;
+    let asked = ask(socket, table, NLM_F_ACK, |attributes| {
+        if let Some(bytes) = value(attributes, TABLE_FLAGS)? {
+            flags = bytes.first_chunk().copied().map_or(0, u32::from_be_bytes);
+        }
+        Ok(())
+    });
+    match asked {
+        Ok(()) => Ok(Some(flags)),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
-fn chain() -> ChainMessage {
-    ChainMessage {
-        attributes: vec![
-            ChainAttribute::Table(TABLE.into()),
-            ChainAttribute::Name(CHAIN.into()),
-            ChainAttribute::Hook(vec![
-                Hook::Number(InetHookNumber::PostRouting.into()),
-                Hook::Priority(PRIORITY_SRCNAT),
-            ]),
-            ChainAttribute::Policy(POLICY_ACCEPT),
-            ChainAttribute::Type("nat".into()),
-        ],
+/// Asks for something and hands on the attributes of each answer.
+fn ask(
+    socket: &Socket,
+    question: NfTablesMessage,
+    flags: u16,
+    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    const ONLY: u32 = 1;
+    let mut bytes = Vec::new();
+    append(&mut bytes, ours(question), NLM_F_REQUEST | flags, ONLY)?;
+    socket.send(&bytes)?;
+    let refused = socket.answers(ONLY, |payload| {
+        let attributes = payload.get(GENERIC_HEADER..);
+        each(attributes.ok_or_else(|| malformed("netfilter message without a header"))?)
+    })?;
+    match refused.into_iter().next() {
+        None => Ok(()),
+        Some(refused) => Err(refused.error),
     }
 }
 
-/// Sends the changes as one transaction: all of them take effect, or none.
-fn commit(changes: Vec<(NfTablesMessage, u16)>) -> io::Result<()> {
-    let mut socket = open()?;
-    let frame = |control, sequence| {
+/// Sends the changes as one transaction: all of them take effect, or none. An error names the change that the
+/// kernel refused.
+pub(super) fn commit(changes: Vec<Change>) -> Result<(), (String, io::Error)> {
+    let whole = |error| ("send a transaction".to_owned(), error);
+    let socket = Socket::open(NETLINK_NETFILTER).map_err(whole)?;
+    let frame = |control| {
         let header = NetfilterHeader::new(NetfilterProtoFamily::Unspec, 0, SUBSYSTEM);
-        finish(
-            NetfilterMessage::new(header, control),
-            NLM_F_REQUEST,
-            sequence,
-        )
+        NetfilterMessage::new(header, control)
     };
-    let mut sequence = 0;
-    let mut batch = vec![frame(ControlMessage::BatchBegin, sequence)];
-    for (change, flags) in changes {
-        sequence += 1;
-        batch.push(message(
-            NetfilterProtoFamily::Inet,
-            change,
-            flags | NLM_F_ACK,
-            sequence,
-        ));
+    let mut bytes = Vec::new();
+    let begin = frame(ControlMessage::BatchBegin);
+    append(&mut bytes, begin, NLM_F_REQUEST, 0).map_err(whole)?;
+    let mut names = Vec::new();
+    let count = changes.len();
+    let mut last = 0;
+    for (change, sequence) in changes.into_iter().zip(1..) {
+        names.push(change.what);
+        // Once the whole was committed, the last of it is acknowledged; what is refused is said in any case.
+        let ack = if names.len() == count { NLM_F_ACK } else { 0 };
+        let flags = NLM_F_REQUEST | change.flags | ack;
+        append(&mut bytes, ours(change.message), flags, sequence).map_err(whole)?;
+        last = sequence;
     }
-    batch.push(frame(ControlMessage::BatchEnd, sequence + 1));
-    send(&socket, &batch)?;
-    // Every change is acknowledged on its own once the whole was committed; the first refusal is the reason.
-    for expected in 1..=sequence {
-        answers(&mut socket, expected)?;
+    let end = frame(ControlMessage::BatchEnd);
+    append(&mut bytes, end, NLM_F_REQUEST, last + 1).map_err(whole)?;
+    socket.send(&bytes).map_err(whole)?;
+    let refused = socket.answers(last, |_| Ok(())).map_err(whole)?;
+    match refused.into_iter().next() {
+        None => Ok(()),
+        Some(Refused { sequence, error }) => {
+            let index = usize::try_from(sequence).unwrap_or(0).checked_sub(1);
+            let name = index.and_then(|index| names.get(index)).cloned();
+            Err((name.unwrap_or_else(|| "commit".into()), error))
+        }
+    }
+}
+
+fn ours(inner: NfTablesMessage) -> NetfilterMessage {
+    NetfilterMessage::new(
+        NetfilterHeader::new(NetfilterProtoFamily::Inet, 0, 0),
+        inner,
+    )
+}
+
+/// Collects the keys of a list of set elements.
+fn keys_of(attributes: &[u8], keys: &mut BTreeSet<Vec<u8>>) -> io::Result<()> {
+    let Some(list) = value(attributes, LIST_ELEMENTS)? else {
+        return Ok(());
+    };
+    for element in NlasIterator::new(list.as_slice()) {
+        let element = element.map_err(|error| malformed(&error.to_string()))?;
+        let key = value(element.value(), ELEMENT_KEY)?.unwrap_or_default();
+        keys.insert(value(&key, DATA_VALUE)?.unwrap_or_default());
     }
     Ok(())
 }
 
-fn message(
-    family: NetfilterProtoFamily,
-    inner: NfTablesMessage,
-    flags: u16,
-    sequence: u32,
-) -> Message {
-    finish(
-        NetfilterMessage::new(NetfilterHeader::new(family, 0, 0), inner),
-        NLM_F_REQUEST | flags,
-        sequence,
+/// The value of the first attribute of a kind.
+fn value(attributes: &[u8], kind: u16) -> io::Result<Option<Vec<u8>>> {
+    for attribute in NlasIterator::new(attributes) {
+        let attribute: NlaBuffer<&[u8]> =
+            attribute.map_err(|error| malformed(&error.to_string()))?;
+        if attribute.kind() == kind {
+            return Ok(Some(attribute.value().to_vec()));
+        }
+    }
+    Ok(None)
+}
+
+/// A name, which ends with a zero byte.
+fn text(attributes: &[u8], kind: u16) -> Option<String> {
+    let bytes = value(attributes, kind).ok()??;
+    Some(
+        String::from_utf8_lossy(&bytes)
+            .trim_end_matches('\0')
+            .to_owned(),
     )
-}
-
-type Message = NetlinkMessage<NetfilterMessage>;
-
-fn finish(inner: NetfilterMessage, flags: u16, sequence: u32) -> Message {
-    let mut message = NetlinkMessage::from(inner);
-    message.header.flags = flags;
-    message.header.sequence_number = sequence;
-    message.finalize();
-    message
-}
-
-fn open() -> io::Result<Socket> {
-    let mut socket = Socket::new(NETLINK_NETFILTER)?;
-    socket.bind_auto()?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    Ok(socket)
-}
-
-fn send(socket: &Socket, messages: &[Message]) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    for message in messages {
-        let start = bytes.len();
-        // Netlink messages begin at multiples of four; every nf_tables message is one long.
-        bytes.resize(start + message.buffer_len().next_multiple_of(4), 0);
-        let room = bytes
-            .get_mut(start..)
-            .ok_or_else(|| malformed("netlink message of no length"))?;
-        message.serialize(room);
-    }
-    socket.send(&bytes, 0).map(drop)
-}
-
-/// What answers the request `sequence`, up to its acknowledgement or the end of its dump.
-fn answers(socket: &mut Socket, sequence: u32) -> io::Result<Vec<NetfilterMessage>> {
-    let mut found = Vec::new();
-    loop {
-        await_readable(socket)?;
-        let (bytes, _) = socket.recv_from_full()?;
-        let mut rest = bytes.as_slice();
-        let mut done = false;
-        while !rest.is_empty() {
-            let buffer =
-                NetlinkBuffer::new_checked(&rest).map_err(|error| malformed(&error.to_string()))?;
-            let len = usize::try_from(buffer.length())
-                .unwrap_or(usize::MAX)
-                .next_multiple_of(4)
-                .min(rest.len());
-            let answer = Message::parse(&buffer).map_err(|error| malformed(&error.to_string()))?;
-            rest = rest.get(len..).unwrap_or_default();
-            match answer.payload {
-                NetlinkPayload::Error(error) if error.code.is_some() => return Err(error.to_io()),
-                _ if answer.header.sequence_number != sequence => {}
-                NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => done = true,
-                NetlinkPayload::InnerMessage(message) => found.push(message),
-                _ => {}
-            }
-        }
-        if done {
-            return Ok(found);
-        }
-    }
-}
-
-fn await_readable(socket: &Socket) -> io::Result<()> {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    use std::os::fd::AsFd;
-    let mut wait = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
-    match poll(&mut wait, PollTimeout::from(ANSWER_WITHIN_MS))? {
-        0 => Err(io::ErrorKind::TimedOut.into()),
-        _ => Ok(()),
-    }
 }
