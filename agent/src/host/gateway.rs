@@ -202,7 +202,9 @@ fn is_link_local(addr: IpAddr) -> bool {
 ///
 /// The gateway's reverse path filter is loose: its routes are symmetric (Services and the addresses that stand for
 /// them are routed where their answers come from), but a distribution's strict default must not decide over a
-/// packet that the switch has already vouched for. It sends no redirects: nobody behind it has another way to go. IPv6 forwarding makes a node deaf to router
+/// packet that the switch has already vouched for. It accepts this node's
+/// own addresses as sources: so comes back what the node sent to a Service without endpoints, to be refused. It
+/// sends no redirects where the setting for all devices leaves that to it: nobody behind it has another way to go. IPv6 forwarding makes a node deaf to router
 /// advertisements unless `accept_ra` is 2; an uplink that listens to them now is told to go on.
 async fn set_sysctls(nic: &GatewayNic) -> Result<usize, HostError> {
     let ifname = nic.ifname.clone();
@@ -227,6 +229,7 @@ async fn set_sysctls(nic: &GatewayNic) -> Result<usize, HostError> {
         };
         if v4 {
             set(&format!("ipv4/conf/{ifname}/rp_filter"), "2")?;
+            set(&format!("ipv4/conf/{ifname}/accept_local"), "1")?;
             set(&format!("ipv4/conf/{ifname}/send_redirects"), "0")?;
             set("ipv4/ip_forward", "1")?;
         }

@@ -6,7 +6,8 @@
 //! table inet sluice {
 //!     set node_port_addresses_v4, set node_ports_v4: the node's addresses, protocol and port; _v6 likewise
 //!     chain refuse      limit rate over 1000/second drop; TCP: reset; else: port unreachable
-//!     chain filter      hook prerouting, mangle: iifname "sluice0" fib daddr oifname "sluice0" … goto refuse
+//!     chain forward     hook forward, mangle: iifname "sluice0" oifname "sluice0" goto refuse
+//!     chain guard       hook prerouting, mangle: iifname != "sluice0" ip daddr 169.254.83.… drop
 //!     chain prerouting  hook prerouting, dstnat: iifname != "sluice0" … ip daddr @… l4proto . th dport @… dnat
 //!     chain output      hook output, dstnat: the same for what the node itself sends
 //!     chain postrouting hook postrouting, srcnat: iifname "sluice0" oifname != "sluice0" ip saddr … masquerade
@@ -16,7 +17,7 @@
 //! Changes are one atomic batch. Each rule carries a comment that spells out what it does; comparing those tells
 //! whether anything has to be changed. While the rules stay, a change of node ports or addresses is sent as the set
 //! elements that differ; when they do not, the table is made anew. Connections under way are not disturbed either
-//! way: conntrack remembers what became of them. Needs Linux 5.9 (`reject` in prerouting).
+//! way: conntrack remembers what became of them. (`iifname` is known in postrouting since Linux 5.7.)
 //!
 //! Must not know pods or routes.
 
@@ -85,7 +86,7 @@ impl Changes {
 ///
 /// # Errors
 /// [`HostError::Kernel`], which names the change that the kernel refused: `ENOENT` or `EOPNOTSUPP` where it lacks
-/// nf_tables or one of the expressions used (`nft_masq`, `nft_nat`, `nft_fib_inet`, `nft_reject_inet`, `nft_limit`).
+/// nf_tables or one of the expressions used (`nft_masq`, `nft_nat`, `nft_reject_inet`, `nft_limit`).
 pub async fn ensure(wanted: &Ruleset) -> Result<Changes, HostError> {
     let wanted = wanted.clone();
     on_own_thread(move || {

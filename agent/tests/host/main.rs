@@ -8,4 +8,5 @@ mod internal;
 mod kernel;
 mod masquerade;
 mod namespaces;
+mod services;
 mod veth;

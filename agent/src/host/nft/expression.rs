@@ -23,8 +23,6 @@ const NETWORK_HEADER: u32 = 1;
 const TRANSPORT_HEADER: u32 = 2;
 /// `NF_DROP`.
 const DROP: u32 = 0;
-/// `RTN_UNICAST`.
-const UNICAST: u32 = 1;
 
 /// `meta nfproto ipv4`: the rule is for one family. (`NFPROTO_IPV4` and `NFPROTO_IPV6`.)
 pub(super) fn family(family: Family) -> [Expression; 2] {
@@ -91,21 +89,6 @@ pub(super) fn port_in(set: &str) -> [Expression; 3] {
         payload(TRANSPORT_HEADER, 2, 2, Register::Reg32_01),
         lookup(set),
     ]
-}
-
-/// `fib daddr oifname NAME`: the route to the destination leads through this device. Addresses of this node lead nowhere.
-pub(super) fn routed_through(name: &str) -> [Expression; 2] {
-    /// `NFT_FIB_RESULT_OIFNAME`.
-    const OIFNAME: u32 = 2;
-    [fib(OIFNAME), compare(Operator::Equal, padded(name))]
-}
-
-/// `fib daddr type unicast`: neither an address of this node nor one of several.
-pub(super) fn to_unicast() -> [Expression; 2] {
-    /// `NFT_FIB_RESULT_ADDRTYPE`.
-    const ADDRESS_TYPE: u32 = 3;
-    let unicast = UNICAST.to_ne_bytes().to_vec();
-    [fib(ADDRESS_TYPE), compare(Operator::Equal, unicast)]
 }
 
 /// `limit rate over RATE/second burst BURST packets`: matches what is too much.
@@ -240,20 +223,6 @@ fn lookup(set: &str) -> Expression {
         Lookup::SourceRegister(Register::Reg1),
     ])
     .into()
-}
-
-/// Looks the destination up in the routing tables.
-fn fib(result: u32) -> Expression {
-    /// `NFTA_FIB_F_DADDR`.
-    const DESTINATION: u32 = 2;
-    other(
-        "fib",
-        vec![
-            number(1, Register::Reg1.into()),
-            number(2, result),
-            number(3, DESTINATION),
-        ],
-    )
 }
 
 fn reject(kind: u32, code: u8) -> Expression {

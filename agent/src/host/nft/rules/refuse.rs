@@ -1,14 +1,17 @@
 //! Refusing what cannot be served, where the host would otherwise only pass it around.
 //!
-//! The switch hands a packet to the host that the host would route straight back into the switch: that is a
-//! connection to a Service without endpoints. It is refused as a closed port would be, with a TCP reset or with
-//! ICMP "port unreachable", a thousand times a second at most; what exceeds that is dropped.
+//! The switch hands a packet to the host that the host routes straight back into the switch: that is a connection to
+//! a Service without endpoints. It is refused as a closed port would be, with a TCP reset or with ICMP "port
+//! unreachable", a thousand times a second at most; what exceeds that is dropped.
 //!
-//! This happens in prerouting: the answer to the node's own packets comes back with an address of the node as its
-//! source, which routing would discard as forged before any later hook. It happens after conntrack has seen the
-//! packet, so that the refusal counts as related to it, and before any address is translated.
+//! This happens in forward, where routing has decided: nothing that is for the node itself or leaves by another
+//! device is touched, and other packets are compared with two names only. What the node itself sent comes back with
+//! an address of the node as its source, so the gateway device has to accept that (`accept_local`). (In prerouting
+//! it need not, but there the kernel finds no source for the ICMP error to the node's own sockets, and each packet
+//! costs look-ups of its route.) It comes before the `filter` priority, at which others drop what they do not know.
 //!
-//! The link-local addresses of Services are for this node alone: what others send to them directly is dropped.
+//! The link-local addresses of Services are for this node alone: what others send to them directly is dropped,
+//! before addresses are translated into them.
 
 use netlink_packet_netfilter::nftables::InetHookNumber;
 
@@ -18,7 +21,7 @@ use super::super::{
 };
 use crate::host::{Family, special_addresses};
 
-/// `NF_IP_PRI_MANGLE`: after conntrack (-200), before destination NAT (-100).
+/// `NF_IP_PRI_MANGLE`: after conntrack (-200), before destination NAT (-100) and filter (0).
 const MANGLE: i32 = -150;
 /// Refusals a second, and how many at once.
 const RATE: u64 = 1_000;
@@ -28,8 +31,8 @@ const TCP: u8 = 6;
 const REFUSE: &str = "refuse";
 
 /// The chains.
-pub(in super::super) fn chains(gateway: &str) -> [Chain; 2] {
-    [refuse(), filter(gateway)]
+pub(in super::super) fn chains(gateway: &str) -> [Chain; 3] {
+    [refuse(), forward(gateway), guard(gateway)]
 }
 
 fn refuse() -> Chain {
@@ -55,34 +58,46 @@ fn refuse() -> Chain {
     }
 }
 
-fn filter(gateway: &str) -> Chain {
-    let mut back = Vec::new();
-    back.extend(expression::came_through(gateway, true));
-    back.extend(expression::routed_through(gateway));
-    back.extend(expression::to_unicast());
-    back.push(expression::go_to(REFUSE));
-    let mut rules = vec![Rule {
-        comment: format!("sluice: what would go back through {gateway} has no endpoint"),
-        expressions: back,
-    }];
-    rules.extend(special_addresses().map(|address| {
-        let mut direct = Vec::new();
-        direct.extend(expression::family(Family::of(address)));
-        direct.extend(expression::came_through(gateway, false));
-        direct.extend(expression::destination(address));
-        direct.push(expression::drop());
-        Rule {
-            comment: format!("sluice: {address} is for this node alone"),
-            expressions: direct,
-        }
-    }));
+/// `iifname GW oifname GW goto refuse`.
+fn forward(gateway: &str) -> Chain {
+    let mut expressions = Vec::new();
+    expressions.extend(expression::came_through(gateway, true));
+    expressions.extend(expression::leaves_through(gateway, true));
+    expressions.push(expression::go_to(REFUSE));
     Chain {
-        name: "filter",
+        name: "forward",
+        hook: Some(Hook {
+            kind: "filter",
+            number: InetHookNumber::Forward,
+            priority: MANGLE,
+        }),
+        rules: vec![Rule {
+            comment: format!("sluice: what would go back through {gateway} has no endpoint"),
+            expressions,
+        }],
+    }
+}
+
+/// `iifname != GW ip daddr ADDRESS drop`.
+fn guard(gateway: &str) -> Chain {
+    let rules = special_addresses().map(|address| {
+        let mut expressions = Vec::new();
+        expressions.extend(expression::family(Family::of(address)));
+        expressions.extend(expression::came_through(gateway, false));
+        expressions.extend(expression::destination(address));
+        expressions.push(expression::drop());
+        Rule {
+            comment: format!("sluice: {address} is for this node and {gateway} alone"),
+            expressions,
+        }
+    });
+    Chain {
+        name: "guard",
         hook: Some(Hook {
             kind: "filter",
             number: InetHookNumber::PreRouting,
             priority: MANGLE,
         }),
-        rules,
+        rules: rules.collect(),
     }
 }

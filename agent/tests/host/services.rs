@@ -1,0 +1,574 @@
+//! The host's part of Services, with real packets: a node, a host outside, and, in the place of the switch behind the
+//! gateway device, a namespace that serves node ports, has a pod, and sends back whatever else it gets.
+
+use std::{
+    collections::BTreeSet,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::{Duration, Instant},
+};
+
+use sluice_agent::host::{
+    self, Family, HAIRPIN_V4, HAIRPIN_V6, HostError, NODE_PORT_V4, NODE_PORT_V6,
+    gateway::{self, GatewayNic, configure},
+    nft::{self, Ruleset},
+    pod::Datapath,
+    services::NodePort,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpSocket, UdpSocket},
+    sync::oneshot,
+};
+
+use crate::harness::{ROUTER_MAC, SOON, Space, v4, v6};
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const PORT: u16 = 30080;
+const NODE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
+const POD: [&str; 2] = ["10.1.0.2", "fd00:1::2"];
+const SERVICE: [&str; 2] = ["10.96.0.10", "fd00:96::10"];
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().expect("an address")
+}
+
+fn nic() -> GatewayNic {
+    GatewayNic {
+        ifname: "slgw".into(),
+        mac: [0x0a, 0x58, 10, 1, 0, 1],
+        mtu: 1400,
+        addrs: vec![v4(1), v6(1)],
+        router_mac: ROUTER_MAC,
+        cidrs: ["10.1.0.0/24", "fd00:1::/64"]
+            .map(|text| text.parse().expect("a CIDR"))
+            .to_vec(),
+        datapath: Datapath::Kernel,
+    }
+}
+
+fn port(family: Family, protocol: u8, port: u16) -> NodePort {
+    NodePort {
+        family,
+        protocol,
+        port,
+    }
+}
+
+fn ruleset() -> Ruleset {
+    Ruleset {
+        gateway: "slgw".into(),
+        masquerade: nic().cidrs,
+        node_ports: Family::BOTH
+            .into_iter()
+            .flat_map(|family| [port(family, TCP, PORT), port(family, UDP, PORT)])
+            .collect(),
+        node_port_addresses: NODE.map(ip).into(),
+    }
+}
+
+async fn routed(node: &Space, addresses: &BTreeSet<IpAddr>) -> gateway::Changes {
+    let addresses = addresses.clone();
+    node.run(move || async move { configure(&nic(), &addresses, SOON).await })
+        .await
+        .expect("routes")
+}
+
+async fn ensured(node: &Space, wanted: &Ruleset) -> nft::Changes {
+    let wanted = wanted.clone();
+    node.run(move || async move { nft::ensure(&wanted).await })
+        .await
+        .expect("a table")
+}
+
+struct Network {
+    node: Space,
+    switch: Space,
+    outside: Space,
+}
+
+/// All of it in place.
+async fn network() -> Network {
+    let network = Network {
+        node: Space::new("node"),
+        switch: Space::new("switch"),
+        outside: Space::new("out"),
+    };
+    let Network {
+        node,
+        switch,
+        outside,
+    } = &network;
+    node.ip(&format!(
+        "link add slgw type veth peer name eth0 address aa:aa:aa:00:00:01 netns {}",
+        switch.name
+    ));
+    node.ip(&format!(
+        "link add uplink type veth peer name eth0 netns {}",
+        outside.name
+    ));
+    // A strict default, as some distributions have it; and nobody may lose what conntrack calls invalid.
+    node.sh("echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter");
+    for chain in ["prerouting", "forward", "output"] {
+        node.sh(&format!(
+            "nft add table inet other; nft add chain inet other {chain} \
+             \"{{ type filter hook {chain} priority 0; }}\"; \
+             nft add rule inet other {chain} ct state invalid drop"
+        ));
+    }
+    for setting in [
+        "ipv4/ip_forward",
+        "ipv6/conf/all/forwarding",
+        "ipv4/conf/all/accept_local",
+    ] {
+        switch.sh(&format!("echo 1 >/proc/sys/net/{setting}"));
+    }
+    switch.sh("for f in /proc/sys/net/ipv6/conf/*/accept_dad; do echo 0 >$f; done");
+    switch.sh("for f in /proc/sys/net/ipv4/conf/*/send_redirects; do echo 0 >$f; done");
+    for (space, device, addresses) in [
+        (switch, "eth0", POD),
+        (switch, "lo", ["169.254.83.2", "fd53:4c55:4943::2"]),
+        (node, "uplink", NODE),
+        (outside, "eth0", ["192.0.2.2", "2001:db8::2"]),
+    ] {
+        let lens = if device == "uplink" || space.name == outside.name {
+            ["24", "64"]
+        } else {
+            ["32", "128"]
+        };
+        space.ip(&format!("link set {device} up"));
+        space.ip(&format!(
+            "address add {}/{} dev {device}",
+            addresses[0], lens[0]
+        ));
+        space.ip(&format!(
+            "address add {}/{} dev {device} nodad",
+            addresses[1], lens[1]
+        ));
+    }
+    // Another address, which nothing takes as its own source.
+    node.ip("address add 192.0.2.9/32 dev uplink");
+    node.ip("address add 2001:db8::9/128 dev uplink nodad preferred_lft 0");
+    routed(node, &SERVICE.map(ip).into()).await;
+    ensured(node, &ruleset()).await;
+    switch.ip(&format!(
+        "route add default via 10.1.0.1 dev eth0 onlink src {}",
+        POD[0]
+    ));
+    switch.ip(&format!(
+        "-6 route add default via fd00:1::1 dev eth0 onlink src {}",
+        POD[1]
+    ));
+    outside.ip("route add default via 192.0.2.1");
+    outside.ip("-6 route add default via 2001:db8::1");
+    network
+}
+
+fn failed(error: io::Error) -> HostError {
+    HostError::Kernel {
+        action: "talk".into(),
+        source: error,
+    }
+}
+
+/// What one side of a conversation saw.
+type Seen = (SocketAddr, SocketAddr);
+
+/// Connects from `from`, under `source` if given, to `to`, while somebody listens at `at` in `listener`. Answers what
+/// the listener saw as its own address and its peer's; the answer has come back to the client by then.
+async fn conversation(
+    protocol: u8,
+    (from, source): (&Space, Option<IpAddr>),
+    to: SocketAddr,
+    (listener, at): (&Space, SocketAddr),
+) -> Seen {
+    let (bound, listening) = oneshot::channel();
+    let serve = listener.run(move || async move {
+        if protocol == TCP {
+            let listener = TcpListener::bind(at).await.map_err(failed)?;
+            let _ = bound.send(());
+            let (mut stream, peer) = listener.accept().await.map_err(failed)?;
+            let local = stream.local_addr().map_err(failed)?;
+            stream.write_all(b"answer").await.map_err(failed)?;
+            Ok((local, peer))
+        } else {
+            let socket = UdpSocket::bind(at).await.map_err(failed)?;
+            let _ = bound.send(());
+            let (_, peer) = socket.recv_from(&mut [0; 16]).await.map_err(failed)?;
+            socket.send_to(b"answer", peer).await.map_err(failed)?;
+            Ok((socket.local_addr().map_err(failed)?, peer))
+        }
+    });
+    let ask = async {
+        listening.await.expect("a listener");
+        from.run(move || async move { ask(protocol, source, to).await.map_err(failed) })
+            .await
+    };
+    let both = async { tokio::join!(serve, ask) };
+    let (seen, answer) = tokio::time::timeout(SOON, both).await.expect("in time");
+    assert_eq!(answer.expect("an answer"), b"answer");
+    seen.expect("a client")
+}
+
+/// One question, and its answer, which can only come from where the question went.
+async fn ask(protocol: u8, source: Option<IpAddr>, to: SocketAddr) -> io::Result<Vec<u8>> {
+    let any = match to {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let source = SocketAddr::new(source.unwrap_or(any), 0);
+    let mut answer = Vec::new();
+    if protocol == TCP {
+        let socket = match to {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        socket.bind(source)?;
+        let mut stream = socket.connect(to).await?;
+        stream.read_to_end(&mut answer).await?;
+    } else {
+        let socket = UdpSocket::bind(source).await?;
+        socket.connect(to).await?;
+        socket.send(b"question").await?;
+        answer.resize(16, 0);
+        let len = socket.recv(&mut answer).await?;
+        answer.truncate(len);
+    }
+    Ok(answer)
+}
+
+/// Asserts that a connection is refused, and says how long that took.
+async fn refused(protocol: u8, from: &Space, source: Option<IpAddr>, to: SocketAddr) -> Duration {
+    let answer = from.run(move || async move {
+        let begin = Instant::now();
+        let answer = tokio::time::timeout(SOON, ask(protocol, source, to)).await;
+        Ok((answer, begin.elapsed()))
+    });
+    let (answer, took) = answer.await.expect("a client");
+    let error = answer
+        .unwrap_or_else(|_| panic!("{to} ({protocol}) does not answer"))
+        .expect_err("a refusal");
+    assert_eq!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused,
+        "{to}: {error}"
+    );
+    took
+}
+
+#[tokio::test]
+async fn node_ports_are_served_behind_the_gateway() {
+    let Network {
+        node,
+        switch,
+        outside,
+    } = &network().await;
+    for protocol in [TCP, UDP] {
+        for (address, served_at, client) in [
+            (NODE[0], IpAddr::V4(NODE_PORT_V4), "192.0.2.2"),
+            (NODE[1], IpAddr::V6(NODE_PORT_V6), "2001:db8::2"),
+        ] {
+            let to = SocketAddr::new(ip(address), PORT);
+            let at = SocketAddr::new(served_at, PORT);
+            for (from, source) in [(outside, client), (node, address)] {
+                let (local, peer) = conversation(protocol, (from, None), to, (switch, at)).await;
+                assert_eq!((local, peer.ip()), (at, ip(source)), "from {}", from.name);
+            }
+            // Another address of the node, another port, another protocol's port: the node's own business.
+            let other = if to.is_ipv4() {
+                "192.0.2.9"
+            } else {
+                "2001:db8::9"
+            };
+            let elsewhere = SocketAddr::new(ip(other), PORT);
+            refused(protocol, outside, None, elsewhere).await;
+            refused(
+                protocol,
+                outside,
+                None,
+                SocketAddr::new(ip(address), PORT + 1),
+            )
+            .await;
+            // What comes out of the switch was the switch's to serve.
+            let pod = ip(if to.is_ipv4() { POD[0] } else { POD[1] });
+            let (local, peer) = conversation(protocol, (switch, Some(pod)), to, (node, to)).await;
+            assert_eq!((local, peer.ip()), (to, pod));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_service_without_endpoints_is_refused_to_everybody() {
+    let Network {
+        node,
+        switch,
+        outside,
+    } = &network().await;
+    for protocol in [TCP, UDP] {
+        for (service, pod) in SERVICE.into_iter().zip(POD) {
+            let to = SocketAddr::new(ip(service), 80);
+            let by_node = refused(protocol, node, None, to).await;
+            let by_pod = refused(protocol, switch, Some(ip(pod)), to).await;
+            let by_other = refused(protocol, outside, None, to).await;
+            println!(
+                "{to} ({protocol}) refused to the node in {by_node:?}, a pod in {by_pod:?}, another host in {by_other:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn refusals_come_from_the_service_and_leave_by_the_gateway() {
+    let Network { node, switch, .. } = &network().await;
+    for hook in ["prerouting", "output", "postrouting"] {
+        node.sh(&format!(
+            "nft add table inet look; nft add chain inet look {hook} \"{{ type filter hook {hook} priority 10; }}\""
+        ));
+    }
+    node.sh("nft add rule inet look postrouting oifname slgw ip saddr 10.96.0.10 tcp flags \\& rst == rst counter comment tcp-refused");
+    node.sh("nft add rule inet look postrouting oifname slgw icmp type destination-unreachable icmp code port-unreachable counter comment udp-refused");
+    let to = SocketAddr::new(ip(SERVICE[0]), 80);
+    refused(TCP, switch, Some(ip(POD[0])), to).await;
+    refused(UDP, switch, Some(ip(POD[0])), to).await;
+    let counters = node.sh("nft list table inet look");
+    for kind in ["tcp-refused", "udp-refused"] {
+        let line = counters
+            .lines()
+            .find(|line| line.contains(kind) && line.contains("comment"));
+        let line = line.unwrap_or_else(|| panic!("no {kind} in {counters}"));
+        assert!(line.contains("packets 1 "), "{line}");
+    }
+    refused(
+        TCP,
+        switch,
+        Some(ip(POD[1])),
+        SocketAddr::new(ip(SERVICE[1]), 80),
+    )
+    .await;
+    // Nobody is told of a better way.
+    let counters = node.sh("nstat -az Icmp\\*OutRedirects");
+    let redirects = counters
+        .lines()
+        .filter(|line| line.contains("OutRedirects"));
+    for line in redirects {
+        assert_eq!(line.split_whitespace().nth(1), Some("0"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_routed_elsewhere_passes() {
+    let Network {
+        node,
+        switch,
+        outside,
+    } = &network().await;
+    for protocol in [TCP, UDP] {
+        for (pod, far, node_address) in [
+            (POD[0], "192.0.2.2", NODE[0]),
+            (POD[1], "2001:db8::2", NODE[1]),
+        ] {
+            // From a pod to the outside, as this node; and to a listener on the node.
+            let to = SocketAddr::new(ip(far), 8080);
+            let (_, peer) =
+                conversation(protocol, (switch, Some(ip(pod))), to, (outside, to)).await;
+            assert_eq!(peer.ip(), ip(node_address));
+            let to = SocketAddr::new(ip(node_address), 8080);
+            let (_, peer) = conversation(protocol, (switch, Some(ip(pod))), to, (node, to)).await;
+            assert_eq!(peer.ip(), ip(pod));
+        }
+        // From the host to a pod, under the gateway's address; and to a Service that the switch serves itself.
+        for (pod, own) in POD.into_iter().zip([v4(1), v6(1)]) {
+            let to = SocketAddr::new(ip(pod), 8080);
+            let (_, peer) = conversation(protocol, (node, None), to, (switch, to)).await;
+            assert_eq!(peer.ip(), own);
+        }
+    }
+    switch.ip("address add 10.96.0.10/32 dev lo");
+    switch.ip("address add fd00:96::10/128 dev lo nodad");
+    for (service, own) in SERVICE.into_iter().zip([v4(1), v6(1)]) {
+        let to = SocketAddr::new(ip(service), 8080);
+        let (_, peer) = conversation(TCP, (node, None), to, (switch, to)).await;
+        assert_eq!(peer.ip(), own);
+        let (_, peer) = conversation(TCP, (outside, None), to, (switch, to)).await;
+        assert!(ip("192.0.2.2") == peer.ip() || ip("2001:db8::2") == peer.ip());
+    }
+}
+
+/// Endpoints that are hosts: the switch sends to them as HAIRPIN, and the answer finds its way.
+#[tokio::test]
+async fn what_goes_back_to_hosts_does_so_as_this_node_and_returns() {
+    let Network {
+        node,
+        switch,
+        outside,
+    } = &network().await;
+    switch.ip("address add 169.254.83.1/32 dev lo");
+    switch.ip("address add fd53:4c55:4943::1/128 dev lo nodad");
+    for protocol in [TCP, UDP] {
+        for (hairpin, far, here) in [
+            (IpAddr::V4(HAIRPIN_V4), "192.0.2.2", NODE[0]),
+            (IpAddr::V6(HAIRPIN_V6), "2001:db8::2", NODE[1]),
+        ] {
+            let to = SocketAddr::new(ip(far), 8080);
+            let (_, peer) =
+                conversation(protocol, (switch, Some(hairpin)), to, (outside, to)).await;
+            assert_eq!(peer.ip(), ip(here));
+            let to = SocketAddr::new(ip(here), 8080);
+            let (_, peer) = conversation(protocol, (switch, Some(hairpin)), to, (node, to)).await;
+            assert_eq!(peer.ip(), hairpin);
+        }
+    }
+}
+
+#[tokio::test]
+async fn others_do_not_reach_the_addresses_between_host_and_switch() {
+    let Network { node, outside, .. } = &network().await;
+    for (address, own) in [("169.254.83.2", ""), ("fd53:4c55:4943::2", "-6")] {
+        let via = if own.is_empty() { NODE[0] } else { NODE[1] };
+        outside.ip(&format!("{own} route add {address} via {via}"));
+        let lost = outside.sh(&format!("ping -c 1 -W 1 {address} || true"));
+        assert!(lost.contains(" 0 received"), "{lost}");
+        // It is there, though.
+        let found = node.sh(&format!("ping -c 1 -W 5 {address}"));
+        assert!(found.contains(" 1 received"), "{found}");
+    }
+}
+
+fn numbered(count: u32, from: u32) -> BTreeSet<IpAddr> {
+    (from..from + count)
+        .flat_map(|number| {
+            let v4 = Ipv4Addr::from_bits(0x0a60_0000 + number);
+            let v6 = Ipv6Addr::from_bits((0xfd00_0096_u128 << 96) + u128::from(number));
+            [IpAddr::V4(v4), IpAddr::V6(v6)]
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn ten_thousand_addresses_come_change_and_go_by_what_differs() {
+    let node = Space::new("node");
+    node.ip("link add slgw type veth peer name slswitch");
+    node.ip("link set slswitch up");
+    routed(&node, &BTreeSet::new()).await;
+    let timed = async |what: &str, addresses: &BTreeSet<IpAddr>, expected: (usize, usize)| {
+        let begin = Instant::now();
+        let changes = routed(&node, addresses).await;
+        println!("{what}: {:?}", begin.elapsed());
+        assert_eq!(
+            (changes.routes_set, changes.routes_removed),
+            expected,
+            "{what}"
+        );
+    };
+    timed("10,000 added", &numbered(5_000, 1), (10_000, 0)).await;
+    timed("nothing to do among 10,000", &numbered(5_000, 1), (0, 0)).await;
+    timed("200 of 10,000 replaced", &numbered(5_000, 101), (200, 200)).await;
+    let route = "10.96.3.232 via 169.254.1.1 dev slgw proto 83 src 10.1.0.1 onlink";
+    assert!(node.ip("route show").contains(route));
+    let route = "fd00:96::3e8 via fe80::1 dev slgw proto 83 src fd00:1::1 metric 1024 onlink";
+    assert!(
+        node.ip("-6 route show").contains(route),
+        "{}",
+        node.ip("-6 route show fd00:96::3e8")
+    );
+    node.ip("route del 10.96.3.232");
+    timed("one put back", &numbered(5_000, 101), (1, 0)).await;
+    timed("10,000 more", &numbered(10_000, 101), (10_000, 0)).await;
+    timed("10,000 removed", &numbered(5_000, 101), (0, 10_000)).await;
+
+    // One that the kernel cannot have does not stop the others, and neither does one that means nothing.
+    let odd = [
+        ip("127.0.0.1"),
+        ip("224.0.0.1"),
+        ip("fe80::5"),
+        ip("10.96.255.1"),
+    ];
+    timed("all but one removed", &odd.into(), (1, 10_000)).await;
+    let cleaned = node
+        .run(|| async { host::cleanup().await })
+        .await
+        .expect("cleaned");
+    assert_eq!((cleaned.routes, cleaned.table), (7, false));
+    assert_eq!(
+        node.ip("route show proto 83") + &node.ip("-6 route show proto 83"),
+        ""
+    );
+}
+
+#[tokio::test]
+async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
+    let node = Space::new("node");
+    let ports = |from: u16, count: u16| -> BTreeSet<NodePort> {
+        (from..from + count)
+            .flat_map(|number| {
+                Family::BOTH
+                    .map(|family| port(family, if number % 2 == 0 { TCP } else { UDP }, number))
+            })
+            .collect()
+    };
+    let mut wanted = Ruleset {
+        node_ports: ports(20_000, 20_000),
+        ..ruleset()
+    };
+    let timed = async |what: &str, wanted: &Ruleset| {
+        let begin = Instant::now();
+        let changes = ensured(&node, wanted).await;
+        println!("{what}: {:?}", begin.elapsed());
+        (changes.replaced, changes.added, changes.removed)
+    };
+    assert_eq!(timed("40,000 ports", &wanted).await, (true, 40_002, 0));
+    assert_eq!(timed("nothing to do", &wanted).await, (false, 0, 0));
+    wanted.node_ports = ports(20_010, 20_000);
+    wanted.node_port_addresses.insert(ip("192.0.2.9"));
+    assert_eq!(timed("a few differ", &wanted).await, (false, 21, 20));
+    let listed = node.sh("nft list set inet sluice node_ports_v4");
+    assert!(
+        listed.contains("type inet_proto . inet_service"),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("tcp . 40008") && listed.contains("udp . 40009"),
+        "{listed}"
+    );
+    assert!(!listed.contains(" 20009"), "{listed}");
+
+    wanted.node_ports = ports(20_010, 10);
+    assert_eq!(timed("most removed", &wanted).await, (false, 0, 39_980));
+    node.sh("nft delete element inet sluice node_ports_v4 \"{ tcp . 20010 }\"");
+    node.sh("nft add element inet sluice node_port_addresses_v4 \"{ 192.0.2.77 }\"");
+    assert_eq!(timed("elements repaired", &wanted).await, (false, 1, 1));
+    for harm in [
+        "nft flush chain inet sluice prerouting",
+        "nft add rule inet sluice forward counter",
+        "nft add chain inet sluice strange; nft add rule inet sluice strange counter",
+        "nft flush chain inet sluice output; nft delete chain inet sluice output",
+        "nft add table inet sluice \"{ flags dormant; }\"",
+        "nft delete table inet sluice",
+    ] {
+        node.sh(harm);
+        assert!(ensured(&node, &wanted).await.replaced, "{harm}");
+        assert!(ensured(&node, &wanted).await.is_empty(), "{harm}");
+    }
+    let table = node.sh("nft list table inet sluice");
+    for part in [
+        "type nat hook prerouting priority dstnat; policy accept;",
+        "type nat hook output priority -100; policy accept;",
+        "type filter hook prerouting priority mangle; policy accept;",
+        "iifname != \"slgw\" ip daddr @node_port_addresses_v4 meta l4proto . th dport @node_ports_v4 dnat ip to 169.254.83.2",
+        "ip6 daddr @node_port_addresses_v6 meta l4proto . th dport @node_ports_v6 dnat ip6 to fd53:4c55:4943::2",
+        "iifname \"slgw\" oifname \"slgw\" goto refuse",
+        "limit rate over 1000/second burst 1000 packets drop",
+        "meta l4proto tcp reject with tcp reset",
+        "iifname \"slgw\" oifname != \"slgw\" ip saddr 169.254.83.1 masquerade",
+        "iifname != \"slgw\" ip6 daddr fd53:4c55:4943::1 drop",
+    ] {
+        assert!(table.contains(part), "{part} is missing in {table}");
+    }
+    let cleaned = node
+        .run(|| async { host::cleanup().await })
+        .await
+        .expect("cleaned");
+    assert!(cleaned.table);
+    assert_eq!(node.sh("nft list ruleset").trim(), "");
+}
