@@ -10,6 +10,7 @@
 //! * [`reconciler`]: the flows of the bridge, over OpenFlow; the only writer of flows.
 //! * [`attach`]: the life of a pod's attachment, from CNI ADD to DEL and GC.
 //! * [`host`], [`ipam`], [`mtu`], [`node`]: the Linux side of it: devices, routes, addresses, masquerading.
+//! * [`health`]: what load balancers ask about the Services that have endpoints here.
 //! * [`rpc`]: the unix socket that the CNI plugin and `sluicectl` ([`ctl`]) speak to, and the [`api`] behind it.
 //! * [`conflist`], [`cleanup`]: what the agent leaves on the node, and how it is taken away.
 //!
@@ -24,6 +25,7 @@ pub mod conflist;
 pub mod ctl;
 pub mod daemon;
 pub mod drops;
+pub mod health;
 pub mod host;
 pub mod http;
 pub mod index;

@@ -202,10 +202,12 @@ fn is_link_local(addr: IpAddr) -> bool {
 ///
 /// The gateway's reverse path filter is loose: its routes are symmetric (Services and the addresses that stand for
 /// them are routed where their answers come from), but a distribution's strict default must not decide over a
-/// packet that the switch has already vouched for. It accepts this node's
-/// own addresses as sources: so comes back what the node sent to a Service without endpoints, to be refused. It
-/// sends no redirects where the setting for all devices leaves that to it: nobody behind it has another way to go. IPv6 forwarding makes a node deaf to router
-/// advertisements unless `accept_ra` is 2; an uplink that listens to them now is told to go on.
+/// packet that the switch has already vouched for. It accepts this node's own addresses as sources: so comes back
+/// what the node sent to a Service without endpoints, to be refused. It sends no redirects, as far as the setting
+/// for all devices leaves that to it: nobody behind it has another way to go.
+///
+/// IPv6 forwarding makes a node deaf to router advertisements unless `accept_ra` is 2; an uplink that listens to
+/// them now is told to go on.
 async fn set_sysctls(nic: &GatewayNic) -> Result<usize, HostError> {
     let ifname = nic.ifname.clone();
     let (v4, v6) = (

@@ -4,6 +4,7 @@
 
 mod gateway;
 mod harness;
+mod health;
 mod internal;
 mod kernel;
 mod masquerade;
