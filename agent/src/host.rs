@@ -2,7 +2,8 @@
 //!
 //! * [`pod`]: a pod's end of its attachment, from the moment its device exists to the moment it is gone.
 //! * [`gateway`]: the node's own way into the pod network: the gateway device and the routes through it.
-//! * [`services`]: what of Services the host takes part in; [`nft`]: masquerading, node ports, refusals.
+//! * [`services`]: what of Services the host takes part in; [`nft`]: masquerading, node ports, refusals;
+//!   [`conntrack`]: what began before the node ports did.
 //!
 //! Everything here acts on the network namespace of the calling thread (the *node's*, which may itself be a
 //! named one) and on namespaces given by path. Every function is idempotent, waits only for link events and
@@ -14,6 +15,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 pub mod cleanup;
+pub mod conntrack;
 mod error;
 pub mod gateway;
 pub mod netlink;

@@ -11,6 +11,7 @@ use openflow::MacAddr;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::host::conntrack;
 use crate::host::gateway::{self, GatewayNic};
 use crate::host::nft::{self, Ruleset};
 use crate::host::services::HostServices;
@@ -22,6 +23,9 @@ const DEVICE: Duration = Duration::from_secs(20);
 
 /// Pause before another attempt.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often to look whether others changed anything: who flushes a ruleset tells nobody.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// Everything that the host's side depends on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,21 +61,24 @@ pub fn gateway_mac(addresses: &[IpAddr]) -> MacAddr {
 }
 
 /// Keeps the host's side equal to `wanted` until `stop`. Whenever `again` changes, the device may
-/// have been made anew, and everything is looked at again. Between two looks passes as much time as
-/// the first took, a second at most, so that a stream of changes leaves the node half of its time.
+/// have been made anew, and everything is looked at again, as it is once a minute. Between two
+/// looks passes as much time as the first took, a second at most, so that a stream of changes leaves
+/// the node half of its time.
 pub async fn keep(
     mut wanted: watch::Receiver<Option<NodeNet>>,
     mut again: watch::Receiver<u64>,
     readiness: Readiness,
     stop: CancellationToken,
 ) {
+    // An agent before this one may have stopped in between.
+    let mut forget = true;
     loop {
         let latest = wanted.borrow_and_update().clone();
         again.mark_unchanged();
         let begin = Instant::now();
         let failed = match latest {
             None => false,
-            Some(net) => match apply(&net).await {
+            Some(net) => match apply(&net, &mut forget).await {
                 Ok(()) => {
                     readiness.holds(Condition::Host);
                     false
@@ -94,13 +101,14 @@ pub async fn keep(
             () = stop.cancelled() => return,
             changed = wanted.changed() => if changed.is_err() { return },
             changed = again.changed() => if changed.is_err() { return },
-            () = tokio::time::sleep(PAUSE), if failed => {}
+            () = tokio::time::sleep(if failed { PAUSE } else { LOOK }) => {}
         }
     }
 }
 
-/// Everything is tried, even if something fails; the first error is the answer.
-async fn apply(net: &NodeNet) -> anyhow::Result<()> {
+/// Everything is tried, even if something fails; the first error is the answer. While `forget` is
+/// true, connections may contradict the node ports.
+async fn apply(net: &NodeNet, forget: &mut bool) -> anyhow::Result<()> {
     let configured = gateway::configure(&net.nic, &net.services.addresses, DEVICE).await;
     if let Ok(changes) = &configured
         && !changes.is_empty()
@@ -114,14 +122,35 @@ async fn apply(net: &NodeNet) -> anyhow::Result<()> {
         node_port_addresses: net.services.node_port_addresses.clone(),
     };
     let table = nft::ensure(&wanted).await;
-    if let Ok(changes) = &table
-        && !changes.is_empty()
-    {
-        tracing::info!(table = nft::TABLE, ?changes, "nftables set up");
+    if let Ok(changes) = &table {
+        if !changes.is_empty() {
+            tracing::info!(table = nft::TABLE, ?changes, "nftables set up");
+        }
+        *forget |= changes.node_ports;
+        if *forget {
+            *forget = !forgotten(&net.services).await;
+        }
     }
     configured?;
     table?;
     Ok(())
+}
+
+/// Forgets connections that contradict the node ports; says whether that was possible. A node that
+/// cannot serves new connections all the same.
+async fn forgotten(services: &HostServices) -> bool {
+    let (ports, addresses) = (&services.node_ports, &services.node_port_addresses);
+    match conntrack::forget_contradicting(ports, addresses).await {
+        Ok(0) => true,
+        Ok(connections) => {
+            tracing::info!(connections, "UDP connections begin anew");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(%error, "UDP connections that began before their node port stay as they are");
+            false
+        }
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use tokio::{task::JoinHandle, time::Instant};
 use super::{HostError, Mac};
 
 mod address;
+pub(super) mod attribute;
 mod bulk;
 mod link;
 mod neighbour;

@@ -73,6 +73,8 @@ pub struct Changes {
     pub added: usize,
     /// Set elements removed.
     pub removed: usize,
+    /// Whether connections under way may contradict the node ports now.
+    pub node_ports: bool,
 }
 
 impl Changes {
@@ -98,6 +100,7 @@ pub async fn ensure(wanted: &Ruleset) -> Result<Changes, HostError> {
             Some(found) if table.has_shape(&found) => {
                 for set in &table.sets {
                     let (missing, stale) = set.difference(&found);
+                    changes.node_ports |= !(missing.is_empty() && stale.is_empty());
                     changes.added += missing.len();
                     changes.removed += stale.len();
                     batch.extend(set.remove(&stale));
@@ -106,6 +109,7 @@ pub async fn ensure(wanted: &Ruleset) -> Result<Changes, HostError> {
             }
             _ => {
                 changes.replaced = true;
+                changes.node_ports = true;
                 changes.added = table.sets.iter().map(|set| set.elements.len()).sum();
                 batch = table.replace();
             }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sluice_agent::host::{
-    self, Family, HAIRPIN_V4, HAIRPIN_V6, HostError, NODE_PORT_V4, NODE_PORT_V6,
+    self, Family, HAIRPIN_V4, HAIRPIN_V6, HostError, NODE_PORT_V4, NODE_PORT_V6, conntrack,
     gateway::{self, GatewayNic, configure},
     nft::{self, Ruleset},
     pod::Datapath,
@@ -20,6 +20,7 @@ use tokio::{
     net::{TcpListener, TcpSocket, UdpSocket},
     sync::oneshot,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::{ROUTER_MAC, SOON, Space, v4, v6};
 
@@ -175,11 +176,22 @@ fn failed(error: io::Error) -> HostError {
 /// What one side of a conversation saw.
 type Seen = (SocketAddr, SocketAddr);
 
-/// Connects from `from`, under `source` if given, to `to`, while somebody listens at `at` in `listener`. Answers what
-/// the listener saw as its own address and its peer's; the answer has come back to the client by then.
+/// As [`conversation_from`], from any port.
 async fn conversation(
     protocol: u8,
     (from, source): (&Space, Option<IpAddr>),
+    to: SocketAddr,
+    server: (&Space, SocketAddr),
+) -> Seen {
+    let source = source.map(|source| SocketAddr::new(source, 0));
+    conversation_from(protocol, (from, source), to, server).await
+}
+
+/// Connects from `from`, under `source` if given, to `to`, while somebody listens at `at` in `listener`. Answers what
+/// the listener saw as its own address and its peer's; the answer has come back to the client by then.
+async fn conversation_from(
+    protocol: u8,
+    (from, source): (&Space, Option<SocketAddr>),
     to: SocketAddr,
     (listener, at): (&Space, SocketAddr),
 ) -> Seen {
@@ -212,12 +224,12 @@ async fn conversation(
 }
 
 /// One question, and its answer, which can only come from where the question went.
-async fn ask(protocol: u8, source: Option<IpAddr>, to: SocketAddr) -> io::Result<Vec<u8>> {
+async fn ask(protocol: u8, source: Option<SocketAddr>, to: SocketAddr) -> io::Result<Vec<u8>> {
     let any = match to {
         SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
     };
-    let source = SocketAddr::new(source.unwrap_or(any), 0);
+    let source = source.unwrap_or(SocketAddr::new(any, 0));
     let mut answer = Vec::new();
     if protocol == TCP {
         let socket = match to {
@@ -238,8 +250,19 @@ async fn ask(protocol: u8, source: Option<IpAddr>, to: SocketAddr) -> io::Result
     Ok(answer)
 }
 
-/// Asserts that a connection is refused, and says how long that took.
+/// As [`refused_from`], from any port.
 async fn refused(protocol: u8, from: &Space, source: Option<IpAddr>, to: SocketAddr) -> Duration {
+    let source = source.map(|source| SocketAddr::new(source, 0));
+    refused_from(protocol, from, source, to).await
+}
+
+/// Asserts that a connection is refused, and says how long that took.
+async fn refused_from(
+    protocol: u8,
+    from: &Space,
+    source: Option<SocketAddr>,
+    to: SocketAddr,
+) -> Duration {
     let answer = from.run(move || async move {
         let begin = Instant::now();
         let answer = tokio::time::timeout(SOON, ask(protocol, source, to)).await;
@@ -296,6 +319,67 @@ async fn node_ports_are_served_behind_the_gateway() {
             assert_eq!((local, peer.ip()), (to, pod));
         }
     }
+}
+
+/// A client that never stops sending from one port, before and after.
+#[tokio::test]
+async fn udp_that_began_before_its_node_port_reaches_it_and_leaves_with_it() {
+    let Network {
+        node,
+        switch,
+        outside,
+    } = &network().await;
+    let without = Ruleset {
+        node_ports: BTreeSet::new(),
+        ..ruleset()
+    };
+    for (client, address, served_at) in [
+        ("192.0.2.2", NODE[0], IpAddr::V4(NODE_PORT_V4)),
+        ("2001:db8::2", NODE[1], IpAddr::V6(NODE_PORT_V6)),
+    ] {
+        let client = SocketAddr::new(ip(client), 4000);
+        let to = SocketAddr::new(ip(address), PORT);
+        // In turn: nobody serves it, the switch does, nobody, the node itself, the switch.
+        for (ruleset, server, forgotten) in [
+            (&without, None, 0),
+            (
+                &ruleset(),
+                Some((switch, SocketAddr::new(served_at, PORT))),
+                1,
+            ),
+            (&without, None, 1),
+            (&without, Some((node, to)), 0),
+            (
+                &ruleset(),
+                Some((switch, SocketAddr::new(served_at, PORT))),
+                1,
+            ),
+        ] {
+            ensured(node, ruleset).await;
+            assert_eq!(forgotten_by(node, ruleset).await, forgotten);
+            match server {
+                Some(server) => {
+                    conversation_from(UDP, (outside, Some(client)), to, server).await;
+                }
+                None => {
+                    refused_from(UDP, outside, Some(client), to).await;
+                }
+            }
+        }
+        ensured(node, &without).await;
+        assert_eq!(forgotten_by(node, &without).await, 1);
+        assert_eq!(forgotten_by(node, &without).await, 0);
+    }
+}
+
+async fn forgotten_by(node: &Space, ruleset: &Ruleset) -> usize {
+    let (ports, addresses) = (
+        ruleset.node_ports.clone(),
+        ruleset.node_port_addresses.clone(),
+    );
+    node.run(move || async move { conntrack::forget_contradicting(&ports, &addresses).await })
+        .await
+        .expect("a look at the table")
 }
 
 #[tokio::test]
@@ -571,4 +655,71 @@ async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
         .expect("cleaned");
     assert!(cleaned.table);
     assert_eq!(node.sh("nft list ruleset").trim(), "");
+}
+
+/// As the daemon does it: one state after the other, and again when something may have happened.
+#[tokio::test]
+async fn the_host_follows_what_is_wanted_and_repairs_what_others_did() {
+    use sluice_agent::{
+        host::services::HostServices,
+        node::{NodeNet, keep},
+        readiness::Readiness,
+    };
+    use tokio::sync::watch;
+
+    let node = Space::new("node");
+    node.ip("link add slgw type veth peer name slswitch");
+    let net = |addresses: BTreeSet<IpAddr>, node_ports: BTreeSet<NodePort>| NodeNet {
+        nic: nic(),
+        masquerade: None,
+        services: HostServices {
+            addresses,
+            node_ports,
+            node_port_addresses: NODE.map(ip).into(),
+        },
+    };
+    let until = async |what: &str, holds: &dyn Fn() -> bool| {
+        let deadline = Instant::now() + SOON;
+        while !holds() {
+            assert!(Instant::now() < deadline, "{what} does not come");
+            tokio::task::yield_now().await;
+        }
+    };
+    let route = |address: &str| node.ip("route show proto 83").contains(address);
+    let table = |part: &str| node.sh("nft list ruleset").contains(part);
+
+    let (nets, wanted) = watch::channel(None);
+    let (again, device) = watch::channel(0);
+    let stop = CancellationToken::new();
+    let readiness = Readiness::default();
+    let until_stopped = (readiness.clone(), stop.clone());
+    let keeping = node.run(move || async move {
+        keep(wanted, device, until_stopped.0, until_stopped.1).await;
+        Ok(())
+    });
+    let driving = async {
+        nets.send_replace(Some(net([ip("10.96.0.1")].into(), ruleset().node_ports)));
+        until("the first state", &|| {
+            route("10.96.0.1 ") && route("169.254.83.2 ") && table("tcp . 30080")
+        })
+        .await;
+        nets.send_replace(Some(net([ip("10.96.0.2")].into(), BTreeSet::new())));
+        until("the second state", &|| {
+            route("10.96.0.2 ") && !route("10.96.0.1 ") && !table("tcp . 30080")
+        })
+        .await;
+        node.sh("nft delete table inet sluice; ip route del 10.96.0.2");
+        again.send_modify(|count| *count += 1);
+        until("the repair", &|| {
+            route("10.96.0.2 ") && table("goto refuse")
+        })
+        .await;
+        let host = |(condition, _): &(sluice_agent::readiness::Condition, String)| {
+            *condition == sluice_agent::readiness::Condition::Host
+        };
+        assert!(!readiness.missing().iter().any(host));
+        stop.cancel();
+    };
+    let (kept, ()) = tokio::join!(keeping, driving);
+    kept.expect("a quiet end");
 }

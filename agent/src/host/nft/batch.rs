@@ -14,7 +14,7 @@ use netlink_packet_netfilter::{
 };
 use nix::libc;
 use rtnetlink::{
-    packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NlaBuffer, NlasIterator},
+    packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST},
     sys::protocols::NETLINK_NETFILTER,
 };
 
@@ -22,7 +22,10 @@ use super::{
     TABLE, comment,
     table::{Change, Found},
 };
-use crate::host::netlink::socket::{Refused, Socket, append, malformed};
+use crate::host::netlink::{
+    attribute::{each, nested, value},
+    socket::{Refused, Socket, append, malformed},
+};
 
 /// `NFNL_SUBSYS_NFTABLES`, which a batch names in the `res_id` of its first and last message.
 const SUBSYSTEM: u16 = 10;
@@ -127,7 +130,7 @@ fn ask(
     socket: &Socket,
     question: NfTablesMessage,
     flags: u16,
-    mut each: impl FnMut(&[u8]) -> io::Result<()>,
+    mut answer: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> io::Result<()> {
     const ONLY: u32 = 1;
     let mut bytes = Vec::new();
@@ -135,7 +138,7 @@ fn ask(
     socket.send(&bytes)?;
     let refused = socket.answers(ONLY, |payload| {
         let attributes = payload.get(GENERIC_HEADER..);
-        each(attributes.ok_or_else(|| malformed("netfilter message without a header"))?)
+        answer(attributes.ok_or_else(|| malformed("netfilter message without a header"))?)
     })?;
     match refused.into_iter().next() {
         None => Ok(()),
@@ -192,24 +195,11 @@ fn keys_of(attributes: &[u8], keys: &mut BTreeSet<Vec<u8>>) -> io::Result<()> {
     let Some(list) = value(attributes, LIST_ELEMENTS)? else {
         return Ok(());
     };
-    for element in NlasIterator::new(list.as_slice()) {
-        let element = element.map_err(|error| malformed(&error.to_string()))?;
-        let key = value(element.value(), ELEMENT_KEY)?.unwrap_or_default();
-        keys.insert(value(&key, DATA_VALUE)?.unwrap_or_default());
-    }
-    Ok(())
-}
-
-/// The value of the first attribute of a kind.
-fn value(attributes: &[u8], kind: u16) -> io::Result<Option<Vec<u8>>> {
-    for attribute in NlasIterator::new(attributes) {
-        let attribute: NlaBuffer<&[u8]> =
-            attribute.map_err(|error| malformed(&error.to_string()))?;
-        if attribute.kind() == kind {
-            return Ok(Some(attribute.value().to_vec()));
-        }
-    }
-    Ok(None)
+    each(&list, |element| {
+        let key = nested(element.value(), &[ELEMENT_KEY, DATA_VALUE])?;
+        keys.insert(key.unwrap_or_default());
+        Ok(())
+    })
 }
 
 /// A name, which ends with a zero byte.
