@@ -170,4 +170,15 @@ mod tests {
         );
         assert_eq!(gateway_mac(&addresses), MacAddr([0x0a, 0x5a, 10, 1, 2, 1]));
     }
+
+    #[test]
+    fn host_and_switch_mean_the_same_addresses() {
+        use crate::host::{HAIRPIN_V4, HAIRPIN_V6, NODE_PORT_V4, NODE_PORT_V6};
+        use sluice_flows::pipeline::{HAIRPIN, NODE_PORT};
+        assert_eq!(HAIRPIN, [IpAddr::V4(HAIRPIN_V4), IpAddr::V6(HAIRPIN_V6)]);
+        assert_eq!(
+            NODE_PORT,
+            [IpAddr::V4(NODE_PORT_V4), IpAddr::V6(NODE_PORT_V6)]
+        );
+    }
 }
