@@ -138,5 +138,15 @@ pub async fn remove() -> Result<bool, HostError> {
 }
 
 fn failed(what: &str, error: io::Error) -> HostError {
-    HostError::kernel(format!("nftables table inet {TABLE}: {what}"), error)
+    use nix::libc::{ENOENT, EOPNOTSUPP, EPROTONOSUPPORT};
+    let lacking = matches!(
+        error.raw_os_error(),
+        Some(ENOENT | EOPNOTSUPP | EPROTONOSUPPORT)
+    );
+    let hint = if lacking {
+        " (does the kernel have nf_tables, nft_nat, nft_masq, nft_reject_inet and nft_limit?)"
+    } else {
+        ""
+    };
+    HostError::kernel(format!("nftables table inet {TABLE}: {what}{hint}"), error)
 }
