@@ -1,7 +1,7 @@
 //! What the socket offers, put together from the parts that know.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use sluice_flows::pipeline::Table;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 
 use crate::attach;
 use crate::drops::{self, Drops};
+use crate::index::Index;
 use crate::readiness::Readiness;
 use crate::reconciler::{self, InspectError};
 use crate::rpc::Api;
@@ -45,6 +46,8 @@ pub struct Agent {
     pub readiness: Readiness,
     /// Samples of dropped packets.
     pub drops: Drops,
+    /// The cluster's objects, joined.
+    pub index: Arc<Mutex<Index>>,
     /// How the folder of manifests fares, once there is one.
     pub source: Arc<OnceLock<watch::Receiver<DirectoryStatus>>>,
 }

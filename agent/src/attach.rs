@@ -16,6 +16,8 @@ pub mod record;
 mod recover;
 mod remove;
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -193,6 +195,23 @@ impl Service {
     /// The attachments, in order of namespace, name and container.
     pub fn pods(&self) -> Vec<PodReport> {
         self.shared.book.reports()
+    }
+
+    /// The named pods that are attached here, with their addresses.
+    pub fn named(&self) -> BTreeMap<(String, String), Vec<IpAddr>> {
+        let mut named: BTreeMap<_, Vec<IpAddr>> = BTreeMap::new();
+        for entry in self.shared.book.all() {
+            if let Some(pod) = entry.record.pod {
+                let ips = named.entry((pod.namespace, pod.name)).or_default();
+                ips.extend(entry.record.ips);
+            }
+        }
+        named
+    }
+
+    /// Ticks whenever an attachment comes or goes.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.shared.book.changes()
     }
 
     /// The address ranges and how much of them is used.

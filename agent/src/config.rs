@@ -76,6 +76,10 @@ keys! {
     attach: AttachMode = "attach", "SLUICE_ATTACH", "internal";
     /// True to masquerade what pods send beyond pods and nodes.
     masquerade: bool = "masquerade", "SLUICE_MASQUERADE", "true";
+    /// Which of the node's addresses serve node ports, comma-separated prefixes; its first InternalIP of each family if not given.
+    node_port_addresses: Cidrs = "node-port-addresses", "SLUICE_NODE_PORT_ADDRESSES", "";
+    /// True to serve externalIPs of Services: whoever may write a Service may then take any address for it.
+    external_ips: bool = "external-ips", "SLUICE_EXTERNAL_IPS", "false";
     /// Unix socket for the CNI plugin and sluicectl.
     socket: PathBuf = "socket", "SLUICE_SOCKET", "/run/sluice/agent.sock";
     /// Address of /healthz, /readyz and /metrics; none to have no listener.

@@ -7,7 +7,8 @@
 mod cluster;
 mod sessions;
 
-use std::sync::{Arc, OnceLock};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -21,6 +22,8 @@ use crate::api::Agent;
 use crate::attach::{Service, Settings};
 use crate::config::{Config, TunnelType};
 use crate::drops::Drops;
+use crate::health::{self, HealthChecks};
+use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
 use crate::rpc::listener::{Limits, Listener};
@@ -125,11 +128,12 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
     let _applied_later = reconciler.submit(recovered).await?;
     service.sweep().await;
 
+    let index = cluster::index(&node, &config);
     let drops = Drops::default();
     tasks.spawn(drops.clone().sample(
         dropped,
         reconciler.clone(),
-        names(service.clone()),
+        names(service.clone(), Arc::clone(&index)),
         stop.clone(),
     ));
     let source = Arc::new(OnceLock::new());
@@ -143,6 +147,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         built: built.clone(),
         readiness: readiness.clone(),
         drops: drops.clone(),
+        index: Arc::clone(&index),
         source: Arc::clone(&source),
     };
     let listener = Listener::bind(&config.socket).await?;
@@ -161,6 +166,12 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         readiness.clone(),
         stop.clone(),
     ));
+    let (health_checks, health_wanted) = tokio::sync::watch::channel(HealthChecks::new());
+    tasks.spawn(health::serve(
+        health_wanted,
+        health::Limits::default(),
+        stop.clone(),
+    ));
     let cluster = cluster::Cluster {
         node,
         config: config.clone(),
@@ -169,7 +180,10 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         service: service.clone(),
         reconciler: reconciler.clone(),
         readiness: readiness.clone(),
+        metrics: metrics.clone(),
         nets,
+        health: health_checks,
+        index,
         status: source,
     };
     tasks.spawn(cluster.follow(stop.clone()));
@@ -203,12 +217,18 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
     Ok(())
 }
 
-/// Names the pod that has an address, of those attached here.
-fn names(service: Service) -> impl Fn(std::net::IpAddr) -> Option<String> + Send {
+/// Names the pod that has an address: of those attached here, or else of those the cluster knows.
+fn names(service: Service, index: Arc<Mutex<Index>>) -> impl Fn(IpAddr) -> Option<String> + Send {
     move |ip| {
         let pods = service.pods();
-        let pod = pods.iter().find(|pod| pod.ips.contains(&ip))?;
-        Some(format!("{}/{}", pod.namespace, pod.name))
+        let pod = pods.iter().find(|pod| pod.ips.contains(&ip));
+        if let Some(pod) = pod {
+            return Some(format!("{}/{}", pod.namespace, pod.name));
+        }
+        let index = index.lock().unwrap_or_else(PoisonError::into_inner);
+        index
+            .pod_of(ip)
+            .map(|(namespace, name)| format!("{namespace}/{name}"))
     }
 }
 

@@ -161,6 +161,12 @@ impl Index {
         self.pods.pod(namespace, name)
     }
 
+    /// Namespace and name of the pod that has an address of its own. Costs as much as there are pods.
+    pub fn pod_of(&self, ip: IpAddr) -> Option<(&str, &str)> {
+        let pod = self.pods.holder(ip)?;
+        Some((&pod.namespace, &pod.name))
+    }
+
     /// The NetworkPolicies, by namespace and name, with what of them is refused.
     pub fn policies(&self) -> impl ExactSizeIterator<Item = &NetworkPolicy> {
         self.policies.values().map(|policy| &**policy)

@@ -1,7 +1,7 @@
 //! The metrics of the agent, in one place so that names and labels stay stable.
 //!
 //! Cheap to clone; every part counts through its own clone. Names follow Prometheus; all begin
-//! with `sluice_`.
+//! with `sluice_`, but for those that kube-proxy has: they have its names.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -109,6 +109,14 @@ pub struct Metrics {
     pub peers: Gauge,
     /// Pod addresses left, by family.
     pub addresses_free: Family<FamilyLabel, Gauge>,
+    /// Services known.
+    pub services: Gauge,
+    /// Endpoints of Services known.
+    pub endpoints: Gauge,
+    /// Time from learning of changed Services until the switch had them.
+    pub sync_seconds: Histogram,
+    /// Time from what triggered a change of endpoints until the switch had it.
+    pub network_programming_seconds: Histogram,
 }
 
 impl Metrics {
@@ -134,6 +142,10 @@ impl Metrics {
             pods: Gauge::default(),
             peers: Gauge::default(),
             addresses_free: Family::default(),
+            services: Gauge::default(),
+            endpoints: Gauge::default(),
+            sync_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 15)),
+            network_programming_seconds: Histogram::new(programming_buckets()),
         };
         for kind in [
             MessageKind::flow_mod,
@@ -177,8 +189,22 @@ impl Metrics {
     }
 
     fn registry(&self) -> Registry {
-        let mut registry = Registry::with_prefix("sluice");
-        let r = &mut registry;
+        let mut registry = Registry::default();
+        // What kube-proxy measures has kube-proxy's names.
+        let r = registry.sub_registry_with_prefix("kubeproxy");
+        r.register_with_unit(
+            "network_programming_duration",
+            "Time from what triggered a change of endpoints until the switch had it",
+            Unit::Seconds,
+            self.network_programming_seconds.clone(),
+        );
+        r.register_with_unit(
+            "sync_proxy_rules_duration",
+            "Time from learning of changed Services until the switch had them",
+            Unit::Seconds,
+            self.sync_seconds.clone(),
+        );
+        let r = registry.sub_registry_with_prefix("sluice");
         r.register(
             "build",
             "The running agent",
@@ -259,8 +285,25 @@ impl Metrics {
             "Pod addresses left",
             self.addresses_free.clone(),
         );
+        r.register("services", "Services known", self.services.clone());
+        r.register(
+            "endpoints",
+            "Endpoints of Services known",
+            self.endpoints.clone(),
+        );
         registry
     }
+}
+
+/// kube-proxy's: a quarter and a half second, then seconds to a minute, then ever coarser to five minutes.
+fn programming_buckets() -> impl Iterator<Item = f64> {
+    let linear =
+        |start: u32, step: u32, count: u32| (0..count).map(move |i| f64::from(start + i * step));
+    [0.25, 0.5]
+        .into_iter()
+        .chain(linear(1, 1, 59))
+        .chain(linear(60, 5, 12))
+        .chain(linear(120, 30, 7))
 }
 
 #[cfg(test)]

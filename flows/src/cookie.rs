@@ -15,6 +15,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::net::IpAddr;
 
+use openflow::{FlowMod, FlowModCommand};
+
 use crate::model::{Backend, NodeName, PodId, PolicyId, ServiceId, State};
 use crate::pipeline::Table;
 use crate::reason::DropReason;
@@ -178,6 +180,17 @@ impl Cookie {
     /// Takes a cookie found in a switch for ours, if it is.
     pub fn from_u64(cookie: u64) -> Option<Self> {
         (cookie & Self::OWNER_MASK == Self::OWNER).then_some(Self(cookie))
+    }
+
+    /// The message that removes what the switch learned with this cookie.
+    pub fn to_forget(self) -> FlowMod {
+        FlowMod {
+            cookie: self.0,
+            cookie_mask: !0,
+            table: Table::Affinity.id(),
+            command: FlowModCommand::Delete,
+            ..FlowMod::default()
+        }
     }
 
     /// The number as it stands in flows.

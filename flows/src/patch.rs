@@ -1,11 +1,10 @@
 //! What has to change in a switch, and in which order it is said.
 
-use openflow::{FlowMod, FlowModCommand, GroupId, GroupMod, Message};
+use openflow::{GroupId, GroupMod, Message};
 
 use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey, Group, Program};
 use crate::model::{Backend, Protocol};
-use crate::pipeline::Table;
 
 /// A change of a switch's content, in no more than one word per flow and group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -131,18 +130,7 @@ impl Patch {
             .chain(flows_set)
             .chain(flows_gone)
             .chain(groups_gone)
-            .chain(forgotten.iter().map(|c| Message::FlowMod(forget(*c))))
+            .chain(forgotten.iter().map(|c| Message::FlowMod(c.to_forget())))
             .collect()
-    }
-}
-
-/// The message that removes what the switch learned with this cookie.
-fn forget(cookie: Cookie) -> FlowMod {
-    FlowMod {
-        cookie: cookie.to_u64(),
-        cookie_mask: !0,
-        table: Table::Affinity.id(),
-        command: FlowModCommand::Delete,
-        ..FlowMod::default()
     }
 }

@@ -32,6 +32,8 @@ pub(super) struct Entry {
 pub(super) struct Book {
     inner: Mutex<Inner>,
     recovered: watch::Sender<bool>,
+    /// Ticks whenever an attachment comes or goes.
+    changes: watch::Sender<u64>,
     metrics: Metrics,
 }
 
@@ -58,6 +60,7 @@ impl Book {
         Self {
             inner: Mutex::new(inner),
             recovered: watch::Sender::new(false),
+            changes: watch::Sender::new(0),
             metrics,
         }
     }
@@ -205,7 +208,14 @@ impl Book {
         reports
     }
 
+    /// Ticks whenever an attachment comes or goes.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// What every change of the attachments ends with.
     fn gauge(&self, inner: &Inner) {
+        self.changes.send_modify(|count| *count += 1);
         self.metrics
             .pods
             .set(i64::try_from(inner.entries.len()).unwrap_or(i64::MAX));

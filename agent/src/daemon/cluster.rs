@@ -1,24 +1,33 @@
 //! From the state of the cluster to what the other parts need of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 use sluice_flows::model::{Change, Gateway, LocalNode, NodeName, Tunnel};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::attach::Service;
 use crate::config::{Config, DatapathType};
+use crate::health::{HealthCheck, HealthChecks};
+use crate::host::Family;
 use crate::host::gateway::GatewayNic;
 use crate::host::pod::Datapath;
-use crate::host::services::HostServices;
-use crate::index::{Index, Update};
+use crate::host::services::{HostServices, NodePort};
+use crate::index::{Index, Joined, Options, Trigger, Update};
+use crate::metrics::Metrics;
 use crate::node::{self, NodeNet};
 use crate::readiness::{Condition, Readiness};
-use crate::reconciler;
+use crate::reconciler::{self, ApplyError};
 use crate::source::{DirectorySource, DirectoryStatus, Event, Kind, Source as _};
 use crate::switch::Built;
+
+/// How long after its beginning a change may count as programmed; later answers say nothing of it.
+const PROGRAMMED: Duration = Duration::from_secs(600);
 
 pub(super) struct Cluster {
     pub(super) node: String,
@@ -28,7 +37,11 @@ pub(super) struct Cluster {
     pub(super) service: Service,
     pub(super) reconciler: reconciler::Handle,
     pub(super) readiness: Readiness,
+    pub(super) metrics: Metrics,
     pub(super) nets: watch::Sender<Option<NodeNet>>,
+    pub(super) health: watch::Sender<HealthChecks>,
+    /// The joined objects, for those who report on them.
+    pub(super) index: Arc<Mutex<Index>>,
     /// Where others find how the folder of manifests fares.
     pub(super) status: Arc<OnceLock<watch::Receiver<DirectoryStatus>>>,
 }
@@ -36,22 +49,36 @@ pub(super) struct Cluster {
 /// What was handed on.
 #[derive(Default)]
 struct HandedOn {
-    /// This node's ranges.
-    ranges: Vec<IpNet>,
+    /// This node.
+    local: Option<LocalNode>,
+    /// The pods attached here.
+    attached: BTreeMap<(String, String), Vec<IpAddr>>,
+    /// The host's part.
+    net: Option<NodeNet>,
     /// Whether the reconciler knows that all has been listed.
     complete: bool,
+}
+
+/// The index of a node, for a source that has nobody doing a controller's work behind it.
+pub(super) fn index(node: &str, config: &Config) -> Arc<Mutex<Index>> {
+    let options = Options {
+        external_ips: config.external_ips,
+        standalone: true,
+        started: SystemTime::now(),
+    };
+    Arc::new(Mutex::new(Index::with_options(node, options)))
 }
 
 impl Cluster {
     /// Follows the source until `stop`.
     pub(super) async fn follow(self, stop: CancellationToken) {
-        let mut index = Index::new(self.node.clone());
         let mut handed_on = HandedOn::default();
+        let mut attachments = self.service.changes();
         let Some(path) = self.config.manifests.0.clone() else {
             // Nobody else will say what there is: there is nothing but this node.
             let nothing = Kind::ALL.map(|kind| Event::Listed(kind, Vec::new())).into();
-            let update = index.apply(nothing);
-            self.hand_on(&index, update, &mut handed_on).await;
+            let update = self.with_index(|index| index.apply(nothing));
+            self.hand_on(update, &mut handed_on).await;
             return stop.cancelled().await;
         };
         self.readiness
@@ -60,10 +87,43 @@ impl Cluster {
             return;
         };
         self.status.get_or_init(|| source.status());
-        while let Some(events) = stop.run_until_cancelled(source.next()).await {
-            let update = index.apply(events);
-            self.hand_on(&index, update, &mut handed_on).await;
+        loop {
+            let update = tokio::select! {
+                () = stop.cancelled() => return,
+                events = source.next() => self.with_index(|index| index.apply(events)),
+                changed = attachments.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.attachments(&mut handed_on)
+                }
+            };
+            self.hand_on(update, &mut handed_on).await;
         }
+    }
+
+    fn with_index<T>(&self, work: impl FnOnce(&mut Index) -> T) -> T {
+        work(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tells the index of the pods that were attached or detached.
+    fn attachments(&self, handed_on: &mut HandedOn) -> Update {
+        let now = self.service.named();
+        let before = std::mem::replace(&mut handed_on.attached, now.clone());
+        self.with_index(|index| {
+            let mut all = Update::default();
+            for ((namespace, name), ips) in &before {
+                if now.get(&(namespace.clone(), name.clone())) != Some(ips) {
+                    all.extend(index.detached(namespace, name, ips));
+                }
+            }
+            for ((namespace, name), ips) in &now {
+                if before.get(&(namespace.clone(), name.clone())) != Some(ips) {
+                    all.extend(index.attached(namespace, name, ips));
+                }
+            }
+            all
+        })
     }
 
     /// Opens the folder, as soon as there is one.
@@ -81,49 +141,139 @@ impl Cluster {
     }
 
     /// Hands on what changed: to the flows, the addresses, the host.
-    async fn hand_on(&self, index: &Index, update: Update, handed_on: &mut HandedOn) {
-        if !index.is_complete() {
+    async fn hand_on(&self, update: Update, handed_on: &mut HandedOn) {
+        if !self.with_index(|index| index.is_complete()) {
             return;
         }
-        let mut changes = update.changes;
-        let ranges = match self.config.pod_cidrs.0.as_slice() {
-            [] => index
-                .own()
-                .map(|own| own.pod_cidrs.clone())
-                .unwrap_or_default(),
-            configured => configured.to_vec(),
-        };
-        if ranges.is_empty() {
+        let Update {
+            own: _,
+            mut changes,
+            joined,
+            service_addresses,
+            node_ports,
+            health_checks_changed,
+            triggers,
+            forgotten_addresses,
+        } = update;
+        let began = Instant::now();
+        let peers_changed = !changes.is_empty();
+        let services = joined
+            .iter()
+            .any(|joined| matches!(joined, Joined::ServiceSet(_) | Joined::ServiceGone(_)));
+        changes.extend(joined.into_iter().filter_map(change));
+        changes.extend(forgotten_addresses.into_iter().map(Change::ForgetEndpoint));
+
+        let local = self.local_node();
+        if local.pod_cidrs.is_empty() {
             let why = format!("node {} has no podCIDRs", self.node);
             self.readiness.fails(Condition::Sources, why);
         } else {
             self.readiness.holds(Condition::Sources);
         }
-        if ranges != handed_on.ranges && !ranges.is_empty() {
-            tracing::info!(?ranges, "address ranges of this node's pods");
-            self.service.set_ranges(&ranges);
-            changes.push(Change::Node(self.local_node(&ranges)));
-            handed_on.ranges = ranges;
-        }
-        if !changes.is_empty() && self.reconciler.submit(changes).await.is_err() {
-            return;
-        }
-        if !handed_on.ranges.is_empty() {
-            self.nets
-                .send_replace(Some(self.net(index, &handed_on.ranges)));
-            if !handed_on.complete {
-                handed_on.complete = true;
-                self.reconciler.listed().await;
+        let node_changed = !local.pod_cidrs.is_empty() && handed_on.local.as_ref() != Some(&local);
+        if node_changed {
+            let before = handed_on.local.as_ref().map(|node| &node.pod_cidrs);
+            if before != Some(&local.pod_cidrs) {
+                tracing::info!(ranges = ?local.pod_cidrs, "address ranges of this node's pods");
+                self.service.set_ranges(&local.pod_cidrs);
             }
+            // Before everything that is compiled for it.
+            changes.insert(0, Change::Node(local.clone()));
+            handed_on.local = Some(local);
+        }
+        if !changes.is_empty() {
+            let Ok(answer) = self.reconciler.submit(changes).await else {
+                return;
+            };
+            if services {
+                self.observe(began, triggers, answer);
+            }
+        }
+        if health_checks_changed {
+            self.health.send_replace(self.health_checks());
+        }
+        self.gauge();
+        let Some(local) = &handed_on.local else {
+            return;
+        };
+        let services_changed = !service_addresses.is_empty() || !node_ports.is_empty();
+        if node_changed || peers_changed || services_changed {
+            let net = self.net(local);
+            if handed_on.net.as_ref() != Some(&net) {
+                self.nets.send_replace(Some(net.clone()));
+                handed_on.net = Some(net);
+            }
+        }
+        if !handed_on.complete {
+            handed_on.complete = true;
+            self.reconciler.listed().await;
         }
     }
 
-    fn local_node(&self, ranges: &[IpNet]) -> LocalNode {
-        let ips = node::gateway_addresses(ranges);
+    /// Once these changes are in the switch, notes how long that took, and how long ago they were triggered.
+    fn observe(
+        &self,
+        began: Instant,
+        triggers: Vec<Trigger>,
+        answer: oneshot::Receiver<Result<(), ApplyError>>,
+    ) {
+        let metrics = self.metrics.clone();
+        tokio::spawn(async move {
+            let answer = tokio::time::timeout(PROGRAMMED, answer).await;
+            if let Ok(Ok(Ok(()))) = answer {
+                metrics.sync_seconds.observe(began.elapsed().as_secs_f64());
+                let now = SystemTime::now();
+                for trigger in triggers {
+                    // The clock that triggered it may be ahead of this one.
+                    let took = now.duration_since(trigger.at).unwrap_or_default();
+                    metrics
+                        .network_programming_seconds
+                        .observe(took.as_secs_f64());
+                }
+            }
+        });
+    }
+
+    fn gauge(&self) {
+        let (services, endpoints) =
+            self.with_index(|index| (index.count(Kind::Service), index.endpoint_count()));
+        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+        self.metrics.services.set(gauge(services));
+        self.metrics.endpoints.set(gauge(endpoints));
+    }
+
+    fn health_checks(&self) -> HealthChecks {
+        self.with_index(|index| {
+            let checks = index.health_checks().iter();
+            checks
+                .map(|(port, check)| {
+                    let check = HealthCheck {
+                        namespace: check.namespace.to_string(),
+                        name: check.name.to_string(),
+                        local_endpoints: check.local_endpoints,
+                    };
+                    (*port, check)
+                })
+                .collect()
+        })
+    }
+
+    fn local_node(&self) -> LocalNode {
+        let own = self
+            .with_index(|index| index.own().cloned())
+            .unwrap_or_default();
+        let ranges = match self.config.pod_cidrs.0.as_slice() {
+            [] => own.pod_cidrs,
+            configured => configured.to_vec(),
+        };
+        let ips = node::gateway_addresses(&ranges);
         let kind = super::tunnel_kind(self.config.tunnel);
+        let node_port_addresses = self.node_port_addresses(&own.internal_ips);
+        let mut addresses = own.internal_ips;
+        addresses.extend(own.external_ips);
         LocalNode {
             name: NodeName::new(self.node.clone()),
-            pod_cidrs: ranges.to_vec(),
+            pod_cidrs: ranges,
             gateway: Gateway {
                 ofport: self.built.gateway_ofport,
                 mac: node::gateway_mac(&ips),
@@ -132,24 +282,43 @@ impl Cluster {
             tunnel: kind
                 .zip(self.built.tunnel_ofport)
                 .map(|(kind, ofport)| Tunnel { ofport, kind }),
-            addresses: Vec::new(),
-            node_port_addresses: Vec::new(),
+            addresses,
+            node_port_addresses,
             caps: self.built.capabilities,
         }
     }
 
-    fn net(&self, index: &Index, ranges: &[IpNet]) -> NodeNet {
-        let addrs = node::gateway_addresses(ranges);
-        let peers = index
-            .peers()
-            .flat_map(|peer| peer.pod_cidrs.iter().copied());
-        let cidrs = ranges.iter().copied().chain(peers).collect();
+    /// Those of the node's addresses that the configuration names, or else its first of each family.
+    fn node_port_addresses(&self, internal: &[IpAddr]) -> Vec<IpAddr> {
+        let configured = &self.config.node_port_addresses.0;
+        if !configured.is_empty() {
+            let named = |ip: &&IpAddr| configured.iter().any(|net: &IpNet| net.contains(*ip));
+            return internal.iter().filter(named).copied().collect();
+        }
+        let first = |v4: bool| internal.iter().find(|ip| ip.is_ipv4() == v4).copied();
+        [first(true), first(false)].into_iter().flatten().collect()
+    }
+
+    fn net(&self, local: &LocalNode) -> NodeNet {
+        let (peers, addresses, node_ports) = self.with_index(|index| {
+            let peers: Vec<_> = index.peers().cloned().collect();
+            let addresses: BTreeSet<IpAddr> = index.service_addresses().collect();
+            let node_ports: BTreeSet<NodePort> = index.node_ports().map(node_port).collect();
+            (peers, addresses, node_ports)
+        });
+        let nodes: BTreeSet<IpAddr> = peers
+            .iter()
+            .map(|peer| peer.underlay)
+            .chain(local.addresses.iter().copied())
+            .collect();
+        let peers = peers.iter().flat_map(|peer| peer.pod_cidrs.iter().copied());
+        let cidrs = local.pod_cidrs.iter().copied().chain(peers).collect();
         NodeNet {
             nic: GatewayNic {
                 ifname: self.config.gateway.to_string(),
-                mac: node::gateway_mac(&addrs).0,
+                mac: local.gateway.mac.0,
                 mtu: self.pod_mtu.into(),
-                addrs,
+                addrs: local.gateway.ips.clone(),
                 router_mac: sluice_flows::pipeline::ROUTER_MAC.0,
                 cidrs,
                 datapath: match self.config.datapath_type {
@@ -157,8 +326,35 @@ impl Cluster {
                     DatapathType::Netdev => Datapath::Userspace,
                 },
             },
-            masquerade: self.config.masquerade.then(|| ranges.to_vec()),
-            services: HostServices::default(),
+            masquerade: self.config.masquerade.then(|| local.pod_cidrs.clone()),
+            services: HostServices {
+                // What goes to a node must not go into the switch: the tunnels do, for one.
+                addresses: addresses.difference(&nodes).copied().collect(),
+                node_ports,
+                node_port_addresses: local.node_port_addresses.iter().copied().collect(),
+            },
         }
+    }
+}
+
+fn node_port(port: crate::index::NodePort) -> NodePort {
+    NodePort {
+        family: if port.v6 { Family::V6 } else { Family::V4 },
+        protocol: port.protocol.number(),
+        port: port.port,
+    }
+}
+
+/// The change of the domain model.
+fn change(joined: Joined) -> Option<Change> {
+    match joined {
+        Joined::ServiceSet(port) => Some(Change::ServiceSet(port)),
+        Joined::ServiceGone(id) => Some(Change::ServiceGone(id)),
+        Joined::NamespaceSet(_)
+        | Joined::NamespaceGone(_)
+        | Joined::ClusterPodSet(_)
+        | Joined::ClusterPodGone(..)
+        | Joined::PolicySet(_)
+        | Joined::PolicyGone(_) => None,
     }
 }

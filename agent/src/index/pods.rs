@@ -68,6 +68,13 @@ impl Pods {
         Some(self.pods.get(namespace)?.get(name)?)
     }
 
+    /// Looks at every pod.
+    pub(super) fn holder(&self, ip: IpAddr) -> Option<&Pod> {
+        let pods = self.pods.values().flat_map(BTreeMap::values);
+        let mut pods = pods.map(|pod| &**pod);
+        pods.find(|pod| !pod.host_network && pod.ips.contains(&ip))
+    }
+
     pub(super) fn count(&self) -> usize {
         self.pods.values().map(BTreeMap::len).sum()
     }

@@ -35,6 +35,28 @@ impl Update {
     pub fn is_empty(&self) -> bool {
         *self == Update::default()
     }
+
+    /// Adds what follows from later events.
+    pub fn extend(&mut self, later: Update) {
+        let Update {
+            own,
+            changes,
+            joined,
+            service_addresses,
+            node_ports,
+            health_checks_changed,
+            triggers,
+            forgotten_addresses,
+        } = later;
+        self.own = own.or(self.own.take());
+        self.changes.extend(changes);
+        self.joined.extend(joined);
+        self.service_addresses.extend(service_addresses);
+        self.node_ports.extend(node_ports);
+        self.health_checks_changed |= health_checks_changed;
+        self.triggers.extend(triggers);
+        self.forgotten_addresses.extend(forgotten_addresses);
+    }
 }
 
 /// How a set changed.
@@ -56,6 +78,11 @@ impl<T> Default for Difference<T> {
 }
 
 impl<T> Difference<T> {
+    fn extend(&mut self, later: Difference<T>) {
+        self.added.extend(later.added);
+        self.removed.extend(later.removed);
+    }
+
     /// Whether it did not.
     pub fn is_empty(&self) -> bool {
         self.added.is_empty() && self.removed.is_empty()

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openflow::connection::{Connection, Error, FlowStatsRequest, State as Session};
-use openflow::{FlowStats, GroupDesc};
+use openflow::connection::{Connection, Error, Event, FlowStatsRequest, State as Session};
+use openflow::{FlowStats, GroupDesc, Message};
 use sluice_flows::model::{Change, State};
+use sluice_flows::service::affinity_remainder;
 use sluice_flows::{Compiler, Cookie, Patch, Program, cookie::Registry, diff};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::flush::Flushes;
 use super::plan::{Plan, Step};
 use super::refused::Refused;
 use super::{ApplyError, InspectError, Options, Request, Status, inspect, session};
@@ -40,6 +42,10 @@ pub(super) struct Actor {
     model: Model,
     listed: bool,
     refused: Refused,
+    /// Connections that the switch is to forget.
+    flushes: Flushes,
+    /// Whether what the switch held when the agent started was taken over.
+    adopted: bool,
     /// Whether the switch can limit samples of dropped packets.
     can_sample: bool,
     waiters: Vec<Waiter>,
@@ -89,6 +95,8 @@ impl Actor {
             model: Model::Waiting(Vec::new()),
             listed: false,
             refused: Refused::default(),
+            flushes: Flushes::default(),
+            adopted: false,
             can_sample: false,
             waiters: Vec::new(),
             not_before: None,
@@ -98,6 +106,7 @@ impl Actor {
 
     pub(super) async fn run(mut self) {
         let mut session = self.connection.state();
+        let mut events = self.connection.events();
         let mut audit = tokio::time::interval_at(
             Instant::now() + self.options.audit_interval,
             self.options.audit_interval,
@@ -119,7 +128,11 @@ impl Actor {
                     self.take(std::mem::take(&mut batch)).await;
                 }
                 _ = audit.tick() => self.audit().await,
-                () = sleep_until(wake), if wake.is_some() => self.woken(),
+                event = events.recv() => match event {
+                    Some(event) => self.heard(event).await,
+                    None => return,
+                },
+                () = sleep_until(wake), if wake.is_some() => self.woken().await,
             }
         }
     }
@@ -155,14 +168,55 @@ impl Actor {
         } else {
             None
         };
-        [self.not_before, self.recount, retry]
+        [self.not_before, self.recount, retry, self.flushes.next()]
             .into_iter()
             .flatten()
             .min()
     }
 
-    fn woken(&mut self) {
+    /// Takes note of what the switch says unasked. Of clients that shall keep their endpoint for longer than a flow
+    /// can, it says when their flow goes.
+    async fn heard(&mut self, event: Event) {
+        let Event::Message {
+            generation,
+            message,
+            ..
+        } = event
+        else {
+            return;
+        };
+        let (Ok(Message::FlowRemoved(removed)), Model::Known(compiler)) = (*message, &self.model)
+        else {
+            return;
+        };
+        let Some(rest) = affinity_remainder(&removed, compiler.state()) else {
+            return;
+        };
+        let connection = self.connection.pinned(generation);
+        self.metrics.sent(MessageKind::flow_mod, 1);
+        if let Err(error) = connection.send(&Message::FlowMod(rest)).await {
+            tracing::warn!(%error, "a client loses the endpoint it should keep");
+        }
+    }
+
+    /// Has the switch forget the connections that are due.
+    async fn flush(&mut self, now: Instant) {
+        let due = self.flushes.due(now);
+        let Some(generation) = self.status.generation.filter(|_| !due.is_empty()) else {
+            return;
+        };
+        let connection = self.connection.pinned(generation);
+        let count = due.len();
+        let messages = due.into_iter().map(Message::CtFlush).collect();
+        match connection.apply(messages).await {
+            Ok(_) => tracing::debug!(count, "connections forgotten"),
+            Err(error) => tracing::warn!(%error, count, "the switch does not forget connections"),
+        }
+    }
+
+    async fn woken(&mut self) {
         let now = Instant::now();
+        self.flush(now).await;
         self.not_before = self.not_before.filter(|&at| at > now);
         if self.recount.is_some_and(|at| at <= now)
             && let Model::Known(compiler) = &self.model
@@ -207,11 +261,14 @@ impl Actor {
         let connection = self.connection.pinned(generation);
         self.can_sample = session::prepare(&connection).await.map_err(Failure::Lost)?;
         let (flows, groups) = self.read(generation).await.map_err(Failure::Lost)?;
-        let Model::Known(compiler) = &self.model else {
+        let Model::Known(compiler) = &mut self.model else {
             return Err(Failure::Failed(
                 "the local node is not known yet".to_owned(),
             ));
         };
+        if !std::mem::replace(&mut self.adopted, true) {
+            compiler.adopt(&flows);
+        }
         let desired = compiler.desired();
         self.counted(&desired);
         let mut plan = self.plan([diff(&desired, &flows, &groups)]);
@@ -255,6 +312,7 @@ impl Actor {
         let connection = self.connection.pinned(generation);
         for _ in 0..REFUSALS {
             if plan.is_empty() {
+                self.flushes.add(Instant::now(), &plan.take_flushes());
                 return Ok(());
             }
             let flows = plan.flows();
@@ -270,6 +328,7 @@ impl Actor {
                 Ok(_) => {
                     self.metrics.bundle(Outcome::ok);
                     self.status.bundles += 1;
+                    self.flushes.add(Instant::now(), &plan.take_flushes());
                     return Ok(());
                 }
                 Err(error) => error,
@@ -444,6 +503,7 @@ impl Actor {
                 }
                 Step::FlowGone(key) => tracing::warn!(flow = %key, "drift: not wanted"),
                 Step::Group(group) => tracing::warn!(?group, "drift: group"),
+                Step::Forget(flow) => tracing::warn!(cookie = flow.cookie, "drift: learned"),
             }
         }
         let count = u64::try_from(count).unwrap_or(u64::MAX);
@@ -544,7 +604,12 @@ fn cookie(change: &Change) -> Option<Cookie> {
         Change::Node(node) => Some(Cookie::node(&node.name)),
         Change::PeerSet(peer) => Some(Cookie::peer(&peer.name)),
         Change::PodSet(pod) => Some(Cookie::pod(&pod.id)),
-        Change::PeerGone(_) | Change::PodGone(_) | Change::SampleDrops(_) => None,
+        Change::ServiceSet(port) => Some(Cookie::service(&port.id)),
+        Change::PeerGone(_)
+        | Change::PodGone(_)
+        | Change::ServiceGone(_)
+        | Change::ForgetEndpoint(_)
+        | Change::SampleDrops(_) => None,
     }
 }
 

@@ -1,6 +1,8 @@
 //! A bundle in the making: what to send, in order, and which object each message is for.
 
-use openflow::{GroupMod, Message};
+use openflow::message::{CtFlush, CtTuple};
+use openflow::{FlowMod, GroupMod, Message};
+use sluice_flows::pipeline::ZONE_SERVICE;
 use sluice_flows::{Flow, FlowKey, Patch};
 
 /// What a message does.
@@ -12,6 +14,8 @@ pub(super) enum Step {
     FlowGone(FlowKey),
     /// Makes, replaces or removes a group.
     Group(GroupMod),
+    /// Removes what the switch learned.
+    Forget(FlowMod),
 }
 
 impl Step {
@@ -20,6 +24,7 @@ impl Step {
             Step::FlowSet(flow) => Message::FlowMod(flow.to_add()),
             Step::FlowGone(key) => Message::FlowMod(key.to_delete()),
             Step::Group(group) => Message::GroupMod(group.clone()),
+            Step::Forget(flow) => Message::FlowMod(flow.clone()),
         }
     }
 }
@@ -28,6 +33,8 @@ impl Step {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     steps: Vec<Step>,
+    /// Connections to forget once the switch has the steps.
+    flushes: Vec<CtFlush>,
 }
 
 impl Plan {
@@ -39,6 +46,8 @@ impl Plan {
             flows_set,
             flows_gone,
             groups_gone,
+            forgotten,
+            released,
         } = patch;
         self.steps
             .extend(groups_set.iter().map(|group| Step::Group(group.to_set())));
@@ -50,6 +59,27 @@ impl Plan {
                 .into_iter()
                 .map(|id| Step::Group(GroupMod::delete(id))),
         );
+        self.steps.extend(
+            forgotten
+                .into_iter()
+                .map(|cookie| Step::Forget(cookie.to_forget())),
+        );
+        let flushes = released.into_iter().map(|(protocol, backend)| CtFlush {
+            ip_proto: protocol.number(),
+            reply: Some(CtTuple {
+                src: Some(backend.ip),
+                src_port: Some(backend.port),
+                ..CtTuple::default()
+            }),
+            zone: Some(ZONE_SERVICE),
+            ..CtFlush::default()
+        });
+        self.flushes.extend(flushes);
+    }
+
+    /// Takes out the connections to forget.
+    pub(super) fn take_flushes(&mut self) -> Vec<CtFlush> {
+        std::mem::take(&mut self.flushes)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -115,6 +145,7 @@ mod tests {
             flows_set: vec![flow(1)],
             flows_gone: vec![flow(2).key],
             groups_gone: vec![GroupId(2)],
+            ..Patch::default()
         });
         let kinds: Vec<_> = plan
             .messages()
