@@ -182,6 +182,11 @@ impl Cookie {
         (cookie & Self::OWNER_MASK == Self::OWNER).then_some(Self(cookie))
     }
 
+    /// The number as it stands in flows.
+    pub const fn to_u64(self) -> u64 {
+        self.0
+    }
+
     /// The message that removes what the switch learned with this cookie.
     pub fn to_forget(self) -> FlowMod {
         FlowMod {
@@ -191,11 +196,6 @@ impl Cookie {
             command: FlowModCommand::Delete,
             ..FlowMod::default()
         }
-    }
-
-    /// The number as it stands in flows.
-    pub const fn to_u64(self) -> u64 {
-        self.0
     }
 
     /// The kind of object, `None` if a newer version of this program made the cookie.

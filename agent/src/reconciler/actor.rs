@@ -503,7 +503,7 @@ impl Actor {
                 }
                 Step::FlowGone(key) => tracing::warn!(flow = %key, "drift: not wanted"),
                 Step::Group(group) => tracing::warn!(?group, "drift: group"),
-                Step::Forget(flow) => tracing::warn!(cookie = flow.cookie, "drift: learned"),
+                Step::Forget(cookie) => tracing::warn!(%cookie, "drift: learned of what is gone"),
             }
         }
         let count = u64::try_from(count).unwrap_or(u64::MAX);

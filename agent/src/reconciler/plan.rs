@@ -1,9 +1,9 @@
 //! A bundle in the making: what to send, in order, and which object each message is for.
 
 use openflow::message::{CtFlush, CtTuple};
-use openflow::{FlowMod, GroupMod, Message};
+use openflow::{GroupMod, Message};
 use sluice_flows::pipeline::ZONE_SERVICE;
-use sluice_flows::{Flow, FlowKey, Patch};
+use sluice_flows::{Cookie, Flow, FlowKey, Patch};
 
 /// What a message does.
 #[derive(Debug, Clone)]
@@ -14,8 +14,8 @@ pub(super) enum Step {
     FlowGone(FlowKey),
     /// Makes, replaces or removes a group.
     Group(GroupMod),
-    /// Removes what the switch learned.
-    Forget(FlowMod),
+    /// Removes what the switch learned with this cookie.
+    Forget(Cookie),
 }
 
 impl Step {
@@ -24,7 +24,7 @@ impl Step {
             Step::FlowSet(flow) => Message::FlowMod(flow.to_add()),
             Step::FlowGone(key) => Message::FlowMod(key.to_delete()),
             Step::Group(group) => Message::GroupMod(group.clone()),
-            Step::Forget(flow) => Message::FlowMod(flow.clone()),
+            Step::Forget(cookie) => Message::FlowMod(cookie.to_forget()),
         }
     }
 }
@@ -59,11 +59,7 @@ impl Plan {
                 .into_iter()
                 .map(|id| Step::Group(GroupMod::delete(id))),
         );
-        self.steps.extend(
-            forgotten
-                .into_iter()
-                .map(|cookie| Step::Forget(cookie.to_forget())),
-        );
+        self.steps.extend(forgotten.into_iter().map(Step::Forget));
         let flushes = released.into_iter().map(|(protocol, backend)| CtFlush {
             ip_proto: protocol.number(),
             reply: Some(CtTuple {
