@@ -166,6 +166,7 @@ impl Conntrack {
         self.connections.retain(keep);
     }
 
+    /// Of several that have the tuple, which takes a commit without `nat` to happen, the newest.
     fn position(&self, zone: u16, tuple: &Tuple) -> Option<(usize, bool)> {
         let found = |(at, c): (usize, &Connection)| match c {
             c if c.zone != zone => None,
@@ -173,7 +174,7 @@ impl Conntrack {
             c if c.reply == *tuple => Some((at, true)),
             _ => None,
         };
-        self.connections.iter().enumerate().find_map(found)
+        self.connections.iter().enumerate().rev().find_map(found)
     }
 
     fn with_id(&self, id: u64) -> Option<usize> {
@@ -241,23 +242,28 @@ impl Conntrack {
             tracking.state = 0;
         }
         // A packet that was translated in this zone already is looked for as its own reply.
-        let found = if tracking.has(TRANSLATED) {
-            let found = self.position(zone, &tuple.reversed());
-            found.map(|(at, reply)| (at, !reply))
+        let natted = tracking.has(TRANSLATED);
+        let found = if natted {
+            self.position(zone, &tuple.reversed())
         } else {
             self.position(zone, &tuple)
         };
-        let mut reply = false;
-        let mut at = None;
-        if let Some((found, is_reply)) = found {
-            (at, reply) = (Some(found), is_reply);
-            if let Some(connection) = self.connections.get(found) {
-                tuple = connection.tuple(reply).clone();
+        let (mut at, mut reply) = (found.map(|(at, _)| at), false);
+        if let Some((found, by_reply)) = found
+            && let Some(connection) = self.connections.get(found)
+        {
+            reply = by_reply != natted;
+            tuple = connection.tuple(reply).clone();
+            // The replies of a translated connection lead to it by way of an entry of their own, and as replies
+            // count only those that are found otherwise.
+            let other_entry = by_reply && connection.reply != connection.original.reversed();
+            let seems_reply = if other_entry { natted } else { reply };
+            if request.force && seems_reply {
+                if !other_entry {
+                    self.connections.remove(found);
+                }
+                (at, reply) = (None, true);
             }
-        }
-        if let Some(wrong_way) = at.filter(|_| request.force && reply) {
-            self.connections.remove(wrong_way);
-            at = None;
         }
 
         let mut make = false;
@@ -276,7 +282,10 @@ impl Conntrack {
             make = true;
         }
         if make {
-            at = self.make(packet, tracking, request, &tuple);
+            at = match self.position(zone, &tuple) {
+                None => self.make(packet, tracking, request, &tuple),
+                Some(_) => None,
+            };
         }
 
         self.describe(tracking, zone, at, Some(&tuple));
@@ -425,6 +434,11 @@ impl Conntrack {
 }
 
 impl Connection {
+    /// Its number: they are numbered in the order in which they are made.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// The packets of one direction, before translation.
     fn tuple(&self, reply: bool) -> &Tuple {
         if reply { &self.reply } else { &self.original }

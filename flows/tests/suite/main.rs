@@ -3,12 +3,14 @@
 
 mod fixture;
 mod fragments;
+mod frames;
 mod installed;
 mod interpreter;
 mod map;
 mod patches;
 mod properties;
 mod random;
+mod real_conntrack;
 mod real_multipath;
 mod real_switch;
 mod switch;

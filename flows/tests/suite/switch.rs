@@ -130,6 +130,30 @@ impl Switch {
         self.ofctl(&["--bundle"], "add-flows", &[text(&file)]);
     }
 
+    /// Keeps what leaves by these ports, for [`Switch::left_by`].
+    pub(crate) fn capture(&self, ports: &[u32]) {
+        let database = format!("--db=unix:{}", text(&self.dir.path().join("db.sock")));
+        for port in ports {
+            let file = self.capture_file(*port);
+            let option = format!("options:tx_pcap={}", text(&file));
+            let name = format!("p{port}");
+            run(
+                self.dir.path(),
+                "ovs-vsctl",
+                &[&database, "set", "interface", &name, &option],
+            );
+        }
+    }
+
+    /// What has left by a port, as a file of libpcap.
+    pub(crate) fn left_by(&self, port: u32) -> Vec<u8> {
+        std::fs::read(self.capture_file(port)).unwrap()
+    }
+
+    fn capture_file(&self, port: u32) -> PathBuf {
+        self.dir.path().join(format!("p{port}.pcap"))
+    }
+
     /// `ovs-appctl METHOD PARAMS`, without starting a process.
     pub(crate) fn appctl(&mut self, method: &str, params: &[&str]) -> String {
         let request = json!({"id": 0, "method": method, "params": params});
