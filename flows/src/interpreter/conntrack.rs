@@ -125,6 +125,11 @@ impl Tracking {
         }
     }
 
+    /// The next action has to look its connection up.
+    pub(super) fn forget_connection(&mut self) {
+        self.cached = None;
+    }
+
     fn has(&self, bits: u32) -> bool {
         self.state & bits != 0
     }

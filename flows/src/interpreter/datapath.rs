@@ -1,6 +1,7 @@
 //! What the datapath does with a packet once its flows are translated: it changes it, tracks it, sends it out, or
 //! sends it through the flows again. It knows operations, not flows.
 
+use openflow::field::Prerequisite;
 use openflow::{Field, PortNo, TableId, Value};
 
 use super::conntrack::{Request, Tracking};
@@ -42,6 +43,29 @@ pub(super) struct Frame {
     pub(super) recirculations: u32,
 }
 
+impl Frame {
+    /// Another address or another port is another connection.
+    fn set(&mut self, field: Field, value: Value) {
+        let another = match field {
+            Field::IPV4_SRC | Field::IPV4_DST | Field::IPV6_SRC | Field::IPV6_DST => {
+                self.packet.get(field) != value
+            }
+            field => matches!(
+                field.prerequisite(),
+                Prerequisite::Tcp
+                    | Prerequisite::Udp
+                    | Prerequisite::Sctp
+                    | Prerequisite::Icmp4
+                    | Prerequisite::Icmp6
+            ),
+        };
+        if another {
+            self.tracking.forget_connection();
+        }
+        self.packet.set(field, value);
+    }
+}
+
 /// Runs a frame through the flows, and what they say, until nothing is left of it.
 pub(super) fn run(
     tables: &Tables<'_>,
@@ -64,7 +88,7 @@ fn execute(
 ) -> Result<(), Fail> {
     for operation in operations {
         match operation {
-            Operation::Set(field, value) => frame.packet.set(field, value),
+            Operation::Set(field, value) => frame.set(field, value),
             Operation::Output(port, known) => report.deliveries.push(Delivery {
                 port,
                 packet: onto(&frame.packet, &known),
