@@ -90,10 +90,10 @@ pub(super) struct Tracking {
     cached: Option<Cached>,
 }
 
-/// The connection that was found, for the next action in the same zone.
-#[derive(Debug, Clone, Copy)]
+/// The connection that was found, for the next action in the same zone, even if it is gone by then.
+#[derive(Debug, Clone)]
 struct Cached {
-    id: u64,
+    connection: Connection,
     reply: bool,
     related: bool,
 }
@@ -182,10 +182,6 @@ impl Conntrack {
         self.connections.iter().enumerate().rev().find_map(found)
     }
 
-    fn with_id(&self, id: u64) -> Option<usize> {
-        self.connections.iter().position(|c| c.id == id)
-    }
-
     /// Carries out a `ct` action on a packet.
     pub(super) fn execute(
         &mut self,
@@ -193,24 +189,16 @@ impl Conntrack {
         tracking: &mut Tracking,
         request: &Request,
     ) {
-        let cached = tracking.cached.filter(|_| !request.force);
-        let cached = cached.and_then(|c| Some((c, self.with_id(c.id)?)));
-        match cached {
-            Some((cached, at)) if self.zone_of(at) == Some(request.zone) => {
-                self.again(packet, tracking, request, cached, at);
-            }
-            _ => match Tuple::of(packet) {
-                Some((tuple, related)) => self.first(packet, tracking, request, tuple, related),
-                None => {
-                    tracking.state = INV;
-                    self.describe(tracking, request.zone, None, None);
-                }
-            },
+        let cached = tracking.cached.clone();
+        let cached = cached.filter(|c| !request.force && c.connection.zone == request.zone);
+        if let Some(cached) = cached {
+            self.again(packet, tracking, request, cached);
+        } else if let Some((tuple, related)) = Tuple::of(packet) {
+            self.first(packet, tracking, request, tuple, related);
+        } else {
+            tracking.state = INV;
+            self.describe(tracking, request.zone, None, None);
         }
-    }
-
-    fn zone_of(&self, at: usize) -> Option<u16> {
-        Some(self.connections.get(at)?.zone)
     }
 
     /// The connection is known from an action before.
@@ -219,19 +207,20 @@ impl Conntrack {
         packet: &mut Packet,
         tracking: &mut Tracking,
         request: &Request,
-        Cached { reply, related, .. }: Cached,
-        at: usize,
+        mut cached: Cached,
     ) {
+        let Cached { reply, related, .. } = cached;
+        let id = cached.connection.id;
+        let live = self.connections.iter_mut().find(|c| c.id == id);
+        let connection = live.unwrap_or(&mut cached.connection);
         if request.nat.is_some() {
-            self.translate(packet, tracking, request.zone, at, reply, related);
+            connection.translate_once(packet, tracking, reply, related);
             tracking.cached = None;
         }
-        if let Some(connection) = self.connections.get(at) {
-            tracking.zone = request.zone;
-            tracking.mark = connection.mark;
-            tracking.label = connection.label;
-        }
-        self.set(tracking, request, at);
+        tracking.zone = request.zone;
+        tracking.mark = connection.mark;
+        tracking.label = connection.label;
+        connection.set(tracking, request);
     }
 
     fn first(
@@ -274,8 +263,9 @@ impl Conntrack {
         let mut make = false;
         if let Some(known) = at {
             make = self.update(packet, tracking, known, reply, related);
-            if request.nat.is_some() && !make {
-                self.translate(packet, tracking, zone, known, reply, related);
+            let connection = self.connections.get(known);
+            if let Some(connection) = connection.filter(|_| request.nat.is_some() && !make) {
+                connection.translate_once(packet, tracking, reply, related);
             }
         } else if let Some(known) = self.by_original(tracking, request, &tuple) {
             at = Some(known);
@@ -294,13 +284,16 @@ impl Conntrack {
         }
 
         self.describe(tracking, zone, at, Some(&tuple));
-        if let Some(at) = at {
-            self.set(tracking, request, at);
-        }
-        let id = at.and_then(|at| self.connections.get(at)).map(|c| c.id);
-        tracking.cached =
-            id.filter(|_| request.nat.is_none())
-                .map(|id| Cached { id, reply, related });
+        let connection = at.and_then(|at| self.connections.get_mut(at));
+        tracking.cached = connection.and_then(|connection| {
+            connection.set(tracking, request);
+            let cached = Cached {
+                connection: connection.clone(),
+                reply,
+                related,
+            };
+            request.nat.is_none().then_some(cached)
+        });
     }
 
     /// Finds the connection of a translated packet by what the packet was before.
@@ -387,27 +380,6 @@ impl Conntrack {
         Some(self.connections.len() - 1)
     }
 
-    /// Translates a packet as its connection says, unless that was done in this zone already.
-    fn translate(
-        &mut self,
-        packet: &mut Packet,
-        tracking: &mut Tracking,
-        zone: u16,
-        at: usize,
-        reply: bool,
-        related: bool,
-    ) {
-        let done = tracking.has(TRANSLATED) && tracking.zone == zone;
-        if let Some(connection) = self
-            .connections
-            .get(at)
-            .filter(|c| !done && c.nat.is_some())
-        {
-            tracking.state &= !TRANSLATED;
-            connection.translate(packet, tracking, reply, related);
-        }
-    }
-
     fn describe(
         &self,
         tracking: &mut Tracking,
@@ -421,20 +393,6 @@ impl Conntrack {
         tracking.mark = connection.map_or(0, |c| c.mark);
         tracking.label = connection.map_or(0, |c| c.label);
         tracking.original = connection.map(|c| &c.original).or(tuple).cloned();
-    }
-
-    fn set(&mut self, tracking: &mut Tracking, request: &Request, at: usize) {
-        let Some(connection) = self.connections.get_mut(at) else {
-            return;
-        };
-        if let Some((value, mask)) = request.mark {
-            tracking.mark = value & mask | tracking.mark & !mask;
-            connection.mark = tracking.mark;
-        }
-        if let Some((value, mask)) = request.label {
-            tracking.label = value & mask | tracking.label & !mask;
-            connection.label = tracking.label;
-        }
     }
 }
 
@@ -455,6 +413,33 @@ impl Connection {
             None => NatFlags(0),
             Some(Translation::Source) => NatFlags::SRC,
             Some(Translation::Destination) => NatFlags::DST,
+        }
+    }
+
+    /// Sets its mark and its label, and those of the packet.
+    fn set(&mut self, tracking: &mut Tracking, request: &Request) {
+        if let Some((value, mask)) = request.mark {
+            tracking.mark = value & mask | tracking.mark & !mask;
+            self.mark = tracking.mark;
+        }
+        if let Some((value, mask)) = request.label {
+            tracking.label = value & mask | tracking.label & !mask;
+            self.label = tracking.label;
+        }
+    }
+
+    /// Translates a packet, unless that was done in its zone already.
+    fn translate_once(
+        &self,
+        packet: &mut Packet,
+        tracking: &mut Tracking,
+        reply: bool,
+        related: bool,
+    ) {
+        let done = tracking.has(TRANSLATED) && tracking.zone == self.zone;
+        if !done && self.nat.is_some() {
+            tracking.state &= !TRANSLATED;
+            self.translate(packet, tracking, reply, related);
         }
     }
 

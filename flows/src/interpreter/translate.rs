@@ -58,6 +58,8 @@ struct Exec {
 pub(super) struct Translation<'r, 'a> {
     tables: &'r Tables<'a>,
     learned: &'r mut Learned,
+    /// What had been learned before: flows show up from the next translation on.
+    visible: Learned,
     report: &'r mut Report,
     recirculations: u32,
     /// The packet as the pipeline sees it.
@@ -95,6 +97,7 @@ impl<'r, 'a> Translation<'r, 'a> {
         frame.tracking.write(&mut flow);
         Self {
             tables,
+            visible: learned.clone(),
             learned,
             report,
             recirculations: frame.recirculations,
@@ -158,7 +161,7 @@ impl<'r, 'a> Translation<'r, 'a> {
             Fragments::Normal => Some(seen.without_ports()),
             Fragments::Drop | Fragments::NxMatch => Some(seen),
         };
-        let found = seen.and_then(|seen| self.tables.lookup(self.learned, table, &seen));
+        let found = seen.and_then(|seen| self.tables.lookup(&self.visible, table, &seen));
         let Some(Found { entry, ambiguous }) = found else {
             if self.nesting == 0 {
                 self.report.end = Loss::NoMatch(table);

@@ -1,6 +1,7 @@
 //! What the compiler makes of states and changes, in text, in verdicts, in properties, and on a real switch.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod bench;
 mod fixture;
 mod fragments;
 mod frames;
@@ -10,6 +11,7 @@ mod map;
 mod patches;
 mod properties;
 mod random;
+mod real_actions;
 mod real_conntrack;
 mod real_multipath;
 mod real_switch;

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
 use openflow::action::NatFlags;
 use openflow::{Field, MacAddr, PortNo};
@@ -14,14 +13,11 @@ use proptest::sample::{Index, select};
 use sluice_flows::interpreter::conntrack::Connection;
 use sluice_flows::interpreter::{Packet, Tables, Tuple, Verdict, World, tcp};
 
-use crate::frames::{captured, encode, hex};
+use crate::bench::{Bench, PORTS, PROBE};
+use crate::frames::{encode, hex};
 use crate::interpreter::flows;
 use crate::random::{draw, runner};
-use crate::switch::Switch;
 
-const PORTS: [u32; 4] = [1, 2, 3, 4];
-/// Every packet leaves by it last.
-const PROBE: u32 = 99;
 const LAST_TABLE: u8 = 6;
 
 /// The family of a program.
@@ -209,8 +205,19 @@ fn flow(family: Family, table: u8) -> impl Strategy<Value = String> {
     })
 }
 
+/// `force` ends connections, and Open vSwitch before 3.1.3 keeps half of a translated one for up to 20 s, and aborts
+/// when it meets one whose replies were not changed. So a program has either.
+fn without_nat(mut flow: String) -> String {
+    while let Some(start) = flow.find(",nat(") {
+        let end = start + flow[start..].find(')').unwrap();
+        flow.replace_range(start..=end, "");
+    }
+    flow.replace(",nat,", ",").replace(",nat)", ")")
+}
+
 fn program() -> impl Strategy<Value = (Family, Vec<String>)> {
-    select(vec![Family::Four, Family::Six]).prop_flat_map(|family| {
+    let kind = (select(vec![Family::Four, Family::Six]), any::<bool>());
+    kind.prop_flat_map(|(family, forceful)| {
         let tables: Vec<_> = (1..=LAST_TABLE)
             .map(|t| vec(flow(family, t), 1..5))
             .collect();
@@ -218,7 +225,17 @@ fn program() -> impl Strategy<Value = (Family, Vec<String>)> {
             // Priorities of their own, so that no two flows tie.
             let flows = tables.into_iter().flatten().enumerate();
             let mut all: Vec<String> = flows
-                .map(|(i, flow)| format!("priority={},cookie={},{flow}", i + 1, i + 1))
+                .map(|(i, flow)| {
+                    (
+                        i + 1,
+                        if forceful {
+                            without_nat(flow)
+                        } else {
+                            flow.replace(",force", "")
+                        },
+                    )
+                })
+                .map(|(i, flow)| format!("priority={i},cookie={i},{flow}"))
                 .collect();
             all.push(format!("table=0 actions=resubmit(,1),output:{PROBE}"));
             (family, all)
@@ -406,102 +423,7 @@ fn error(family: Family, about: &Packet, port: u32) -> Option<Packet> {
     Some(packet.with_inner(inner))
 }
 
-/// A switch whose ports remember what left by them.
-struct Bench {
-    switch: Switch,
-    seen: BTreeMap<u32, usize>,
-}
-
-impl Bench {
-    fn new() -> Self {
-        let ports = [PORTS.as_slice(), &[PROBE]].concat();
-        let switch = Switch::start(&ports, 0);
-        switch.capture(&ports);
-        let seen = ports.into_iter().map(|p| (p, 0)).collect();
-        let mut bench = Self { switch, seen };
-        bench.warm_up();
-        bench
-    }
-
-    /// A switch that is still setting up its ports loses packets.
-    fn warm_up(&mut self) {
-        let ports: Vec<String> = self.seen.keys().map(|p| format!("output:{p}")).collect();
-        let actions = format!("actions=load:0->NXM_OF_IN_PORT[],{}", ports.join(","));
-        self.switch.add_flows(&actions);
-        let end = Instant::now() + Duration::from_secs(20);
-        let quiet = |bench: &Self| {
-            bench
-                .seen
-                .keys()
-                .any(|port| bench.left_by(*port).is_empty())
-        };
-        while quiet(self) {
-            assert!(Instant::now() < end, "the switch is not ready");
-            for port in PORTS {
-                let frame = "0a00000000020a000000000188b5".to_owned() + &"00".repeat(50);
-                self.switch
-                    .appctl("netdev-dummy/receive", &[&format!("p{port}"), &frame]);
-            }
-        }
-        // The frames are handled in order: what is before this one has left.
-        let last = "0a00000000020a000000000188b5".to_owned() + &"01".repeat(50);
-        self.switch.appctl("netdev-dummy/receive", &["p4", &last]);
-        while self.left_by(PROBE).last().map(|f| hex(f)) != Some(last.clone()) {
-            assert!(Instant::now() < end, "the switch is not ready");
-            self.switch.appctl("version", &[]);
-        }
-        self.switch.appctl("version", &[]);
-        let ports: Vec<u32> = self.seen.keys().copied().collect();
-        for port in ports {
-            *self.seen.get_mut(&port).unwrap() += self.left_by(port).len();
-        }
-    }
-
-    fn left_by(&self, port: u32) -> Vec<Vec<u8>> {
-        let frames = captured(&self.switch.left_by(port));
-        frames[self.seen[&port]..].to_vec()
-    }
-
-    /// Sends a packet, and returns what left by which port because of it.
-    fn send(&mut self, packet: &Packet) -> BTreeMap<u32, Vec<Vec<u8>>> {
-        let port = packet.get(Field::IN_PORT).to_u32();
-        let frame = hex(&encode(packet));
-        self.switch
-            .appctl("netdev-dummy/receive", &[&format!("p{port}"), &frame]);
-        let end = Instant::now() + Duration::from_secs(10);
-        while self.left_by(PROBE).is_empty() {
-            if Instant::now() >= end {
-                let trace = self
-                    .switch
-                    .appctl("ofproto/trace", &["br0", &packet.to_string()]);
-                let flows = self.switch.ofctl(&[], "dump-flows", &[]);
-                panic!("{packet} never came through:\n{trace}\n{flows}");
-            }
-            // The switch handles packets between two commands.
-            self.switch.appctl("version", &[]);
-        }
-        // It sends port by port what one packet gave rise to, in any order, and answers commands after that.
-        self.switch.appctl("version", &[]);
-        let ports: Vec<u32> = self.seen.keys().copied().collect();
-        let mut left = BTreeMap::new();
-        for port in ports {
-            let frames = self.left_by(port);
-            *self.seen.get_mut(&port).unwrap() += frames.len();
-            left.insert(port, frames);
-        }
-        left
-    }
-
-    fn connections(&mut self) -> BTreeSet<String> {
-        let all = self.switch.appctl("dpctl/dump-conntrack", &[]);
-        all.lines()
-            .map(|line| line.split(",protoinfo").next().unwrap().to_owned())
-            .collect()
-    }
-}
-
-/// A frame without what Open vSwitch gets wrong when it translates ICMP errors: checksums, and for IPv6 even an
-/// address of the packet that they quote.
+/// A frame without the checksums of ICMP errors, which Open vSwitch does not always keep right.
 fn comparable(mut frame: Vec<u8>) -> String {
     const ETHERNET: usize = 14;
     let (ip, proto) = if frame[12] == 0x08 {
@@ -510,20 +432,16 @@ fn comparable(mut frame: Vec<u8>) -> String {
         (40, frame[20])
     };
     let icmp = ETHERNET + ip;
-    match (proto, frame[icmp]) {
-        (1, 3) => {
-            let quoted = icmp + 8;
-            let sum = match frame[quoted + 9] {
-                6 => 16,
-                17 => 6,
-                _ => 2,
-            };
-            for at in [icmp + 2, quoted + 20 + sum] {
-                frame[at..at + 2].fill(0);
-            }
+    if (proto, frame[icmp]) == (1, 3) {
+        let quoted = icmp + 8;
+        let sum = match frame[quoted + 9] {
+            6 => 16,
+            17 => 6,
+            _ => 2,
+        };
+        for at in [icmp + 2, quoted + 20 + sum] {
+            frame[at..at + 2].fill(0);
         }
-        (58, 1) => frame.truncate(icmp + 2),
-        _ => {}
     }
     hex(&frame)
 }
@@ -605,6 +523,12 @@ fn conntrack_does_what_the_switch_does() {
                 _ if pool.is_empty() => continue,
                 Next::Answer(i, port, flags) => answer(i.get(&pool), port, flags),
                 Next::Again(i, port, flags) => with_flags(i.get(&pool).clone(), port, flags),
+                // Translating an error of IPv6, Open vSwitch 3.1.0 spoils an address of the packet that it quotes.
+                Next::Error(..)
+                    if family == Family::Six && lines.iter().any(|l| l.contains("nat")) =>
+                {
+                    continue;
+                }
                 Next::Error(i, port) => match error(family, i.get(&pool), port) {
                     Some(packet) => packet,
                     None => continue,
@@ -614,8 +538,7 @@ fn conntrack_does_what_the_switch_does() {
             let before = translated(&world);
             let outcome = tables.run_in(&mut world, packet.clone());
             if !before.is_subset(&translated(&world)) {
-                // Open vSwitch before 3.1.3 keeps half of such a connection for up to 20 s, and aborts when it
-                // meets one whose replies were not changed.
+                // The end of a translated TCP connection: see `without_nat`.
                 break;
             }
             let theirs = bench.send(&packet);
