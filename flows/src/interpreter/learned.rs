@@ -1,5 +1,8 @@
 //! The flows that the `learn` action added while packets ran. It knows what such a flow is made of, not when it
 //! applies. There is no clock: the flows stay until they are removed.
+//!
+//! As in Open vSwitch, a flow shows from the next translation on: to the next packet, and to this one after it
+//! recirculated, not to a `resubmit` on the way.
 
 use openflow::action::{Learn, LearnSource, LearnTarget};
 use openflow::{Action, Instruction, Match, PortNo, Subfield, TableId, Value};

@@ -16,6 +16,7 @@ mod real_conntrack;
 mod real_multipath;
 mod real_switch;
 mod switch;
+mod tracking;
 mod traffic;
 mod verdicts;
 mod world;
