@@ -25,9 +25,9 @@ use crate::pipeline::Table;
 use crate::service::{Delta, recover};
 use crate::service_flows as services;
 use crate::tables::{
-    arp_nd, classify, commit, conntrack_in, conntrack_state, dnat, drop as drop_table,
+    answer, arp_nd, classify, commit, conntrack_in, conntrack_state, dnat, drop as drop_table,
     egress_class, egress_policy, egress_subject, guard, ingress_class, ingress_policy,
-    ingress_subject, nd_reply, origin, output, reject, route, service, service_state, target,
+    ingress_subject, nd_reply, origin, output, reject, route, service, service_state,
 };
 
 /// Compiles the whole state.
@@ -79,7 +79,7 @@ fn base(state: &State) -> Vec<Flow> {
         (Table::Service, service::base),
         (Table::ServiceState, service_state::base),
         (Table::Dnat, dnat::base),
-        (Table::Target, target::base),
+        (Table::Answer, answer::base),
         (Table::Route, route::base),
         (Table::EgressSubject, egress_subject::base),
         (Table::IngressSubject, ingress_subject::base),

@@ -16,7 +16,8 @@ use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey};
 use crate::model::Protocol;
 use crate::pipeline::{
-    CT_BLOCKED, MARKS, Mark, OUT_PORT, REASON, Source, Table, ZONE_SERVICE, ZONE_TRACK,
+    CT_BLOCKED, ENDPOINT_PORTS, MARKS, Mark, OUT_PORT, REASON, Source, Table, ZONE_SERVICE,
+    ZONE_TRACK, ZONE_WIRE,
 };
 use crate::reason::DropReason;
 
@@ -164,12 +165,13 @@ impl Steps {
         self
     }
 
-    /// Unsets a mark.
-    pub(crate) fn unmark(self, mark: Mark) -> Self {
+    /// Unsets marks.
+    pub(crate) fn unmark(self, marks: &[Mark]) -> Self {
+        let bits = marks.iter().fold(0, |bits, mark| bits | mark.bit());
         self.action(Action::SetField {
             field: MARKS,
             value: Value::from(0u32),
-            mask: Some(Value::from(mark.bit())),
+            mask: Some(Value::from(bits)),
         })
     }
 
@@ -237,33 +239,39 @@ impl Steps {
         })
     }
 
-    /// Remembers a connection that goes to an endpoint directly, in passing: it keeps its source, unless another one
-    /// looks the same.
-    pub(crate) fn remember_direct(self) -> Self {
-        let own_source = Nat {
-            flags: NatFlags::SRC,
-            ..Nat::default()
-        };
+    /// Looks the connection up among those that policy knows, and goes on in a table: a recirculation.
+    pub(crate) fn look_up(self, table: Table) -> Self {
         self.ct(Ct {
-            commit: true,
-            zone: Zone::Imm(ZONE_SERVICE),
-            actions: vec![Action::Nat(Box::new(own_source))],
+            zone: Zone::Imm(ZONE_TRACK),
+            table: Some(table.id()),
             ..Ct::default()
         })
     }
 
-    /// Remembers a connection as it is on the wire and as allowed, in passing, with another source if one is given.
-    pub(crate) fn remember(self, source: Option<IpAddr>) -> Self {
-        let nat = source.map(|ip| Action::Nat(Box::new(Nat::source(ip))));
-        let allowed = Action::SetField {
-            field: Field::CT_MARK,
-            value: Value::from(0u32),
-            mask: Some(Value::from(CT_BLOCKED)),
-        };
+    /// Remembers a connection as it is on the wire and as allowed, in passing.
+    pub(crate) fn remember(self) -> Self {
         self.ct(Ct {
             commit: true,
             zone: Zone::Imm(ZONE_TRACK),
-            actions: nat.into_iter().chain([allowed]).collect(),
+            actions: vec![allowed()],
+            ..Ct::default()
+        })
+    }
+
+    /// Remembers a connection to a Service as allowed, and has it come from this address and one of
+    /// [`ENDPOINT_PORTS`] on the wire, in passing.
+    pub(crate) fn remember_as(self, ip: IpAddr) -> Self {
+        let (low, mask) = ENDPOINT_PORTS;
+        let source = Nat {
+            // Not the client's own port, where that is one of them.
+            flags: NatFlags::SRC | NatFlags::RANDOM,
+            addrs: Some((ip, None)),
+            ports: Some((low, Some(low | !mask))),
+        };
+        self.ct(Ct {
+            commit: true,
+            zone: Zone::Imm(ZONE_WIRE),
+            actions: vec![Action::Nat(Box::new(source)), allowed()],
             ..Ct::default()
         })
     }
@@ -289,6 +297,15 @@ impl Steps {
     }
 }
 
+/// Takes back that policy revoked the connection.
+fn allowed() -> Action {
+    Action::SetField {
+        field: Field::CT_MARK,
+        value: Value::from(0u32),
+        mask: Some(Value::from(CT_BLOCKED)),
+    }
+}
+
 /// Any packet.
 pub(crate) fn any() -> Match {
     Match::new()
@@ -302,14 +319,6 @@ pub(crate) fn in_port(ofport: u32) -> Match {
 /// Packets that Classify marked so.
 pub(crate) fn from(source: Source) -> Match {
     Match::new().masked(MARKS, source.mark(), Source::MASK)
-}
-
-/// Packets with these marks, and without those, that did not come from a peer.
-pub(crate) fn marked_near(with: &[Mark], without: &[Mark]) -> Match {
-    const { assert!(Source::Pod.mark() & 1 == 1 && Source::Gateway.mark() & 1 == 1) };
-    const { assert!(Source::Tunnel.mark() & 1 == 0) };
-    let (value, mask) = mark_bits(with, without);
-    Match::new().masked(MARKS, value | 1, mask | 1)
 }
 
 /// What conntrack says of a packet: bits of `ct_state`.
@@ -350,6 +359,7 @@ pub(crate) trait MatchExt: Sized {
     fn marks_from(self, source: Source, with: &[Mark], without: &[Mark]) -> Self;
     fn protocol(self, protocol: Protocol) -> Self;
     fn to_port(self, protocol: Protocol, port: u16) -> Self;
+    fn to_ports(self, protocol: Protocol, value: u16, mask: u16) -> Self;
     fn family(self, v6: bool) -> Self;
     fn ct_state(self, with: &[CtState], without: &[CtState]) -> Self;
     fn blocked(self) -> Self;
@@ -364,7 +374,6 @@ pub(crate) trait MatchExt: Sized {
 /// Flags of TCP.
 pub(crate) const SYN: u16 = 0x02;
 pub(crate) const RST: u16 = 0x04;
-pub(crate) const ACK: u16 = 0x10;
 
 impl MatchExt for Match {
     fn ipv4(self) -> Self {
@@ -441,12 +450,16 @@ impl MatchExt for Match {
     }
 
     fn to_port(self, protocol: Protocol, port: u16) -> Self {
+        self.to_ports(protocol, port, !0)
+    }
+
+    fn to_ports(self, protocol: Protocol, value: u16, mask: u16) -> Self {
         let field = match protocol {
             Protocol::Tcp => Field::TCP_DST,
             Protocol::Udp => Field::UDP_DST,
             Protocol::Sctp => Field::SCTP_DST,
         };
-        self.protocol(protocol).eq(field, port)
+        self.protocol(protocol).masked(field, value, mask)
     }
 
     fn family(self, v6: bool) -> Self {
@@ -500,7 +513,7 @@ impl MatchExt for Match {
 pub(crate) const FAMILIES: [bool; 2] = [false, true];
 
 /// Value and mask of the marks that shall be there, and of those that shall not.
-fn mark_bits(with: &[Mark], without: &[Mark]) -> (u32, u32) {
+pub(crate) fn mark_bits(with: &[Mark], without: &[Mark]) -> (u32, u32) {
     let bits = |marks: &[Mark]| marks.iter().fold(0, |bits, mark| bits | mark.bit());
     (bits(with), bits(with) | bits(without))
 }

@@ -10,9 +10,9 @@ use crate::compiler::compile_all;
 use crate::cookie::{Cookie, Kind};
 use crate::model::{Capabilities, Gateway, LocalNode, LocalPod, Peer, State, Tunnel, TunnelKind};
 use crate::pipeline::{
-    CLASS_DST, CLASS_SRC, CT_BLOCKED, HAIRPIN, INDEX, MARKS, Mark, NODE_PORT, OUT_PORT, PICK,
-    REASON, ROUTER_MAC, SCRATCH, SERVICE_ID, SUBJECT_DST, SUBJECT_SRC, Source, Table, ZONE_SERVICE,
-    ZONE_TRACK, ZONES,
+    CLASS_DST, CLASS_SRC, CT_BLOCKED, ENDPOINT_PORTS, HAIRPIN, INDEX, MARKS, Mark, NODE_PORT,
+    OUT_PORT, PICK, REASON, ROUTER_MAC, SCRATCH, SERVICE_ID, SUBJECT_DST, SUBJECT_SRC, Source,
+    Table, ZONE_SERVICE, ZONE_TRACK, ZONE_WIRE, ZONES,
 };
 use crate::reason::DropReason;
 
@@ -93,12 +93,15 @@ fn registers(out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "\n## Conntrack\n\n\
-         Zones {:#x} to {:#x} are ours. `{ZONE_TRACK:#x}` has every tracked connection as it is on the wire behind a \
-         Service's\ntranslation, with bit {CT_BLOCKED:#x} of `ct_mark` set once policy no longer allows it; \
-         `{ZONE_SERVICE:#x}` has connections to Services and their\ntranslation. \
+         Zones {:#x} to {:#x} are ours. `{ZONE_SERVICE:#x}` has connections to Services as their clients make them, and how \
+         their\ndestination is translated; `{ZONE_WIRE:#x}` has the same connections as they are on the wire, from a \
+         port of {} to {};\n`{ZONE_TRACK:#x}` has other connections, as far as policy must know them. Bit \
+         {CT_BLOCKED:#x} of `ct_mark` in the last two says that policy\nno longer allows it. \
          {} and {} stand for the host where its packets go back to it,\n{} and {} for its addresses in node ports.",
         ZONES.start(),
         ZONES.end(),
+        ENDPOINT_PORTS.0,
+        ENDPOINT_PORTS.0 | !ENDPOINT_PORTS.1,
         HAIRPIN[0],
         HAIRPIN[1],
         NODE_PORT[0],

@@ -40,8 +40,8 @@ pub enum Table {
     Dnat = 24,
     /// To a Service without endpoints.
     Reject = 26,
-    /// Whether the destination is an endpoint of a Service.
-    Target = 28,
+    /// Whether the packet may be an endpoint's answer.
+    Answer = 28,
     /// Where the packet goes.
     Route = 36,
     /// Whether policy applies to the sending pod.
@@ -82,7 +82,7 @@ impl Table {
         Self::ServiceState,
         Self::Dnat,
         Self::Reject,
-        Self::Target,
+        Self::Answer,
         Self::Route,
         Self::EgressSubject,
         Self::IngressSubject,
@@ -121,7 +121,7 @@ impl Table {
             Self::ServiceState => "ServiceState",
             Self::Dnat => "Dnat",
             Self::Reject => "Reject",
-            Self::Target => "Target",
+            Self::Answer => "Answer",
             Self::Route => "Route",
             Self::EgressSubject => "EgressSubject",
             Self::IngressSubject => "IngressSubject",
@@ -173,7 +173,7 @@ impl Table {
             Self::Reject => {
                 "has the host refuse what is for a Service without endpoints, by TCP RST or ICMP unreachable"
             }
-            Self::Target => "marks what is addressed to an endpoint of a Service directly",
+            Self::Answer => "marks what may be the answer of a Service's endpoint",
             Self::Route => {
                 "longest prefix first: a local pod, a peer's prefix, the host; sets MACs, tunnel destination and output port"
             }
@@ -208,7 +208,7 @@ impl Table {
     pub const fn prefixes(self) -> &'static [&'static str] {
         match self {
             Self::Guard | Self::Origin | Self::IngressClass => &["nw_src", "ipv6_src"],
-            Self::Service | Self::Target | Self::Route | Self::EgressClass => {
+            Self::Service | Self::Answer | Self::Route | Self::EgressClass => {
                 &["nw_dst", "ipv6_dst"]
             }
             _ => &[],
@@ -233,10 +233,10 @@ pub const FROM_TUNNEL: Table = Table::Origin;
 /// After it is known whether a packet comes from an endpoint.
 pub const AFTER_ORIGIN: Table = Table::Service;
 /// For packets from a peer: Services are translated where the client is.
-pub const FROM_PEER: Table = Table::Route;
+pub const FROM_PEER: Table = Table::Answer;
 /// When a packet is for no Service.
-pub const NO_SERVICE: Table = Table::Target;
-/// After it is known whether a packet goes to an endpoint directly, and after translation.
+pub const NO_SERVICE: Table = Table::Answer;
+/// After it is known whether a packet may be an answer, and after translation.
 pub const BEFORE_ROUTE: Table = Table::Route;
 /// After the way out was found.
 pub const AFTER_ROUTE: Table = Table::EgressSubject;
@@ -247,13 +247,19 @@ pub const AFTER_COMMIT: Table = Table::Output;
 
 /// The first of the conntrack zones that are ours; 16 of them, shared with nobody on the host.
 pub const ZONES: std::ops::RangeInclusive<u16> = 0x51c0..=0x51cf;
-/// The zone of connections as they are on the wire behind a Service's translation: what policy knows of them, and how
-/// their source is translated.
+/// The zone of connections that policy must know of, as they are on the wire, those to Services apart.
 pub const ZONE_TRACK: u16 = 0x51c0;
-/// The zone of what clients of this node send to endpoints: to a Service, with the translation of the destination, or
-/// directly. Both in one zone, so that no two of them look alike behind the translation: where they would, the later
-/// one gets another source port.
+/// The zone of connections to Services as their clients make them: how their destination is translated, and nothing
+/// else.
 pub const ZONE_SERVICE: u16 = 0x51c1;
+/// The zone of connections to Services as they are on the wire: how their source is translated, and what policy knows
+/// of them. Their source port is always one of [`ENDPOINT_PORTS`]: a connection to a Service and one to its endpoint,
+/// which a client may well make from the same port, must not be the same there.
+pub const ZONE_WIRE: u16 = 0x51c2;
+
+/// The source ports that connections to Services have on the wire, as value and mask: 16384 to 32767. Below those that
+/// systems give to their own connections, and where few servers listen.
+pub const ENDPOINT_PORTS: (u16, u16) = (0x4000, 0xc000);
 
 /// The address that the host's own packets have when they go back to the host; one per family. Link-local (unique
 /// local in IPv6), routed by the host into the switch.
@@ -312,8 +318,8 @@ pub const CT_BLOCKED: u32 = 1;
 pub enum Mark {
     /// Its source is, or was lately, an endpoint of a Service.
     EpSrc = 1 << 4,
-    /// Its destination is one.
-    EpDst = 1 << 5,
+    /// It may be the answer of an endpoint of a Service.
+    Answer = 1 << 5,
     /// It was for a Service and has been translated: it is of the original direction.
     Dnated = 1 << 6,
     /// Its source must be translated.
@@ -340,7 +346,7 @@ impl Mark {
     /// Every mark, by bit.
     pub const ALL: [Self; 12] = [
         Self::EpSrc,
-        Self::EpDst,
+        Self::Answer,
         Self::Dnated,
         Self::Masq,
         Self::Keep,
@@ -362,7 +368,7 @@ impl Mark {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::EpSrc => "from an endpoint of a Service",
-            Self::EpDst => "to an endpoint of a Service, directly",
+            Self::Answer => "may be the answer of a Service's endpoint",
             Self::Dnated => "translated to an endpoint",
             Self::Masq => "source must be translated",
             Self::Keep => "source must be kept",

@@ -14,7 +14,7 @@ use crate::model::{Backend, Protocol, ServicePort, State};
 use crate::patch::Patch;
 use crate::pipeline::Table;
 use crate::service::{Choice, Scope, Slot, Slots, service_number};
-use crate::tables::{dnat, origin, service, service_state, spread, target};
+use crate::tables::{dnat, origin, service, service_state, spread};
 
 const SCOPES: [Scope; 2] = [Scope::Cluster, Scope::Local];
 
@@ -211,6 +211,5 @@ pub(crate) fn shape(shape: u16) -> Vec<Flow> {
 pub(crate) fn endpoint(ip: IpAddr, own: &[IpAddr]) -> Vec<Flow> {
     let mut f = Fragment::new(Cookie::endpoint(ip));
     origin::endpoint(ip, own.binary_search(&ip).is_ok(), &mut f);
-    target::endpoint(ip, &mut f);
     f.flows
 }

@@ -5,6 +5,7 @@
 //! or an endpoint adds. All are pure, and add a bounded number of flows per address
 //! or prefix.
 
+pub(crate) mod answer;
 pub(crate) mod arp_nd;
 pub(crate) mod classify;
 pub(crate) mod commit;
@@ -27,4 +28,3 @@ pub(crate) mod route;
 pub(crate) mod service;
 pub(crate) mod service_state;
 pub(crate) mod spread;
-pub(crate) mod target;

@@ -2,172 +2,118 @@
 //!
 //! Nothing here recirculates: the packet goes on to its port with whatever conntrack made of it.
 //!
-//! - A reply has its translation undone: that of its destination was, in [`ZONE_TRACK`], before it was routed; that of
-//!   its source is, in [`ZONE_SERVICE`], here.
-//! - What was translated to an endpoint gets another source where the answer would not come back here otherwise: to the
-//!   sender itself, from the host back to the host, from outside of the cluster, and where the Service asks for it.
-//! - What goes to an endpoint directly is remembered beside the connections to Services, so that the two cannot be
-//!   confused. Of TCP that is the first packet only: a later one of an unknown connection may as well be a reply.
+//! - What was translated to an endpoint gets a source port of [`crate::pipeline::ENDPOINT_PORTS`], so that its answers are known, and so
+//!   that a connection to a Service is never like one to its endpoint on the wire. It gets another source address
+//!   too where the answer would not come back here otherwise: to the sender itself, from the host back to the host,
+//!   from outside of the cluster, and where the Service asks for it. Where the client's address must be kept and is
+//!   no pod's, the port is kept as well, and what an endpoint here sends to outside is taken for a possible answer.
+//! - An answer has its source translated back, in [`ZONE_SERVICE`]; its destination was already, in [`ZONE_WIRE`].
 //! - What policy has allowed is remembered so that its replies are known. Of TCP that it comes upon in the middle, from
 //!   what looks like a server to what looks like a client, it remembers nothing: the client's next packet will tell the
 //!   direction.
 
 use std::net::IpAddr;
 
+use ipnet::IpNet;
 use openflow::{Field, Match};
 
 use crate::fragment::CtState::{Established, New, Reply, Tracked};
 use crate::fragment::{
-    ACK, FAMILIES, Fragment, MatchExt, SYN, Steps, any, goto, in_port, marked, marked_from,
-    marked_near,
+    FAMILIES, Fragment, MatchExt, SYN, Steps, any, goto, in_port, marked, marked_from,
 };
-use crate::model::{LocalNode, LocalPod, Protocol};
+use crate::model::{LocalNode, LocalPod};
 use crate::pipeline::{
     AFTER_COMMIT, HAIRPIN, MARKS, Mark, OUT_PORT, SERVICE_ID, Source, Table, ZONE_SERVICE,
-    ZONE_TRACK,
+    ZONE_WIRE,
 };
-use crate::tables::conntrack_in::POLICED_ENDS;
 
 const BACK: u16 = 900;
 const BACK_REPLY: u16 = 890;
-const BACK_ERROR: u16 = 895;
 const TO_HOST: u16 = 880;
 const OF_UNKNOWN_SERVICE: u16 = 860;
 const MASQUERADED: u16 = 840;
 const FROM_OUTSIDE: u16 = 800;
-const POLICED: u16 = 780;
 const TRANSLATED: u16 = 700;
-const REPLY: u16 = 600;
-/// Less what the packet is in other respects.
-const DIRECT: u16 = 580;
-const DIRECT_POLICED: u16 = 590;
+const ANSWER: u16 = 600;
 const MIDSTREAM: u16 = 540;
-const NEW: u16 = 530;
-const REVOKED: u16 = 520;
-const REST: u16 = 510;
+const NEW: u16 = 520;
+const REVOKED: u16 = 500;
+const REST: u16 = 480;
+/// More than the same without.
+const FROM_ENDPOINT: u16 = 10;
 const ELSE: u16 = 0;
+
+/// Below this, ports are taken for servers'; from here on for clients'. See [`crate::pipeline::ENDPOINT_PORTS`].
+const SERVERS: (u16, u16) = (0x0000, 0xc000);
+const CLIENTS: [(u16, u16); 2] = [(0x4000, 0xc000), (0x8000, 0x8000)];
 
 pub(crate) fn base(f: &mut Fragment) {
     for v6 in FAMILIES {
-        translated(v6, f);
+        // Its connection exists, but which Service it was made through is not known any more.
         f.flow(
             Table::Commit,
-            REPLY,
-            marked(&[Mark::Reply, Mark::EpSrc], &[]).family(v6),
+            OF_UNKNOWN_SERVICE,
+            marked(&[Mark::Dnated], &[]).family(v6).eq(SERVICE_ID, 0u64),
+            Steps::new().translate(ZONE_WIRE).goto(AFTER_COMMIT),
+        );
+        // From outside, under its own address.
+        f.flow(
+            Table::Commit,
+            TRANSLATED,
+            marked(&[Mark::Dnated, Mark::Keep], &[]).family(v6),
+            Steps::new().remember().goto(AFTER_COMMIT),
+        );
+        f.flow(
+            Table::Commit,
+            ANSWER,
+            marked(&[Mark::Reply, Mark::Answer], &[]).family(v6),
             Steps::new().translate(ZONE_SERVICE).goto(AFTER_COMMIT),
         );
-        to_endpoint_directly(v6, f);
-        everything_else(v6, f);
     }
-    f.flow(
-        Table::Commit,
-        TRANSLATED,
-        marked(&[Mark::Dnated], &[]),
-        goto(AFTER_COMMIT),
-    );
-    f.flow(
-        Table::Commit,
-        REPLY,
-        marked(&[Mark::Reply], &[Mark::EpSrc]),
-        goto(AFTER_COMMIT),
-    );
+    tracked(0, any, |steps| steps, f);
     f.flow(Table::Commit, ELSE, any(), goto(AFTER_COMMIT));
 }
 
-fn translated(v6: bool, f: &mut Fragment) {
-    // Its connection exists, but which Service it was made through is not known any more.
-    f.flow(
-        Table::Commit,
-        OF_UNKNOWN_SERVICE,
-        marked(&[Mark::Dnated], &[]).family(v6).eq(SERVICE_ID, 0u64),
-        Steps::new().translate(ZONE_TRACK).goto(AFTER_COMMIT),
-    );
-    for (with, without) in POLICED_ENDS {
-        f.flow(
-            Table::Commit,
-            POLICED,
-            marked(&[Mark::Dnated, with], without.as_slice()).family(v6),
-            Steps::new().remember(None).goto(AFTER_COMMIT),
-        );
-    }
-}
-
-/// The first packet of TCP, and any of a protocol whose packets do not tell.
-fn to_endpoint_directly(v6: bool, f: &mut Fragment) {
-    let first = |packet: Match| {
-        [
-            packet.clone().family(v6).tcp_flags(SYN, ACK),
-            packet.clone().family(v6).protocol(Protocol::Udp),
-            packet.family(v6).protocol(Protocol::Sctp),
-        ]
-    };
-    for packet in first(marked_near(&[Mark::EpDst], &[Mark::Tracked])) {
-        let steps = Steps::new().remember_direct().goto(AFTER_COMMIT);
-        f.flow(Table::Commit, DIRECT, packet, steps);
-    }
-    for packet in first(marked_near(&[Mark::EpDst, Mark::Tracked], &[])) {
-        // In any case: what was looked up may have been another connection, before this one got another port.
-        let steps = Steps::new()
-            .remember_direct()
-            .remember(None)
-            .goto(AFTER_COMMIT);
-        f.flow(Table::Commit, DIRECT_POLICED, packet, steps);
-    }
-}
-
-/// What is between the two ends is, by priority: what policy needs; within it, by marks, what Services need.
-fn everything_else(v6: bool, f: &mut Fragment) {
-    let midstream = |packet: Match| {
-        packet
-            .tcp_flags(0, SYN)
-            .masked(Field::TCP_SRC, 0u16, 0x8000u16)
-            .masked(Field::TCP_DST, 0x8000u16, 0x8000u16)
-            .ct_state(&[Tracked, New], &[])
-    };
-    let new = |packet: Match| packet.ct_state(&[Tracked, New], &[]);
-    let revoked = |packet: Match| packet.ct_state(&[Tracked, Established], &[Reply]).blocked();
-    let plain = |packet: Match| packet;
-    type Condition<'a> = &'a dyn Fn(Match) -> Match;
-    let conditions: [(u16, Condition<'_>, &[Mark], bool); 4] = [
-        (MIDSTREAM, &midstream, &[Mark::Tracked], false),
-        (NEW, &new, &[Mark::Tracked], true),
-        (REVOKED, &revoked, &[Mark::Tracked], true),
-        (REST, &plain, &[], false),
-    ];
-    for (priority, condition, marks, remember) in conditions {
-        let with = |more: &[Mark]| [marks, more].concat();
-        let policy = |steps: Steps| match remember {
-            true => steps.remember(None),
-            false => steps,
+/// What is to be remembered of packets that were looked up for policy's sake. `more` and `then` are what such packets
+/// may have besides, and what is done with them then.
+fn tracked(above: u16, more: impl Fn() -> Match, then: impl Fn(Steps) -> Steps, f: &mut Fragment) {
+    for v6 in FAMILIES {
+        let looked_up = |with, without| {
+            let match_ = with_marks(more(), &[Mark::Tracked], &[]);
+            match_.family(v6).ct_state(with, without)
         };
-        // On the wire it is as it comes from an endpoint, and as it goes to one.
-        let from_endpoint = marked(&with(&[Mark::EpSrc]), &[]).family(v6);
-        let to_endpoint = marked_near(&with(&[Mark::EpDst]), &[Mark::EpSrc])
-            .family(v6)
-            .protocol(Protocol::Tcp);
-        f.flow(
-            Table::Commit,
-            priority,
-            condition(from_endpoint),
-            policy(Steps::new())
-                .translate(ZONE_SERVICE)
-                .goto(AFTER_COMMIT),
-        );
-        f.flow(
-            Table::Commit,
-            priority,
-            condition(to_endpoint),
-            policy(Steps::new().translate(ZONE_SERVICE)).goto(AFTER_COMMIT),
-        );
-        if !marks.is_empty() {
-            // Below the others, but above all of what is less urgent.
-            f.flow(
-                Table::Commit,
-                priority - 5,
-                condition(marked(&with(&[]), &[]).family(v6)),
-                policy(Steps::new()).goto(AFTER_COMMIT),
-            );
+        let mut flow = |priority: u16, match_: Match, steps: Steps| {
+            let steps = then(steps).goto(AFTER_COMMIT);
+            f.flow(Table::Commit, priority + above, match_, steps);
+        };
+        for (value, mask) in CLIENTS {
+            let midstream = looked_up(&[Tracked, New], &[])
+                .tcp_flags(0, SYN)
+                .masked(Field::TCP_SRC, SERVERS.0, SERVERS.1)
+                .masked(Field::TCP_DST, value, mask);
+            flow(MIDSTREAM, midstream, Steps::new());
         }
+        flow(
+            NEW,
+            looked_up(&[Tracked, New], &[]),
+            Steps::new().remember(),
+        );
+        flow(
+            REVOKED,
+            looked_up(&[Tracked, Established], &[Reply]).blocked(),
+            Steps::new().remember(),
+        );
+    }
+}
+
+fn with_marks(match_: Match, with: &[Mark], without: &[Mark]) -> Match {
+    let (value, mask) = crate::fragment::mark_bits(with, without);
+    match match_.get(MARKS) {
+        Some((before, there)) => {
+            let (before, there) = (before.to_u32(), there.to_u32());
+            match_.masked(MARKS, before | value, there | mask)
+        }
+        None => match_.masked(MARKS, value, mask),
     }
 }
 
@@ -177,7 +123,7 @@ pub(crate) fn node(node: &LocalNode, ips: &[IpAddr], f: &mut Fragment) {
     for v6 in FAMILIES {
         let hairpin = HAIRPIN[usize::from(v6)];
         let gateway = source(ips, v6);
-        let as_another = |ip| Steps::new().remember(Some(ip));
+        let as_another = |ip| Steps::new().remember_as(ip);
         let between = |mark| {
             marked_from(Source::Gateway, &[mark], &[])
                 .family(v6)
@@ -198,17 +144,7 @@ pub(crate) fn node(node: &LocalNode, ips: &[IpAddr], f: &mut Fragment) {
                 .mark(&[Mark::Back])
                 .goto(AFTER_COMMIT),
         );
-        // The host takes nothing in that comes from its own address, as an error that it has sent itself does.
-        f.flow(
-            Table::Commit,
-            BACK_ERROR,
-            between(Mark::Reply).icmp(v6),
-            from_hairpin(v6)
-                .translate(ZONE_SERVICE)
-                .mark(&[Mark::Back])
-                .goto(AFTER_COMMIT),
-        );
-        // For the same reason not the gateway's.
+        // The host does not take its own address for another's.
         f.flow(
             Table::Commit,
             TO_HOST,
@@ -229,11 +165,44 @@ pub(crate) fn node(node: &LocalNode, ips: &[IpAddr], f: &mut Fragment) {
             marked_from(Source::Gateway, &[Mark::Dnated], &[Mark::Keep]).family(v6),
             as_another(gateway).goto(AFTER_COMMIT),
         );
+        let may_answer = move || {
+            marked_from(
+                Source::Pod,
+                &[Mark::EpSrc],
+                &[Mark::Answer, Mark::SnatDst, Mark::Dnated],
+            )
+            .eq(OUT_PORT, host)
+        };
+        if !v6 {
+            tracked(
+                FROM_ENDPOINT,
+                may_answer,
+                |steps| steps.translate(ZONE_SERVICE),
+                f,
+            );
+        }
+        f.flow(
+            Table::Commit,
+            REST,
+            may_answer().family(v6),
+            Steps::new().translate(ZONE_SERVICE).goto(AFTER_COMMIT),
+        );
     }
 }
 
 /// `ips` are the addresses that are the pod's own, and `gateway` those of the gateway.
 pub(crate) fn pod(pod: &LocalPod, ips: &[IpAddr], gateway: &[IpAddr], f: &mut Fragment) {
+    for ip in ips {
+        let translated = in_port(pod.ofport)
+            .source(IpNet::from(*ip))
+            .marks(&[Mark::Dnated], &[]);
+        f.flow(
+            Table::Commit,
+            TRANSLATED,
+            translated,
+            Steps::new().remember_as(*ip).goto(AFTER_COMMIT),
+        );
+    }
     for v6 in FAMILIES {
         if !ips.iter().any(|ip| ip.is_ipv6() == v6) {
             continue;
@@ -241,7 +210,7 @@ pub(crate) fn pod(pod: &LocalPod, ips: &[IpAddr], gateway: &[IpAddr], f: &mut Fr
         let to_itself = |mark: Mark| {
             in_port(pod.ofport)
                 .family(v6)
-                .masked(MARKS, mark.bit(), mark.bit())
+                .marks(&[mark], &[])
                 .eq(OUT_PORT, pod.ofport)
         };
         f.flow(
@@ -249,7 +218,7 @@ pub(crate) fn pod(pod: &LocalPod, ips: &[IpAddr], gateway: &[IpAddr], f: &mut Fr
             BACK,
             to_itself(Mark::Dnated),
             Steps::new()
-                .remember(Some(source(gateway, v6)))
+                .remember_as(source(gateway, v6))
                 .mark(&[Mark::Back])
                 .goto(AFTER_COMMIT),
         );
@@ -262,13 +231,6 @@ pub(crate) fn pod(pod: &LocalPod, ips: &[IpAddr], gateway: &[IpAddr], f: &mut Fr
                 .mark(&[Mark::Back])
                 .goto(AFTER_COMMIT),
         );
-    }
-}
-
-fn from_hairpin(v6: bool) -> Steps {
-    match HAIRPIN[usize::from(v6)] {
-        IpAddr::V4(ip) => Steps::new().set(Field::IPV4_SRC, ip),
-        IpAddr::V6(ip) => Steps::new().set(Field::IPV6_SRC, ip),
     }
 }
 

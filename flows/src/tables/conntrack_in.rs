@@ -1,14 +1,18 @@
 //! Table ConntrackIn: whether the packet's connection must be known before it can go on.
 //!
 //! What was translated to an endpoint is of the original direction by construction, so nothing need be looked up. What
-//! goes to an address that sources are translated to is for someone else, as conntrack tells, and is routed again.
+//! may be the answer of an endpoint is looked up among connections as they are on the wire; where its destination is
+//! an address that sources are translated to, it is for someone else and routed again. All else is looked up only if
+//! policy applies to it.
 
 use crate::fragment::{FAMILIES, Fragment, MatchExt, Steps, any, goto, marked};
-use crate::pipeline::{AFTER_POLICY, BEFORE_ROUTE, Mark, Table, ZONE_TRACK};
+use crate::pipeline::{AFTER_POLICY, BEFORE_ROUTE, Mark, Table, ZONE_WIRE};
 
+const OF_KNOWN_CONNECTION: u16 = 600;
 const TO_ENDPOINT: u16 = 500;
 const TRACKED: u16 = 400;
-const FOR_ANOTHER: u16 = 300;
+const FOR_ANOTHER: u16 = 310;
+const ANSWER: u16 = 300;
 const POLICED: u16 = 200;
 const ELSE: u16 = 0;
 
@@ -19,6 +23,12 @@ pub(crate) const POLICED_ENDS: [(Mark, Option<Mark>); 2] = [
 ];
 
 pub(crate) fn base(f: &mut Fragment) {
+    f.flow(
+        Table::ConntrackIn,
+        OF_KNOWN_CONNECTION,
+        marked(&[Mark::Dnated, Mark::Reply], &[]),
+        goto(AFTER_POLICY),
+    );
     for (with, without) in POLICED_ENDS {
         let without = without.as_slice();
         let translated = marked(&[Mark::Dnated, with], without);
@@ -41,20 +51,28 @@ pub(crate) fn base(f: &mut Fragment) {
         marked(&[Mark::Tracked], &[]),
         goto(Table::ConntrackState),
     );
-    let look_up = |table| Steps::new().mark(&[Mark::Tracked]).track(ZONE_TRACK, table);
+    let look_up_answer = |table| Steps::new().mark(&[Mark::Tracked]).track(ZONE_WIRE, table);
     for v6 in FAMILIES {
         f.flow(
             Table::ConntrackIn,
             FOR_ANOTHER,
-            marked(&[Mark::EpSrc, Mark::SnatDst], &[]).family(v6),
-            look_up(BEFORE_ROUTE),
+            marked(&[Mark::Answer, Mark::SnatDst], &[]).family(v6),
+            look_up_answer(BEFORE_ROUTE),
+        );
+        f.flow(
+            Table::ConntrackIn,
+            ANSWER,
+            marked(&[Mark::Answer], &[]).family(v6),
+            look_up_answer(Table::ConntrackState),
         );
         for (with, without) in POLICED_ENDS {
             f.flow(
                 Table::ConntrackIn,
                 POLICED,
                 marked(&[with], without.as_slice()).family(v6),
-                look_up(Table::ConntrackState),
+                Steps::new()
+                    .mark(&[Mark::Tracked])
+                    .look_up(Table::ConntrackState),
             );
         }
     }

@@ -4,6 +4,9 @@
 //! Everything else is judged if policy applies to either end, established or not. Only there does it matter that
 //! conntrack calls a packet invalid: elsewhere it need not have seen the connection.
 //!
+//! What might have been the answer of an endpoint, and belongs to no connection of a Service, is a packet like any
+//! other: looked up again, among all connections, if policy applies to it.
+//!
 //! A fragment other than the first has no ports to be judged by. It is of no use without the first one.
 
 use crate::fragment::CtState::{Invalid, Related, Reply, Tracked};
@@ -14,16 +17,59 @@ use crate::pipeline::{AFTER_POLICY, Mark, Source, Table};
 use crate::reason::DropReason;
 use crate::tables::conntrack_in::POLICED_ENDS;
 
+const REVOKED: u16 = 900;
+const RELATED: u16 = 850;
+const REPLY: u16 = 800;
+const NO_ANSWER_POLICED: u16 = 700;
+const NO_ANSWER: u16 = 690;
 const REFUSAL: u16 = 600;
 const INVALID: u16 = 500;
-const REVOKED: u16 = 400;
-const RELATED: u16 = 350;
-const REPLY: u16 = 300;
 const FRAGMENT: u16 = 250;
 const POLICED: u16 = 200;
 const ELSE: u16 = 0;
 
 pub(crate) fn base(f: &mut Fragment) {
+    let reply = || Steps::new().mark(&[Mark::Reply]).goto(AFTER_POLICY);
+    f.flow(
+        Table::ConntrackState,
+        REVOKED,
+        any().ct_state(&[Tracked, Reply], &[Invalid]).blocked(),
+        drop_for(DropReason::BlockedConnection),
+    );
+    f.flow(
+        Table::ConntrackState,
+        RELATED,
+        any().ct_state(&[Tracked, Related], &[Invalid]),
+        reply(),
+    );
+    f.flow(
+        Table::ConntrackState,
+        REPLY,
+        any().ct_state(&[Tracked, Reply], &[Invalid]),
+        reply(),
+    );
+
+    for v6 in FAMILIES {
+        for (with, without) in POLICED_ENDS {
+            f.flow(
+                Table::ConntrackState,
+                NO_ANSWER_POLICED,
+                marked(&[Mark::Answer, with], without.as_slice()).family(v6),
+                Steps::new()
+                    .unmark(&[Mark::Answer])
+                    .look_up(Table::ConntrackState),
+            );
+        }
+    }
+    f.flow(
+        Table::ConntrackState,
+        NO_ANSWER,
+        marked(&[Mark::Answer], &[]),
+        Steps::new()
+            .unmark(&[Mark::Answer, Mark::Tracked])
+            .goto(AFTER_POLICY),
+    );
+
     // The host refuses connections to Services without endpoints in the name of the Service, which no one has heard
     // of in this zone.
     let refused = || marked_from(Source::Gateway, &[Mark::DstPoliced], &[]);
@@ -33,6 +79,12 @@ pub(crate) fn base(f: &mut Fragment) {
             let refusal = refusal.ct_state(&[Tracked, Invalid], &[]);
             f.flow(Table::ConntrackState, REFUSAL, refusal, goto(AFTER_POLICY));
         }
+        f.flow(
+            Table::ConntrackState,
+            FRAGMENT,
+            any().family(v6).later_fragment().ct_state(&[Tracked], &[]),
+            goto(AFTER_POLICY),
+        );
     }
     for (with, without) in POLICED_ENDS {
         let policed = || marked(&[with], without.as_slice());
@@ -47,33 +99,6 @@ pub(crate) fn base(f: &mut Fragment) {
             POLICED,
             policed(),
             goto(Table::EgressClass),
-        );
-    }
-    let reply = || Steps::new().mark(&[Mark::Reply]).goto(AFTER_POLICY);
-    f.flow(
-        Table::ConntrackState,
-        REVOKED,
-        any().ct_state(&[Tracked, Reply], &[]).blocked(),
-        drop_for(DropReason::BlockedConnection),
-    );
-    f.flow(
-        Table::ConntrackState,
-        RELATED,
-        any().ct_state(&[Tracked, Related], &[]),
-        reply(),
-    );
-    f.flow(
-        Table::ConntrackState,
-        REPLY,
-        any().ct_state(&[Tracked, Reply], &[]),
-        reply(),
-    );
-    for v6 in FAMILIES {
-        f.flow(
-            Table::ConntrackState,
-            FRAGMENT,
-            any().family(v6).later_fragment().ct_state(&[Tracked], &[]),
-            goto(AFTER_POLICY),
         );
     }
     f.flow(Table::ConntrackState, ELSE, any(), goto(AFTER_POLICY));

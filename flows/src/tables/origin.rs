@@ -23,13 +23,18 @@ const ERRORS_V4: [u8; 3] = [3, 11, 12];
 const ERRORS_V6: [u8; 4] = [1, 2, 3, 4];
 
 pub(crate) fn base(f: &mut Fragment) {
-    let v4 = ERRORS_V4.map(|type_| any().icmp_type(false, type_));
-    let v6 = ERRORS_V6.map(|type_| any().icmp_type(true, type_));
-    for error in v4.into_iter().chain(v6) {
+    for error in errors(any) {
         let steps = Steps::new().mark(&[Mark::EpSrc]).goto(AFTER_ORIGIN);
         f.flow(Table::Origin, ERROR, error, steps);
     }
     f.flow(Table::Origin, ELSE, any(), goto(AFTER_ORIGIN));
+}
+
+/// ICMP errors, of both families.
+pub(crate) fn errors(packet: impl Fn() -> Match) -> impl Iterator<Item = Match> {
+    let v4 = ERRORS_V4.map(|type_| packet().icmp_type(false, type_));
+    let v6 = ERRORS_V6.map(|type_| packet().icmp_type(true, type_));
+    v4.into_iter().chain(v6)
 }
 
 /// `own` are the addresses of the node itself, without repetition.

@@ -23,7 +23,7 @@ pub(crate) fn node(node: &LocalNode, f: &mut Fragment) {
             Table::Reject,
             OF_HOST,
             marked_from(Source::Gateway, &[], &[]).family(v6),
-            to_host().remember(Some(hairpin)).output_in_port(),
+            to_host().remember_as(hairpin).output_in_port(),
         );
     }
     f.flow(

@@ -80,10 +80,7 @@ pub(crate) fn node(node: &LocalNode, cidrs: &[IpNet], ips: &[IpAddr], f: &mut Fr
         );
     }
     for ip in HAIRPIN {
-        // Nobody but those whom the host sent something under this address has a reason to answer to it.
-        let steps = Steps::new()
-            .mark(&[Mark::EpSrc, Mark::SnatDst])
-            .then(to_host());
+        let steps = Steps::new().mark(&[Mark::SnatDst]).then(to_host());
         f.flow(
             Table::Route,
             HAIRPIN_ADDRESS,
@@ -121,9 +118,9 @@ pub(crate) fn peer(tunnel: &Tunnel, peer: &Peer, cidrs: &[IpNet], f: &mut Fragme
             IpAddr::V4(ip) => Steps::new().set(Field::TUN_DST, ip),
             IpAddr::V6(ip) => Steps::new().set(Field::TUN_IPV6_DST, ip),
         };
-        // The node over there undoes what was done there.
+        // The client's node undoes what was done there.
         let steps = steps
-            .unmark(Mark::EpSrc)
+            .unmark(&[Mark::Answer])
             .set(OUT_PORT, tunnel.ofport)
             .goto(AFTER_ROUTE);
         f.flow(Table::Route, prefix(*net), any().destination(*net), steps);

@@ -49,7 +49,9 @@ pub(crate) fn base(f: &mut Fragment) {
         Table::ServiceState,
         RELATED,
         any().ct_state(&[Tracked, Related], &[]),
-        goto(BEFORE_ROUTE),
+        Steps::new()
+            .mark(&[Mark::Dnated, Mark::Reply])
+            .goto(BEFORE_ROUTE),
     );
     f.flow(Table::ServiceState, ELSE, any(), goto(NO_SERVICE));
 }

@@ -30,9 +30,11 @@ fn of_a_pod() {
             "table=4,priority=300,arp,in_port=10,arp_tpa=10.0.1.10 actions=set_field:0x9->reg3,goto_table:60",
             "table=36,priority=1500,ip,nw_dst=10.0.1.10 actions=set_field:aa:53:4c:55:49:43->eth_src,set_field:0a:00:00:00:00:0a->eth_dst,set_field:0xa->reg2,goto_table:37",
             "table=36,priority=1500,ipv6,ipv6_dst=fd00:1::10 actions=set_field:aa:53:4c:55:49:43->eth_src,set_field:0a:00:00:00:00:0a->eth_dst,set_field:0xa->reg2,goto_table:37",
+            "table=48,priority=700,ip,reg0=0x40/0x40,in_port=10,nw_src=10.0.1.10 actions=ct(commit,zone=20930,nat(src=10.0.1.10:16384-32767,random),exec(load:0->NXM_NX_CT_MARK[0])),goto_table:52",
+            "table=48,priority=700,ipv6,reg0=0x40/0x40,in_port=10,ipv6_src=fd00:1::10 actions=ct(commit,zone=20930,nat(src=[fd00:1::10]:16384-32767,random),exec(load:0->NXM_NX_CT_MARK[0])),goto_table:52",
             "table=48,priority=890,ip,reg0=0x800/0x800,reg2=0xa,in_port=10 actions=ct(zone=20929,nat),load:0x1->NXM_NX_REG0[12],goto_table:52",
             "table=48,priority=890,ipv6,reg0=0x800/0x800,reg2=0xa,in_port=10 actions=ct(zone=20929,nat),load:0x1->NXM_NX_REG0[12],goto_table:52",
-            "table=48,priority=900,ip,reg0=0x40/0x40,reg2=0xa,in_port=10 actions=ct(commit,zone=20928,nat(src=10.0.1.1),exec(load:0->NXM_NX_CT_MARK[0])),load:0x1->NXM_NX_REG0[12],goto_table:52",
+            "table=48,priority=900,ip,reg0=0x40/0x40,reg2=0xa,in_port=10 actions=ct(commit,zone=20930,nat(src=10.0.1.1:16384-32767,random),exec(load:0->NXM_NX_CT_MARK[0])),load:0x1->NXM_NX_REG0[12],goto_table:52",
             "table=48,priority=900,ipv6,reg0=0x40/0x40,reg2=0xa,in_port=10 actions=ct(commit,zone=20928,nat(src=fd00:1::1),exec(load:0->NXM_NX_CT_MARK[0])),load:0x1->NXM_NX_REG0[12],goto_table:52",
             "table=52,priority=300,reg2=0xa,in_port=10 actions=set_field:0x10->reg3,goto_table:60",
         ],
@@ -51,8 +53,9 @@ fn of_a_pod_with_one_ipv4_address() {
             "table=4,priority=200,arp,in_port=10,dl_src=0a:00:00:00:00:0a,arp_spa=10.0.1.10,arp_sha=0a:00:00:00:00:0a actions=goto_table:8",
             "table=4,priority=300,arp,in_port=10,arp_tpa=10.0.1.10 actions=set_field:0x9->reg3,goto_table:60",
             "table=36,priority=1500,ip,nw_dst=10.0.1.10 actions=set_field:aa:53:4c:55:49:43->eth_src,set_field:0a:00:00:00:00:0a->eth_dst,set_field:0xa->reg2,goto_table:37",
+            "table=48,priority=700,ip,reg0=0x40/0x40,in_port=10,nw_src=10.0.1.10 actions=ct(commit,zone=20930,nat(src=10.0.1.10:16384-32767,random),exec(load:0->NXM_NX_CT_MARK[0])),goto_table:52",
             "table=48,priority=890,ip,reg0=0x800/0x800,reg2=0xa,in_port=10 actions=ct(zone=20929,nat),load:0x1->NXM_NX_REG0[12],goto_table:52",
-            "table=48,priority=900,ip,reg0=0x40/0x40,reg2=0xa,in_port=10 actions=ct(commit,zone=20928,nat(src=10.0.1.1),exec(load:0->NXM_NX_CT_MARK[0])),load:0x1->NXM_NX_REG0[12],goto_table:52",
+            "table=48,priority=900,ip,reg0=0x40/0x40,reg2=0xa,in_port=10 actions=ct(commit,zone=20930,nat(src=10.0.1.1:16384-32767,random),exec(load:0->NXM_NX_CT_MARK[0])),load:0x1->NXM_NX_REG0[12],goto_table:52",
             "table=52,priority=300,reg2=0xa,in_port=10 actions=set_field:0x10->reg3,goto_table:60",
         ],
     );
@@ -77,8 +80,8 @@ fn of_a_peer() {
         Change::PeerSet(peer(2, "192.0.2.2")),
         &[
             "table=0,priority=100,tun_src=192.0.2.2,in_port=1 actions=set_field:0x2->reg0,goto_table:12",
-            "table=36,priority=1024,ip,nw_dst=10.0.2.0/24 actions=set_field:192.0.2.2->tun_dst,load:0->NXM_NX_REG0[4],set_field:0x1->reg2,goto_table:37",
-            "table=36,priority=1064,ipv6,ipv6_dst=fd00:2::/64 actions=set_field:192.0.2.2->tun_dst,load:0->NXM_NX_REG0[4],set_field:0x1->reg2,goto_table:37",
+            "table=36,priority=1024,ip,nw_dst=10.0.2.0/24 actions=set_field:192.0.2.2->tun_dst,load:0->NXM_NX_REG0[5],set_field:0x1->reg2,goto_table:37",
+            "table=36,priority=1064,ipv6,ipv6_dst=fd00:2::/64 actions=set_field:192.0.2.2->tun_dst,load:0->NXM_NX_REG0[5],set_field:0x1->reg2,goto_table:37",
         ],
     );
 }
@@ -89,8 +92,8 @@ fn of_a_peer_on_ipv6() {
         Change::PeerSet(peer(3, "2001:db8::3")),
         &[
             "table=0,priority=100,tun_ipv6_src=2001:db8::3,in_port=1 actions=set_field:0x2->reg0,goto_table:12",
-            "table=36,priority=1024,ip,nw_dst=10.0.3.0/24 actions=set_field:2001:db8::3->tun_ipv6_dst,load:0->NXM_NX_REG0[4],set_field:0x1->reg2,goto_table:37",
-            "table=36,priority=1064,ipv6,ipv6_dst=fd00:3::/64 actions=set_field:2001:db8::3->tun_ipv6_dst,load:0->NXM_NX_REG0[4],set_field:0x1->reg2,goto_table:37",
+            "table=36,priority=1024,ip,nw_dst=10.0.3.0/24 actions=set_field:2001:db8::3->tun_ipv6_dst,load:0->NXM_NX_REG0[5],set_field:0x1->reg2,goto_table:37",
+            "table=36,priority=1064,ipv6,ipv6_dst=fd00:3::/64 actions=set_field:2001:db8::3->tun_ipv6_dst,load:0->NXM_NX_REG0[5],set_field:0x1->reg2,goto_table:37",
         ],
     );
 }

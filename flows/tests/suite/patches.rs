@@ -36,7 +36,7 @@ fn a_change_costs_what_changed() {
         ..pod(10)
     };
     for n in 0..1000 {
-        assert_eq!(compiler.apply(Change::PodSet(many(n))).len(), 14);
+        assert_eq!(compiler.apply(Change::PodSet(many(n))).len(), 16);
     }
     assert!(
         compiler.apply(Change::PodSet(many(7))).is_empty(),
@@ -51,7 +51,7 @@ fn a_change_costs_what_changed() {
         "only what names the address"
     );
     let patch = compiler.apply(Change::PodGone(many(8).id));
-    assert_eq!((patch.flows_set.len(), patch.flows_gone.len()), (0, 14));
+    assert_eq!((patch.flows_set.len(), patch.flows_gone.len()), (0, 16));
     assert_eq!(compiler.apply(Change::PeerGone("node-100".into())).len(), 3);
     assert!(compiler.apply(Change::PeerGone("nobody".into())).is_empty());
     assert!(compiler.apply(Change::Node(node())).is_empty());
@@ -198,7 +198,7 @@ fn our_own_stale_flows_go_and_foreign_ones_stay() {
     };
     switch.push(foreign);
     let patch = diff(&program, &switch, &[]);
-    assert_eq!((patch.flows_set.len(), patch.flows_gone.len()), (0, 14));
+    assert_eq!((patch.flows_set.len(), patch.flows_gone.len()), (0, 16));
 
     // Unless it sits where one of ours belongs.
     let mut switch = dump(&program);

@@ -399,7 +399,7 @@ fn a_trace_reads_well() {
         " 4. Guard: ip,in_port=10,dl_src=0a:00:00:00:00:0a,nw_src=10.0.1.10, priority 100, cookie 0x51ce05",
         "12. Origin: priority 0, cookie 0x51ce01",
         "20. Service: priority 0, cookie 0x51ce01",
-        "28. Target: priority 0, cookie 0x51ce01",
+        "28. Answer: priority 0, cookie 0x51ce01",
         "36. Route: ip,nw_dst=10.0.1.0/24, priority 1024, cookie 0x51ce03",
         "      reg3=0xe",
         "60. Drop: reg3=0xe, priority 100, cookie 0x51ce02",
