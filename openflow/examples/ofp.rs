@@ -7,9 +7,10 @@
 use std::io::{self, BufRead as _, BufWriter, Write as _};
 use std::process::ExitCode;
 
+use openflow::header::{Header, VERSION};
 use openflow::message::text::{self, DEFAULT_VERBOSITY};
 use openflow::text::Numbers;
-use openflow::{FlowMod, Message};
+use openflow::{ErrorKind, FlowMod, Message};
 
 const USAGE: &str = "usage: ofp print|reencode|flow-mod [--names] (ARG | -)";
 
@@ -25,7 +26,13 @@ impl Action {
         match self {
             Action::Print => {
                 let bytes = from_hex(input)?;
-                Message::decode(&bytes).map_err(|error| error.to_string())?;
+                // What another version means by it is not known here, nor whether it is wrong.
+                if let Err(error) = Message::decode(&bytes)
+                    && error.kind == ErrorKind::BrcBadVersion
+                    && Header::peek(&bytes).is_some_and(|header| header.version != VERSION)
+                {
+                    return Err(error.to_string());
+                }
                 // There is no switch to ask for names, so numbers are printed with and without `--names`.
                 Ok(text::print(&bytes, &Numbers, DEFAULT_VERBOSITY))
             }
@@ -73,6 +80,12 @@ fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The bytes of an output. Text that a switch sent has a character for each byte, whatever its encoding.
+fn to_bytes(text: &str) -> Vec<u8> {
+    let bytes: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(c).ok()).collect();
+    bytes.unwrap_or_else(|| text.as_bytes().to_vec())
+}
+
 fn main() -> ExitCode {
     let mut arguments: Vec<String> = std::env::args()
         .skip(1)
@@ -110,7 +123,8 @@ fn one(action: Action, input: &str) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
     match action.run(input) {
         Ok(text) => {
-            writeln!(out, "{}", text.strip_suffix('\n').unwrap_or(&text))?;
+            out.write_all(&to_bytes(text.strip_suffix('\n').unwrap_or(&text)))?;
+            out.write_all(b"\n")?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
@@ -127,10 +141,16 @@ fn lines(action: Action) -> io::Result<ExitCode> {
         let line = line?;
         let line = String::from_utf8_lossy(&line);
         let text = match action.run(line.trim_end_matches('\r')) {
-            Ok(text) => text.strip_suffix('\n').map(str::to_owned).unwrap_or(text),
-            Err(error) => format!("error: {error}"),
+            Ok(text) => to_bytes(
+                &text
+                    .strip_suffix('\n')
+                    .unwrap_or(&text)
+                    .replace('\n', "\\n"),
+            ),
+            Err(error) => format!("error: {error}").replace('\n', "\\n").into_bytes(),
         };
-        writeln!(out, "{}", text.replace('\n', "\\n"))?;
+        out.write_all(&text)?;
+        out.write_all(b"\n")?;
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)

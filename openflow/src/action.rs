@@ -522,9 +522,21 @@ pub(crate) fn decode_list_to(mut r: Reader<'_>, out: &mut Vec<Action>) -> Result
         *out = Vec::with_capacity(r.len().div_ceil(16).min(64));
     }
     while !r.is_empty() {
-        codec::decode(&mut r, out)?;
+        if let Err(error) = codec::decode(&mut r, out) {
+            return Err(first_wrong(out, error));
+        }
     }
     Ok(())
+}
+
+/// What Open vSwitch answers when `error` comes after `out`: it refuses what it does not know where it stands.
+#[cold]
+fn first_wrong(out: &[Action], error: DecodeError) -> DecodeError {
+    let unknown = out.iter().any(|a| matches!(a, Action::Unknown(_)));
+    match verify(out) {
+        Err(earlier) if unknown => earlier,
+        _ => error,
+    }
 }
 
 /// Appends to `out` what `make` makes, built where it stays: to move it there costs more than to

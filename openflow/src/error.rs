@@ -43,6 +43,8 @@ kinds! {
     BrcPipelineFieldsOnly = "OFPBRC_PIPELINE_FIELDS_ONLY";
     /// Bytes that must be zero are not.
     NxbrcMustBeZero = "NXBRC_MUST_BE_ZERO";
+    /// A match of the extension's form that cannot be.
+    NxbrcNxmInvalid = "NXBRC_NXM_INVALID";
     /// Unknown action type.
     BacBadType = "OFPBAC_BAD_TYPE";
     /// Wrong action length.

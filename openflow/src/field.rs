@@ -289,6 +289,18 @@ impl OxmHeader {
     #[must_use]
     #[inline(always)]
     pub fn field(self) -> Option<Field> {
+        let field = self.field_of_any_width()?;
+        let n = if self.has_mask() {
+            self.payload_len() / 2
+        } else {
+            self.payload_len()
+        };
+        (n == field.bytes() || field.is_variable()).then_some(field)
+    }
+
+    /// The field it names, although the width may be wrong.
+    #[inline(always)]
+    pub(crate) fn field_of_any_width(self) -> Option<Field> {
         let table = match (self.word >> 16, self.experimenter) {
             (0x8000, _) => &BASIC,
             (0x0001, _) => &NXM1,
@@ -301,13 +313,7 @@ impl OxmHeader {
             _ => return None,
         };
         let index = *table.get((self.word >> 9 & 0x7f) as usize)?;
-        let info = FIELDS.get(usize::from(index))?;
-        let n = if self.has_mask() {
-            self.payload_len() / 2
-        } else {
-            self.payload_len()
-        };
-        (n == usize::from(info.bytes) || info.is_variable()).then_some(Field(index))
+        (usize::from(index) < N_FIELDS).then_some(Field(index))
     }
 }
 

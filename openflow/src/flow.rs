@@ -98,6 +98,16 @@ impl FlowFlags {
         self.0 & other.0 == other.0
     }
 
+    /// The flags, if a switch knows them all.
+    #[inline]
+    pub(crate) const fn checked(self) -> Result<Self, DecodeError> {
+        if self.0 & !0x1f == 0 {
+            Ok(self)
+        } else {
+            Err(DecodeError::new(ErrorKind::FmfcBadFlags, "flow mod"))
+        }
+    }
+
     /// Each flag followed by a space.
     fn print(self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let set = Self::NAMES.iter().filter(|(flag, _)| self.contains(*flag));
@@ -208,8 +218,9 @@ impl FlowMod {
             return Err(DecodeError::new(ErrorKind::BacBadOutPort, context));
         }
         instruction::decode_list_to(r, &mut fm.instructions)?;
-        if fm.flags.0 & !0x1f != 0 {
-            return Err(DecodeError::new(ErrorKind::FmfcBadFlags, context));
+        if let Err(error) = fm.flags.checked() {
+            instruction::verify(&fm.instructions)?;
+            return Err(error);
         }
         Ok(fm)
     }
@@ -239,7 +250,7 @@ impl FlowMod {
 }
 
 impl FlowModCommand {
-    fn from_wire(n: u8) -> Result<Self, DecodeError> {
+    pub(crate) fn from_wire(n: u8) -> Result<Self, DecodeError> {
         Ok(match n {
             0 => FlowModCommand::Add,
             1 => FlowModCommand::Modify,
@@ -251,9 +262,38 @@ impl FlowModCommand {
     }
 }
 
+/// The cookies of a flow mod, as it is printed.
+pub(crate) struct Cookies {
+    /// What flows have afterwards; all ones is as good as none.
+    pub(crate) new: Option<u64>,
+    /// Which flows are meant, and which bits count.
+    pub(crate) matched: (u64, u64),
+}
+
 /// As `ovs-ofctl ofp-print` prints it after the name of the message: `ADD table:1 … actions=…`.
 impl Print for FlowMod {
     fn print(&self, f: &mut fmt::Formatter<'_>, names: &dyn Names) -> fmt::Result {
+        let cookies = match self.command {
+            FlowModCommand::Add => Cookies {
+                new: Some(self.cookie),
+                matched: (0, 0),
+            },
+            _ => Cookies {
+                new: None,
+                matched: (self.cookie, self.cookie_mask),
+            },
+        };
+        self.print_with(f, names, cookies)
+    }
+}
+
+impl FlowMod {
+    pub(crate) fn print_with(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        names: &dyn Names,
+        cookies: Cookies,
+    ) -> fmt::Result {
         f.write_str(match self.command {
             FlowModCommand::Add => "ADD",
             FlowModCommand::Modify => "MOD",
@@ -273,12 +313,12 @@ impl Print for FlowMod {
         if self.priority != DEFAULT_PRIORITY || prints_something(&self.match_) {
             write!(f, "{text} ")?;
         }
-        if self.command == FlowModCommand::Add {
-            if self.cookie != 0 && self.cookie != u64::MAX {
-                write!(f, "cookie:{:#x} ", self.cookie)?;
-            }
-        } else if self.cookie_mask != 0 {
-            write!(f, "cookie:{:#x}/{:#x} ", self.cookie, self.cookie_mask)?;
+        if let Some(new) = cookies.new.filter(|c| *c != 0 && *c != u64::MAX) {
+            write!(f, "cookie:{new:#x} ")?;
+        }
+        let (cookie, mask) = cookies.matched;
+        if mask != 0 {
+            write!(f, "cookie:{cookie:#x}/{mask:#x} ")?;
         }
         if self.idle_timeout != 0 {
             write!(f, "idle:{} ", self.idle_timeout)?;
@@ -330,6 +370,9 @@ pub struct FlowStats {
     pub instructions: Vec<Instruction>,
 }
 
+/// How long it is before its match.
+const FLOW_STATS_LEN: usize = 48;
+
 impl FlowStats {
     /// Writes it with its length.
     ///
@@ -370,18 +413,19 @@ impl FlowStats {
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let context = "flow stats";
         let bad = DecodeError::new(ErrorKind::BrcBadLen, context);
-        let length = usize::from(r.u16()?);
-        let body = length.checked_sub(2).ok_or(bad)?;
-        let mut r = r
-            .sub_as(body, ErrorKind::BrcBadLen, context)
-            .map_err(|_| bad)?;
-        let table = TableId(r.u8()?);
-        r.skip(1)?;
-        let (seconds, nanos) = (r.u32()?, r.u32()?);
-        let (priority, idle_timeout, hard_timeout) = (r.u16()?, r.u16()?, r.u16()?);
-        let flags = FlowFlags(r.u16()?);
-        r.skip(4)?;
-        let (cookie, packet_count, byte_count) = (r.u64()?, r.u64()?, r.u64()?);
+        let start = r.len();
+        let mut head = r.sub(FLOW_STATS_LEN).map_err(|_| bad)?;
+        let length = usize::from(head.u16()?);
+        if length < FLOW_STATS_LEN {
+            return Err(bad);
+        }
+        let table = TableId(head.u8()?);
+        head.skip(1)?;
+        let (seconds, nanos) = (head.u32()?, head.u32()?);
+        let (priority, idle_timeout, hard_timeout) = (head.u16()?, head.u16()?, head.u16()?);
+        let flags = FlowFlags(head.u16()?);
+        head.skip(4)?;
+        let (cookie, packet_count, byte_count) = (head.u64()?, head.u64()?, head.u64()?);
         let mut stats = FlowStats {
             table,
             duration: Duration::from_secs(seconds.into()) + Duration::from_nanos(nanos.into()),
@@ -395,8 +439,14 @@ impl FlowStats {
             match_: Match::new(),
             instructions: Vec::new(),
         };
-        stats.match_.decode_from(&mut r)?;
-        instruction::decode_list_to(r, &mut stats.instructions)?;
+        // Open vSwitch looks at the length again only where the instructions begin.
+        stats.match_.decode_from(r)?;
+        let bad = DecodeError::new(ErrorKind::BicBadLen, context);
+        let instructions = length.checked_sub(start - r.len()).ok_or(bad)?;
+        let instructions = r
+            .sub_as(instructions, ErrorKind::BicBadLen, context)
+            .map_err(|_| bad)?;
+        instruction::decode_list_to(instructions, &mut stats.instructions)?;
         Ok(stats)
     }
 

@@ -150,9 +150,19 @@ impl Bucket {
 fn decode_buckets(mut r: Reader<'_>) -> Result<Vec<Bucket>, DecodeError> {
     let mut out = Vec::new();
     while !r.is_empty() {
-        out.push(Bucket::decode(&mut r)?);
+        match Bucket::decode(&mut r) {
+            Ok(bucket) => out.push(bucket),
+            Err(error) => return Err(first_wrong(&out, error)),
+        }
     }
     Ok(out)
+}
+
+/// What Open vSwitch answers when `error` comes after `out`: it refuses what it does not know where it stands.
+#[cold]
+fn first_wrong(out: &[Bucket], error: DecodeError) -> DecodeError {
+    let refused = out.iter().map(|bucket| action::verify(&bucket.actions));
+    refused.filter_map(Result::err).next().unwrap_or(error)
 }
 
 impl GroupMod {
@@ -206,11 +216,11 @@ impl GroupMod {
         r.skip(1)?;
         let id = GroupId(r.u32()?);
         let buckets = decode_buckets(r)?;
-        let error = |kind| DecodeError::new(kind, "group mod");
+        let error = |kind| first_wrong(&buckets, DecodeError::new(kind, "group mod"));
         if command == GroupCommand::Delete as u16 && !buckets.is_empty() {
             return Err(error(ErrorKind::GmfcInvalidGroup));
         }
-        let type_ = GroupType::from_wire(type_)?;
+        let type_ = GroupType::from_wire(type_).map_err(|e| error(e.kind))?;
         if type_ == GroupType::Indirect
             && command != GroupCommand::Delete as u16
             && buckets.len() != 1

@@ -215,10 +215,47 @@ pub fn decode_list(r: Reader<'_>) -> Result<Vec<Instruction>, DecodeError> {
 
 /// As [`decode_list`], in place; `out` is empty before.
 #[inline]
-pub(crate) fn decode_list_to(
-    mut r: Reader<'_>,
-    out: &mut Vec<Instruction>,
-) -> Result<(), DecodeError> {
+pub(crate) fn decode_list_to(r: Reader<'_>, out: &mut Vec<Instruction>) -> Result<(), DecodeError> {
+    decode_each_to(r, out).map_err(|error| first_wrong(r, error))
+}
+
+/// What Open vSwitch answers to a list that is wrong somewhere: it looks at all instructions before it looks into any.
+#[cold]
+fn first_wrong(mut r: Reader<'_>, error: DecodeError) -> DecodeError {
+    let bad = |kind| DecodeError::new(kind, "instructions");
+    let mut seen = 0u8;
+    while let Some(&[t0, t1, l0, l1, ..]) = r.rest().first_chunk::<8>() {
+        let len = usize::from(u16::from_be_bytes([l0, l1]));
+        if len < 8 || len % 8 != 0 || r.skip(len).is_err() {
+            return bad(ErrorKind::BicBadLen);
+        }
+        let (bit, fits) = match u16::from_be_bytes([t0, t1]) {
+            GOTO_TABLE => (1, len == 8),
+            WRITE_METADATA => (2, len == 24),
+            WRITE_ACTIONS => (4, true),
+            APPLY_ACTIONS => (8, true),
+            CLEAR_ACTIONS => (16, len == 8),
+            METER => (32, len == 8),
+            EXPERIMENTER => return bad(ErrorKind::BicBadExperimenter),
+            _ => return bad(ErrorKind::BicUnknownInst),
+        };
+        if !fits {
+            return bad(ErrorKind::BicBadLen);
+        }
+        if seen & bit != 0 {
+            return bad(ErrorKind::BicDupInst);
+        }
+        seen |= bit;
+    }
+    if r.is_empty() {
+        error
+    } else {
+        bad(ErrorKind::BicBadLen)
+    }
+}
+
+#[inline]
+fn decode_each_to(mut r: Reader<'_>, out: &mut Vec<Instruction>) -> Result<(), DecodeError> {
     let mut seen = 0u8;
     if !r.is_empty() {
         *out = Vec::with_capacity(1);

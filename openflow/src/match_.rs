@@ -66,6 +66,9 @@ impl Entry {
 
 /// The type of an OXM match (§7.2.2).
 const OFPMT_OXM: u16 = 1;
+/// The type of the match that OpenFlow 1.1 had, which 1.3 names and deprecates, and its length.
+const OFPMT_STANDARD: u16 = 0;
+const OFPMT_STANDARD_LEN: usize = 88;
 
 impl Match {
     /// Matches every packet.
@@ -260,8 +263,12 @@ impl Match {
         let Some(fields) = len.checked_sub(4) else {
             return Err(bad_len);
         };
-        if u16::from_be_bytes([t0, t1]) != OFPMT_OXM {
-            return Err(DecodeError::new(ErrorKind::BmcBadType, "match"));
+        match u16::from_be_bytes([t0, t1]) {
+            OFPMT_OXM => {}
+            OFPMT_STANDARD if len != OFPMT_STANDARD_LEN || r.len() < len - 4 => {
+                return Err(bad_len);
+            }
+            _ => return Err(DecodeError::new(ErrorKind::BmcBadType, "match")),
         }
         let padded = len.next_multiple_of(8) - 4;
         let body = r.bytes(padded).map_err(|_| bad_len)?;
@@ -300,21 +307,26 @@ impl Match {
             let header = OxmHeader::decode(r)?;
             let payload = r.bytes(header.payload_len())?;
             fields.rest = r.rest();
+            let halves = header.has_mask().then(|| {
+                let (value, mask) = payload.split_at(payload.len() / 2);
+                // Of an odd length, the last byte means nothing.
+                let mask = mask.get(..value.len()).unwrap_or_default();
+                (Value::from_bytes(value), Value::from_bytes(mask))
+            });
+            // This is asked first, even of a field that is not known.
+            if halves
+                .as_ref()
+                .is_some_and(|(value, mask)| value.exceeds(mask))
+            {
+                return Err(r.error(ErrorKind::BmcBadWildcards));
+            }
             let Some(field) = header.field() else {
                 if strict {
                     return Err(r.error(ErrorKind::BmcBadField));
                 }
                 continue;
             };
-            let (value, mask) = if header.has_mask() {
-                let halves = payload.split_at_checked(payload.len() / 2);
-                let (value, mask) = halves.ok_or_else(|| r.short())?;
-                // Of an odd length, the last byte means nothing.
-                let mask = mask.get(..value.len()).unwrap_or_default();
-                let (value, mask) = (Value::from_bytes(value), Value::from_bytes(mask));
-                if value.exceeds(&mask) {
-                    return Err(r.error(ErrorKind::BmcBadWildcards));
-                }
+            let (value, mask) = if let Some((value, mask)) = halves {
                 if !field.is_maskable() && !mask.is_ones() && !mask.is_zero() {
                     return Err(r.error(ErrorKind::BmcBadMask));
                 }

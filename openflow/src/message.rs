@@ -12,9 +12,11 @@ mod flow_removed;
 mod flow_request;
 mod hello;
 mod ipfix;
+mod kind;
 mod meter;
 mod monitor;
 mod multipart;
+mod nx_flow_mod;
 mod of_error;
 mod packet_in;
 mod packet_out;
@@ -44,6 +46,7 @@ pub use meter::{
 };
 pub use monitor::{FlowEvent, FlowMonitorRequest, FlowUpdate, FlowUpdateFull, MonitorFlags};
 pub use multipart::{MultipartReply, MultipartRequest};
+pub use nx_flow_mod::NxFlowMod;
 pub use of_error::OfError;
 pub use packet_in::{NO_BUFFER, NxPacketIn, PacketIn, PacketIn2, PacketInProperty, PacketInReason};
 pub use packet_out::PacketOut;
@@ -64,6 +67,7 @@ use crate::flow::FlowMod;
 use crate::group::GroupMod;
 use crate::header::{HEADER_LEN, Header, MsgType, VERSION};
 use crate::wire::{Reader, Writer};
+use kind::{Kind, Length};
 
 /// A message, without its transaction id.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,6 +147,8 @@ pub enum Message {
     NxRoleRequest(NxRole),
     /// Nicira: the answer.
     NxRoleReply(NxRole),
+    /// Nicira: changes flows, in the form that it gave to OpenFlow 1.0 and that Open vSwitch reads in any version.
+    NxFlowMod(NxFlowMod),
     /// Nicira: a flow went, in its first extended form.
     NxFlowRemoved(NxFlowRemoved),
     /// Nicira: whether FLOW_MOD's command carries a table id in its high byte.
@@ -210,7 +216,7 @@ impl PacketInFormat {
 
 /// The vendors' messages: one line each.
 macro_rules! vendor_messages {
-    ($($experimenter:ident $exp_type:literal $name:literal = $pattern:pat,)*) => {
+    ($($experimenter:ident $exp_type:literal $name:literal $length:ident($($bytes:literal),+) = $pattern:pat,)*) => {
         /// Experimenter, type and Open vSwitch's name of a vendor's message.
         fn vendor(message: &Message) -> Option<(u32, u32, &'static str)> {
             #[allow(unused_variables)]
@@ -220,10 +226,10 @@ macro_rules! vendor_messages {
             }
         }
 
-        /// Open vSwitch's name of a vendor's message.
-        fn vendor_name(experimenter: u32, exp_type: u32) -> Option<&'static str> {
+        /// Open vSwitch's name of a vendor's message, and how long its body is.
+        fn vendor_kind(experimenter: u32, exp_type: u32) -> Option<(&'static str, Length)> {
             match (experimenter, exp_type) {
-                $(($experimenter, $exp_type) => Some($name),)*
+                $(($experimenter, $exp_type) => Some(($name, Length::$length($($bytes),+))),)*
                 _ => None,
             }
         }
@@ -231,30 +237,31 @@ macro_rules! vendor_messages {
 }
 
 vendor_messages! {
-    NICIRA 10 "NXT_ROLE_REQUEST" = Message::NxRoleRequest(_),
-    NICIRA 11 "NXT_ROLE_REPLY" = Message::NxRoleReply(_),
-    NICIRA 14 "NXT_FLOW_REMOVED" = Message::NxFlowRemoved(_),
-    NICIRA 15 "NXT_FLOW_MOD_TABLE_ID" = Message::FlowModTableId(_),
-    NICIRA 16 "NXT_SET_PACKET_IN_FORMAT" = Message::SetPacketInFormat(_),
-    NICIRA 17 "NXT_PACKET_IN" = Message::NxPacketIn(_),
-    NICIRA 18 "NXT_FLOW_AGE" = Message::FlowAge,
-    NICIRA 19 "NXT_SET_ASYNC_CONFIG" = Message::NxSetAsync(_),
-    NICIRA 20 "NXT_SET_CONTROLLER_ID" = Message::SetControllerId(_),
-    NICIRA 24 "NXT_TLV_TABLE_MOD" = Message::TlvTableMod(_),
-    NICIRA 25 "NXT_TLV_TABLE_REQUEST" = Message::TlvTableRequest,
-    NICIRA 26 "NXT_TLV_TABLE_REPLY" = Message::TlvTableReply(_),
-    NICIRA 27 "NXT_SET_ASYNC_CONFIG2" = Message::NxSetAsync2(_),
-    NICIRA 28 "NXT_RESUME" = Message::Resume(_),
-    NICIRA 29 "NXT_CT_FLUSH_ZONE" = Message::CtFlushZone(_),
-    NICIRA 30 "NXT_PACKET_IN2" = Message::PacketIn2(_),
-    NICIRA 32 "NXT_CT_FLUSH" = Message::CtFlush(_),
-    ONF 1870 "ONFT_FLOW_MONITOR_CANCEL" = Message::FlowMonitorCancel(_),
-    ONF 1871 "ONFT_FLOW_MONITOR_PAUSED" = Message::FlowMonitorPaused,
-    ONF 1872 "ONFT_FLOW_MONITOR_RESUMED" = Message::FlowMonitorResumed,
-    ONF 1911 "ONFT_ROLE_STATUS" = Message::RoleStatus(_),
-    ONF 2300 "ONFT_BUNDLE_CONTROL" = Message::BundleControl(_),
-    ONF 2301 "ONFT_BUNDLE_ADD_MESSAGE" = Message::BundleAdd(_),
-    ONF 2350 "ONFT_REQUESTFORWARD" = Message::RequestForward { .. },
+    NICIRA 10 "NXT_ROLE_REQUEST" exactly(4) = Message::NxRoleRequest(_),
+    NICIRA 11 "NXT_ROLE_REPLY" exactly(4) = Message::NxRoleReply(_),
+    NICIRA 13 "NXT_FLOW_MOD" then_each(32, 8) = Message::NxFlowMod(_),
+    NICIRA 14 "NXT_FLOW_REMOVED" then_each(40, 8) = Message::NxFlowRemoved(_),
+    NICIRA 15 "NXT_FLOW_MOD_TABLE_ID" exactly(8) = Message::FlowModTableId(_),
+    NICIRA 16 "NXT_SET_PACKET_IN_FORMAT" exactly(4) = Message::SetPacketInFormat(_),
+    NICIRA 17 "NXT_PACKET_IN" at_least(24) = Message::NxPacketIn(_),
+    NICIRA 18 "NXT_FLOW_AGE" exactly(0) = Message::FlowAge,
+    NICIRA 19 "NXT_SET_ASYNC_CONFIG" exactly(24) = Message::NxSetAsync(_),
+    NICIRA 20 "NXT_SET_CONTROLLER_ID" exactly(8) = Message::SetControllerId(_),
+    NICIRA 24 "NXT_TLV_TABLE_MOD" then_each(8, 8) = Message::TlvTableMod(_),
+    NICIRA 25 "NXT_TLV_TABLE_REQUEST" exactly(0) = Message::TlvTableRequest,
+    NICIRA 26 "NXT_TLV_TABLE_REPLY" then_each(16, 8) = Message::TlvTableReply(_),
+    NICIRA 27 "NXT_SET_ASYNC_CONFIG2" then_each(0, 8) = Message::NxSetAsync2(_),
+    NICIRA 28 "NXT_RESUME" then_each(0, 8) = Message::Resume(_),
+    NICIRA 29 "NXT_CT_FLUSH_ZONE" exactly(8) = Message::CtFlushZone(_),
+    NICIRA 30 "NXT_PACKET_IN2" then_each(0, 8) = Message::PacketIn2(_),
+    NICIRA 32 "NXT_CT_FLUSH" then_each(8, 8) = Message::CtFlush(_),
+    ONF 1870 "ONFT_FLOW_MONITOR_CANCEL" exactly(4) = Message::FlowMonitorCancel(_),
+    ONF 1871 "ONFT_FLOW_MONITOR_PAUSED" exactly(0) = Message::FlowMonitorPaused,
+    ONF 1872 "ONFT_FLOW_MONITOR_RESUMED" exactly(0) = Message::FlowMonitorResumed,
+    ONF 1911 "ONFT_ROLE_STATUS" then_each(16, 8) = Message::RoleStatus(_),
+    ONF 2300 "ONFT_BUNDLE_CONTROL" then_each(8, 8) = Message::BundleControl(_),
+    ONF 2301 "ONFT_BUNDLE_ADD_MESSAGE" at_least(8) = Message::BundleAdd(_),
+    ONF 2350 "ONFT_REQUESTFORWARD" then_each(8, 8) = Message::RequestForward { .. },
 }
 
 impl Message {
@@ -346,12 +353,31 @@ impl Message {
     /// # Errors
     /// What a switch would answer: wrong version, unknown type, wrong length, or a malformed body.
     pub fn decode(message: &[u8]) -> Result<(u32, Message), DecodeError> {
+        match Self::decode_partly(message)? {
+            (_, _, Some(error)) => Err(error),
+            (xid, message, None) => Ok((xid, message)),
+        }
+    }
+
+    /// As [`decode`](Self::decode); but of a list of which an item is malformed, all before that, and what is wrong.
+    fn decode_partly(message: &[u8]) -> Result<(u32, Message, Option<DecodeError>), DecodeError> {
+        let mut failed = None;
         let mut r = Reader::new(message, ErrorKind::BrcBadLen, "message");
         let header = Header::peek(message).ok_or(r.short())?;
         if usize::from(header.length) != message.len() {
             return Err(r.short());
         }
         r.skip(HEADER_LEN)?;
+        if let Err(kind) = Kind::of(message).and_then(|kind| kind.check(message.len())) {
+            // What nobody here knows is kept.
+            let foreign = matches!(
+                kind,
+                ErrorKind::BrcBadExperimenter | ErrorKind::BrcBadExpType
+            );
+            if !foreign {
+                return Err(r.error(kind));
+            }
+        }
         let message = match header.type_ {
             MsgType::HELLO => Message::Hello(Hello::decode_body(header.version, &mut r)?),
             _ if header.version != VERSION => return Err(r.error(ErrorKind::BrcBadVersion)),
@@ -375,11 +401,13 @@ impl Message {
             MsgType::PORT_MOD => Message::PortMod(PortMod::decode_body(&mut r)?),
             MsgType::TABLE_MOD => Message::TableMod(TableMod::decode_body(&mut r)?),
             MsgType::MULTIPART_REQUEST => {
-                let (flags, body) = MultipartRequest::decode_body(&mut r)?;
+                let (flags, body, error) = MultipartRequest::decode_partly(&mut r)?;
+                failed = error;
                 Message::MultipartRequest { flags, body }
             }
             MsgType::MULTIPART_REPLY => {
-                let (flags, body) = MultipartReply::decode_body(&mut r)?;
+                let (flags, body, error) = MultipartReply::decode_partly(&mut r)?;
+                failed = error;
                 Message::MultipartReply { flags, body }
             }
             MsgType::BARRIER_REQUEST => Message::BarrierRequest,
@@ -388,7 +416,9 @@ impl Message {
                 Message::QueueGetConfigRequest(QueueGetConfigRequest::decode_body(&mut r)?)
             }
             MsgType::QUEUE_GET_CONFIG_REPLY => {
-                Message::QueueGetConfigReply(QueueGetConfigReply::decode_body(&mut r)?)
+                let (reply, error) = QueueGetConfigReply::decode_partly(&mut r)?;
+                failed = error;
+                Message::QueueGetConfigReply(reply)
             }
             MsgType::ROLE_REQUEST => Message::RoleRequest(RoleMessage::decode_body(&mut r)?),
             MsgType::ROLE_REPLY => Message::RoleReply(RoleMessage::decode_body(&mut r)?),
@@ -399,7 +429,7 @@ impl Message {
             _ => return Err(r.error(ErrorKind::BrcBadType)),
         };
         r.finish()?;
-        Ok((header.xid, message))
+        Ok((header.xid, message, failed))
     }
 
     /// Appends the message, header included, to `out`. If it fails, `out` is as before.
@@ -472,6 +502,7 @@ impl Message {
             | Message::NxSetAsync(config) => config.encode_body(w),
             Message::MeterMod(meter) => meter.encode_body(w),
             Message::NxRoleRequest(role) | Message::NxRoleReply(role) => role.encode_body(w),
+            Message::NxFlowMod(flow) => flow.encode_body(w),
             Message::NxFlowRemoved(removed) => removed.encode_body(w),
             Message::FlowModTableId(on) => {
                 w.u8(u8::from(*on));
@@ -523,6 +554,7 @@ fn decode_vendor(xid: u32, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
     Ok(match (experimenter, exp_type) {
         (NICIRA, 10) => Message::NxRoleRequest(NxRole::decode_body(r)?),
         (NICIRA, 11) => Message::NxRoleReply(NxRole::decode_body(r)?),
+        (NICIRA, nx_flow_mod::NX_FLOW_MOD) => Message::NxFlowMod(NxFlowMod::decode_body(r)?),
         (NICIRA, 14) => Message::NxFlowRemoved(NxFlowRemoved::decode_body(r)?),
         (NICIRA, 15) => {
             let on = r.u8()? != 0;
@@ -565,6 +597,9 @@ fn decode_vendor(xid: u32, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
             let length = usize::from(inner.length);
             if length < HEADER_LEN || length > r.len() {
                 return Err(r.error(ErrorKind::BfcMsgBadLen));
+            }
+            if inner.version != VERSION {
+                return Err(r.error(ErrorKind::BrcBadVersion));
             }
             let (xid, request) = Message::decode(r.bytes(length)?)?;
             if !matches!(request, Message::GroupMod(_) | Message::MeterMod(_)) {

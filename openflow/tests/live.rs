@@ -3,9 +3,10 @@
 mod support;
 
 use openflow::connection::{Connection, FlowStatsRequest, Options, State};
-use openflow::message::{Message, PacketOut, Role, SwitchConfig};
+use openflow::message::{Message, NxFlowMod, PacketOut, Role, SwitchConfig};
 use openflow::{
-    Action, Bucket, FlowMod, GroupId, GroupMod, GroupType, Instruction, PortNo, TableId,
+    Action, Bucket, FlowMod, FlowModCommand, GroupId, GroupMod, GroupType, Instruction, PortNo,
+    TableId,
 };
 use support::Switch;
 
@@ -234,4 +235,34 @@ async fn packets_go_out_and_come_in() {
         (packet_in.data, packet_in.total_len, event.generation),
         (packet, 60, 1)
     );
+}
+
+#[tokio::test]
+async fn a_switch_takes_the_flow_mod_of_the_extension_on_13() {
+    let switch = Switch::start();
+    let connection = connect(&switch).await;
+    let add = NxFlowMod {
+        flow: "table=3,tcp,in_port=1,reg0=7,cookie=5,actions=output:2"
+            .parse()
+            .expect("a flow"),
+        matched_cookie: None,
+    };
+    let message = Message::NxFlowMod(add.clone());
+    connection.send(&message).await.expect("sent");
+    connection.barrier().await.expect("taken");
+    let there = switch.ofctl(&["--no-stats", "dump-flows", "br0"]);
+    let expected = "cookie=0x5, table=3, tcp,reg0=0x7,in_port=1 actions=output:2";
+    assert!(there.contains(expected), "{there}");
+
+    let mut delete = add;
+    delete.flow.command = FlowModCommand::Delete;
+    delete.flow.instructions.clear();
+    for (cookie, left) in [(6, true), (5, false)] {
+        delete.matched_cookie = Some((cookie, u64::MAX));
+        let message = Message::NxFlowMod(delete.clone());
+        connection.send(&message).await.expect("sent");
+        connection.barrier().await.expect("taken");
+        let there = switch.ofctl(&["--no-stats", "dump-flows", "br0"]);
+        assert_eq!(there.contains(expected), left, "{there}");
+    }
 }

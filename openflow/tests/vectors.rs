@@ -24,7 +24,11 @@ use openflow::{Action, Instruction, Message};
 use support::generate::{KINDS, Rng, action, message};
 
 /// What none of the programs sends on OpenFlow 1.3.
-const NEVER_SEEN: [(&str, &str); 3] = [
+const NEVER_SEEN: [(&str, &str); 4] = [
+    (
+        "NXT_FLOW_MOD",
+        "sent on OpenFlow 1.0 alone, though read on any",
+    ),
     ("NXT_FLOW_REMOVED", "of OpenFlow 1.0 alone"),
     (
         "experimenter message",

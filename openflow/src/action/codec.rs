@@ -124,19 +124,34 @@ fn encode_legacy(legacy: Legacy, w: &mut Writer<'_>) {
     }
 }
 
+/// What is wrong with an action that begins so and has an impossible length: unknown ones are refused as unknown.
+#[cold]
+fn bad_length([t0, t1, _, _, experimenter @ ..]: [u8; 8]) -> DecodeError {
+    let kind = match (
+        u16::from_be_bytes([t0, t1]),
+        u32::from_be_bytes(experimenter),
+    ) {
+        (EXPERIMENTER, super::NICIRA | super::ONF) => ErrorKind::BacBadLen,
+        (EXPERIMENTER, _) => ErrorKind::BacBadExperimenter,
+        (0..=10 | 13..=25, _) => ErrorKind::BacBadLen,
+        _ => ErrorKind::BacBadType,
+    };
+    DecodeError::new(kind, "action")
+}
+
 /// The type, the body as a reader, and all bytes of the next action.
 #[inline]
 fn frame<'a>(r: &mut Reader<'a>) -> Result<(u16, Reader<'a>, &'a [u8]), DecodeError> {
     let all = r.rest();
     let bad = || DecodeError::new(ErrorKind::BacBadLen, "action");
-    let [t0, t1, l0, l1, ..] = *all.first_chunk::<8>().ok_or_else(bad)?;
+    let head @ [t0, t1, l0, l1, ..] = *all.first_chunk::<8>().ok_or_else(bad)?;
     let len = usize::from(u16::from_be_bytes([l0, l1]));
     if len < 8 || len % 8 != 0 {
-        return Err(bad());
+        return Err(bad_length(head));
     }
     let mut body = r
         .sub_as(len, ErrorKind::BacBadLen, "action")
-        .map_err(|_| bad())?;
+        .map_err(|_| bad_length(head))?;
     let all = body.rest();
     body.skip(4)?;
     Ok((u16::from_be_bytes([t0, t1]), body, all))
@@ -245,7 +260,7 @@ pub(super) fn check_output_port(port: PortNo) -> Result<(), DecodeError> {
 fn decode_set_field(b: Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
     let mut b = Reader::new(b.rest(), ErrorKind::BmcBadLen, "set_field action");
     let header = OxmHeader::decode(&mut b)?;
-    let field = header.field_in_action("set_field action")?;
+    let field = header.sized_field("set_field action")?;
     let payload = b.bytes(header.payload_len())?;
     if header.has_mask() {
         return Err(b.error(ErrorKind::BacBadSetMask));

@@ -363,11 +363,26 @@ impl OxmHeader {
         self.field()
             .ok_or(DecodeError::new(ErrorKind::BacBadSetType, context))
     }
+
+    /// As [`field_in_action`](Self::field_in_action), where a known field of a wrong width is told from an unknown
+    /// one.
+    #[inline(always)]
+    pub(super) fn sized_field(self, context: &'static str) -> Result<Field, DecodeError> {
+        self.field().ok_or_else(|| {
+            let known = self.word & 0xff != 0 && self.field_of_any_width().is_some();
+            let kind = if known {
+                ErrorKind::BacBadSetLen
+            } else {
+                ErrorKind::BacBadSetType
+            };
+            DecodeError::new(kind, context)
+        })
+    }
 }
 
 /// Reads the header of a field, four or eight bytes.
 pub(super) fn field(b: &mut Reader<'_>, context: &'static str) -> Result<Field, DecodeError> {
-    OxmHeader::decode(b)?.field_in_action(context)
+    OxmHeader::decode(b)?.sized_field(context)
 }
 
 /// Reads the header of a field where only four bytes can be.
@@ -540,11 +555,10 @@ fn decode_rare(subtype: u16, mut b: Reader<'_>, all: &[u8]) -> Result<Action, De
             Ok(Action::Note(b.take_rest().to_vec()))
         }
         OUTPUT_REG => {
-            let ofs_nbits = b.u16()?;
-            let src = subfield(field32(b.u32()?, "output action")?, ofs_nbits);
-            let max_len = b.u16()?;
+            let (ofs_nbits, src, max_len) = (b.u16()?, b.u32()?, b.u16()?);
             b.zeros(6, ErrorKind::BacBadArgument)?;
             b.finish()?;
+            let src = subfield(field32(src, "output action")?, ofs_nbits);
             Ok(Action::OutputReg {
                 src: src.check("output action")?,
                 max_len,

@@ -2,7 +2,9 @@
 
 use std::ops::BitOr;
 
-use super::{Message, experimenter::ONF};
+use super::Message;
+use super::experimenter::{NICIRA, ONF};
+use super::kind::Kind;
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::header::{HEADER_LEN, Header, MsgType, VERSION};
 use crate::wire::{Reader, Writer};
@@ -130,6 +132,7 @@ impl BundleAdd {
         matches!(
             message,
             Message::FlowMod(_)
+                | Message::NxFlowMod(_)
                 | Message::GroupMod(_)
                 | Message::PortMod(_)
                 | Message::PacketOut(_)
@@ -175,6 +178,28 @@ impl BundleAdd {
     }
 
     pub(crate) fn decode_body(xid: u32, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let head = BundleAddHead::decode(xid, r)?;
+        let (_, message) = Message::decode(head.message)?;
+        if !Self::accepts(&message) {
+            return Err(r.error(ErrorKind::BfcMsgUnsup));
+        }
+        Ok(BundleAdd {
+            bundle_id: head.bundle_id,
+            flags: head.flags,
+            message: Box::new(message),
+        })
+    }
+}
+
+/// A [`BundleAdd`] whose message was not looked into.
+pub(super) struct BundleAddHead<'a> {
+    pub(super) bundle_id: u32,
+    pub(super) flags: BundleFlags,
+    pub(super) message: &'a [u8],
+}
+
+impl<'a> BundleAddHead<'a> {
+    pub(super) fn decode(xid: u32, r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let bundle_id = r.u32()?;
         r.skip(2)?;
         let flags = BundleFlags(r.u16()?);
@@ -188,15 +213,38 @@ impl BundleAdd {
         if header.xid != xid {
             return Err(r.error(ErrorKind::BfcMsgBadXid));
         }
-        let (_, message) = Message::decode(r.bytes(usize::from(header.length))?)?;
-        if !Self::accepts(&message) {
+        let message = r.bytes(usize::from(header.length))?;
+        let known = Kind::of(message).and_then(|kind| kind.check(message.len()));
+        let bundled = matches!(
+            header.type_,
+            MsgType::FLOW_MOD | MsgType::GROUP_MOD | MsgType::PORT_MOD | MsgType::PACKET_OUT
+        );
+        if known.is_err() || !(bundled || is_nx_flow_mod(message)) {
             return Err(r.error(ErrorKind::BfcMsgUnsup));
         }
         r.take_rest(); // properties, of which none is defined
-        Ok(BundleAdd {
+        Ok(BundleAddHead {
             bundle_id,
             flags,
-            message: Box::new(message),
+            message,
         })
     }
+}
+
+/// The body of a message, if that is [`BundleAdd`]'s.
+pub(super) fn add_body(message: &[u8]) -> Option<&[u8]> {
+    body_of(message, ONF, BUNDLE_ADD)
+}
+
+fn is_nx_flow_mod(message: &[u8]) -> bool {
+    body_of(message, NICIRA, super::nx_flow_mod::NX_FLOW_MOD).is_some()
+}
+
+/// What follows the head of a vendor's message, if it is this one.
+fn body_of(message: &[u8], experimenter: u32, exp_type: u32) -> Option<&[u8]> {
+    let header = Header::peek(message)?;
+    let body = message.get(HEADER_LEN..)?;
+    let body = body.strip_prefix(&experimenter.to_be_bytes())?;
+    let body = body.strip_prefix(&exp_type.to_be_bytes())?;
+    (header.type_ == MsgType::EXPERIMENTER).then_some(body)
 }

@@ -64,6 +64,24 @@ fn address(mut r: Reader<'_>) -> Result<IpAddr, DecodeError> {
         .map_or(IpAddr::V6(address), IpAddr::V4))
 }
 
+/// Addresses are all of one family; one of all zeros is of any.
+#[derive(Default)]
+struct Family(Option<bool>);
+
+impl Family {
+    fn check(&mut self, address: IpAddr) -> Result<IpAddr, DecodeError> {
+        let is_v4 = match address {
+            IpAddr::V4(_) => Some(true),
+            IpAddr::V6(address) => (!address.is_unspecified()).then_some(false),
+        };
+        if self.0.is_some() && is_v4.is_some() && self.0 != is_v4 {
+            return Err(DecodeError::new(ErrorKind::BpcBadValue, "ct tuple"));
+        }
+        self.0 = is_v4;
+        Ok(address)
+    }
+}
+
 fn put_address(address: IpAddr, w: &mut Writer<'_>) {
     match address {
         IpAddr::V4(address) => w.array(&address.to_ipv6_mapped().octets()),
@@ -72,15 +90,15 @@ fn put_address(address: IpAddr, w: &mut Writer<'_>) {
 }
 
 impl CtTuple {
-    fn read(&mut self, mut outer: Reader<'_>) -> Result<(), DecodeError> {
+    fn read(&mut self, mut outer: Reader<'_>, family: &mut Family) -> Result<(), DecodeError> {
         // A nested property's data begins after four bytes of padding.
         outer.skip(4)?;
         while !outer.is_empty() {
             let (type_, mut data) = Property::pull(&mut outer, "ct tuple")?;
             // Ports, and an identifier with type and code, exclude each other: the last one counts.
             match type_ {
-                SRC => self.src = Some(address(data)?),
-                DST => self.dst = Some(address(data)?),
+                SRC => self.src = Some(family.check(address(data)?)?),
+                DST => self.dst = Some(family.check(address(data)?)?),
                 SRC_PORT => (self.src_port, self.icmp_id) = (Some(data.u16()?), None),
                 DST_PORT => {
                     self.dst_port = Some(data.u16()?);
@@ -129,11 +147,15 @@ impl CtFlush {
             ..CtFlush::default()
         };
         r.zeros(7, ErrorKind::NxbrcMustBeZero)?;
+        let mut family = Family::default();
         while !r.is_empty() {
             let (type_, mut data) = Property::pull(r, "ct flush")?;
             match type_ {
-                ORIG_TUPLE => flush.orig.get_or_insert_default().read(data)?,
-                REPLY_TUPLE => flush.reply.get_or_insert_default().read(data)?,
+                ORIG_TUPLE => flush.orig.get_or_insert_default().read(data, &mut family)?,
+                REPLY_TUPLE => flush
+                    .reply
+                    .get_or_insert_default()
+                    .read(data, &mut family)?,
                 ZONE_ID => flush.zone = Some(data.u16()?),
                 _ => {}
             }

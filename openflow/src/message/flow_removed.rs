@@ -60,7 +60,7 @@ pub struct FlowRemoved {
 
 impl FlowRemoved {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(FlowRemoved {
+        let removed = FlowRemoved {
             cookie: r.u64()?,
             priority: r.u16()?,
             reason: FlowRemovedReason(r.u8()?),
@@ -72,7 +72,9 @@ impl FlowRemoved {
             packet_count: r.u64()?,
             byte_count: r.u64()?,
             match_: Match::decode(r)?,
-        })
+        };
+        r.take_rest(); // which Open vSwitch does not look at either
+        Ok(removed)
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

@@ -49,14 +49,16 @@ impl FlowRequest {
         let (out_port, out_group) = (super::port::port(r)?, GroupId(r.u32()?));
         r.skip(4)?;
         let (cookie, cookie_mask) = (r.u64()?, r.u64()?);
-        Ok(FlowRequest {
+        let request = FlowRequest {
             table,
             out_port,
             out_group,
             cookie,
             cookie_mask,
             match_: Match::decode(r)?,
-        })
+        };
+        r.take_rest(); // which Open vSwitch does not look at either
+        Ok(request)
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

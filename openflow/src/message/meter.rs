@@ -61,10 +61,10 @@ impl MeterBand {
         let mut bands = Vec::with_capacity(r.len() / 16);
         while !r.is_empty() {
             let bad = r.error(ErrorKind::BrcBadLen);
-            if r.len() < 12 {
+            let (type_, length) = (r.u16()?, r.u16()?);
+            if length != 16 || r.len() < 12 {
                 return Err(bad);
             }
-            let (type_, length) = (r.u16()?, r.u16()?);
             let (rate, burst_size) = (r.u32()?, r.u32()?);
             let kind = match type_ {
                 1 => BandKind::Drop,
@@ -73,9 +73,6 @@ impl MeterBand {
                 },
                 _ => return Err(r.error(ErrorKind::MmfcBadBand)),
             };
-            if length != 16 || r.len() < 4 {
-                return Err(bad);
-            }
             r.skip(4)?;
             bands.push(MeterBand {
                 kind,

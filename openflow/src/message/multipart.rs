@@ -10,6 +10,7 @@
 use super::experimenter::{Experimenter, NICIRA, ONF};
 use super::flow_request::FlowRequest;
 use super::ipfix::{IpfixFlowStats, IpfixStats};
+use super::kind::Length;
 use super::meter::{MeterConfig, MeterFeatures, MeterId, MeterStats};
 use super::monitor::{FlowMonitorRequest, FlowUpdate};
 use super::port::{PortDesc, PortStats};
@@ -36,7 +37,7 @@ const METER_CONFIG: u16 = 10;
 const METER_FEATURES: u16 = 11;
 const TABLE_FEATURES: u16 = 12;
 const PORT_DESC: u16 = 13;
-const EXPERIMENTER: u16 = 0xffff;
+pub(crate) const EXPERIMENTER: u16 = 0xffff;
 const ONF_FLOW_MONITOR: u32 = 1870;
 const NX_IPFIX_BRIDGE: u32 = 3;
 const NX_IPFIX_FLOW: u32 = 4;
@@ -128,15 +129,26 @@ pub enum MultipartReply {
     Experimenter(Experimenter),
 }
 
+/// A body with its flags, and why the list it is does not go on.
+pub(crate) type Partly<T> = (u16, T, Option<DecodeError>);
+
+/// Items to the end of `r`, or to the first that is malformed; `failed` then says how.
 fn list<'a, T>(
     r: &mut Reader<'a>,
+    failed: &mut Option<DecodeError>,
     decode: impl Fn(&mut Reader<'a>) -> Result<T, DecodeError>,
-) -> Result<Vec<T>, DecodeError> {
+) -> Vec<T> {
     let mut all = Vec::new();
     while !r.is_empty() {
-        all.push(decode(r)?);
+        match decode(r) {
+            Ok(item) => all.push(item),
+            Err(error) => {
+                *failed = Some(error);
+                r.take_rest();
+            }
+        }
     }
-    Ok(all)
+    all
 }
 
 fn put_list<T>(
@@ -171,8 +183,9 @@ impl MultipartRequest {
         }
     }
 
-    pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<(u16, Self), DecodeError> {
+    pub(crate) fn decode_partly(r: &mut Reader<'_>) -> Result<Partly<Self>, DecodeError> {
         let (type_, flags) = head(r)?;
+        let mut failed = None;
         let body = match type_ {
             DESC => MultipartRequest::Desc,
             FLOW => MultipartRequest::Flow(FlowRequest::decode_body(r)?),
@@ -193,14 +206,20 @@ impl MultipartRequest {
             METER => MultipartRequest::Meter(MeterId(padded(r)?)),
             METER_CONFIG => MultipartRequest::MeterConfig(MeterId(padded(r)?)),
             METER_FEATURES => MultipartRequest::MeterFeatures,
-            TABLE_FEATURES => MultipartRequest::TableFeatures(list(r, TableFeatures::decode_body)?),
+            TABLE_FEATURES => {
+                MultipartRequest::TableFeatures(list(r, &mut failed, TableFeatures::decode_body))
+            }
             PORT_DESC => MultipartRequest::PortDesc,
             EXPERIMENTER => {
                 let experimenter = Experimenter::peek(r)?;
                 match experimenter {
                     (ONF, ONF_FLOW_MONITOR) => {
                         r.skip(8)?;
-                        MultipartRequest::FlowMonitor(list(r, FlowMonitorRequest::decode_body)?)
+                        MultipartRequest::FlowMonitor(list(
+                            r,
+                            &mut failed,
+                            FlowMonitorRequest::decode_body,
+                        ))
                     }
                     (NICIRA, NX_IPFIX_BRIDGE) => {
                         r.skip(8)?;
@@ -215,7 +234,7 @@ impl MultipartRequest {
             }
             _ => return Err(r.error(ErrorKind::BrcBadMultipart)),
         };
-        Ok((flags, body))
+        Ok((flags, body, failed))
     }
 
     pub(crate) fn encode_body(&self, flags: u16, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -310,27 +329,32 @@ impl MultipartReply {
         }
     }
 
-    pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<(u16, Self), DecodeError> {
+    pub(crate) fn decode_partly(r: &mut Reader<'_>) -> Result<Partly<Self>, DecodeError> {
         let (type_, flags) = head(r)?;
+        let mut failed = None;
         let body = match type_ {
             DESC => MultipartReply::Desc(Box::new(DescStats::decode_body(r)?)),
-            FLOW => MultipartReply::Flow(list(r, FlowStats::decode)?),
+            FLOW => MultipartReply::Flow(list(r, &mut failed, FlowStats::decode)),
             AGGREGATE => MultipartReply::Aggregate(AggregateStats::decode_body(r)?),
-            TABLE => MultipartReply::Table(list(r, TableStats::decode_body)?),
-            PORT_STATS => MultipartReply::Port(list(r, PortStats::decode_body)?),
-            QUEUE => MultipartReply::Queue(list(r, QueueStats::decode_body)?),
-            GROUP => MultipartReply::Group(list(r, GroupStats::decode_body)?),
-            GROUP_DESC => MultipartReply::GroupDesc(list(r, GroupDesc::decode)?),
+            TABLE => MultipartReply::Table(list(r, &mut failed, TableStats::decode_body)),
+            PORT_STATS => MultipartReply::Port(list(r, &mut failed, PortStats::decode_body)),
+            QUEUE => MultipartReply::Queue(list(r, &mut failed, QueueStats::decode_body)),
+            GROUP => MultipartReply::Group(list(r, &mut failed, GroupStats::decode_body)),
+            GROUP_DESC => MultipartReply::GroupDesc(list(r, &mut failed, GroupDesc::decode)),
             GROUP_FEATURES => MultipartReply::GroupFeatures(GroupFeatures::decode_body(r)?),
-            METER => MultipartReply::Meter(list(r, MeterStats::decode_body)?),
-            METER_CONFIG => MultipartReply::MeterConfig(list(r, MeterConfig::decode_body)?),
+            METER => MultipartReply::Meter(list(r, &mut failed, MeterStats::decode_body)),
+            METER_CONFIG => {
+                MultipartReply::MeterConfig(list(r, &mut failed, MeterConfig::decode_body))
+            }
             METER_FEATURES => MultipartReply::MeterFeatures(MeterFeatures::decode_body(r)?),
-            TABLE_FEATURES => MultipartReply::TableFeatures(list(r, TableFeatures::decode_body)?),
-            PORT_DESC => MultipartReply::PortDesc(list(r, PortDesc::decode_body)?),
+            TABLE_FEATURES => {
+                MultipartReply::TableFeatures(list(r, &mut failed, TableFeatures::decode_body))
+            }
+            PORT_DESC => MultipartReply::PortDesc(list(r, &mut failed, PortDesc::decode_body)),
             EXPERIMENTER => match Experimenter::peek(r)? {
                 (ONF, ONF_FLOW_MONITOR) => {
                     r.skip(8)?;
-                    MultipartReply::FlowMonitor(list(r, FlowUpdate::decode_body)?)
+                    MultipartReply::FlowMonitor(list(r, &mut failed, FlowUpdate::decode_body))
                 }
                 (NICIRA, NX_IPFIX_BRIDGE) => {
                     r.skip(8)?;
@@ -338,13 +362,13 @@ impl MultipartReply {
                 }
                 (NICIRA, NX_IPFIX_FLOW) => {
                     r.skip(8)?;
-                    MultipartReply::IpfixFlow(list(r, IpfixFlowStats::decode_body)?)
+                    MultipartReply::IpfixFlow(list(r, &mut failed, IpfixFlowStats::decode_body))
                 }
                 _ => MultipartReply::Experimenter(Experimenter::decode_body(r)?),
             },
             _ => return Err(r.error(ErrorKind::BrcBadMultipart)),
         };
-        Ok((flags, body))
+        Ok((flags, body, failed))
     }
 
     pub(crate) fn encode_body(&self, flags: u16, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -406,36 +430,46 @@ impl MultipartReply {
     }
 }
 
-/// Open vSwitch's name of a multipart type.
-pub(crate) fn name(type_: u16) -> Option<&'static str> {
-    const NAMES: [&str; 14] = [
-        "OFPST_DESC",
-        "OFPST_FLOW",
-        "OFPST_AGGREGATE",
-        "OFPST_TABLE",
-        "OFPST_PORT",
-        "OFPST_QUEUE",
-        "OFPST_GROUP",
-        "OFPST_GROUP_DESC",
-        "OFPST_GROUP_FEATURES",
-        "OFPST_METER",
-        "OFPST_METER_CONFIG",
-        "OFPST_METER_FEATURES",
-        "OFPST_TABLE_FEATURES",
-        "OFPST_PORT_DESC",
+/// Open vSwitch's name of a multipart type, and how long the bodies of request and reply are.
+pub(crate) fn kind(type_: u16) -> Option<(&'static str, Length, Length)> {
+    const KINDS: [(&str, Length, Length); 14] = [
+        ("OFPST_DESC", NONE, Length::exactly(1056)),
+        ("OFPST_FLOW", Length::then_each(32, 8), Length::at_least(0)),
+        (
+            "OFPST_AGGREGATE",
+            Length::then_each(32, 8),
+            Length::exactly(24),
+        ),
+        ("OFPST_TABLE", NONE, Length::then_each(0, 24)),
+        ("OFPST_PORT", Length::exactly(8), Length::then_each(0, 112)),
+        ("OFPST_QUEUE", Length::exactly(8), Length::then_each(0, 40)),
+        ("OFPST_GROUP", Length::exactly(8), EIGHTS),
+        ("OFPST_GROUP_DESC", NONE, EIGHTS),
+        ("OFPST_GROUP_FEATURES", NONE, Length::exactly(40)),
+        ("OFPST_METER", Length::exactly(8), EIGHTS),
+        ("OFPST_METER_CONFIG", Length::exactly(8), EIGHTS),
+        ("OFPST_METER_FEATURES", NONE, Length::exactly(16)),
+        ("OFPST_TABLE_FEATURES", EIGHTS, Length::then_each(64, 8)),
+        ("OFPST_PORT_DESC", NONE, Length::then_each(0, 64)),
     ];
-    NAMES.get(usize::from(type_)).copied()
+    KINDS.get(usize::from(type_)).copied()
 }
 
-/// Open vSwitch's name of a vendor's multipart type.
-pub(crate) fn vendor_name(experimenter: u32, exp_type: u32) -> Option<&'static str> {
+/// As [`kind`], of a vendor's.
+pub(crate) fn vendor_kind(
+    experimenter: u32,
+    exp_type: u32,
+) -> Option<(&'static str, Length, Length)> {
     match (experimenter, exp_type) {
-        (ONF, ONF_FLOW_MONITOR) => Some("ONFST_FLOW_MONITOR"),
-        (NICIRA, NX_IPFIX_BRIDGE) => Some("NXST_IPFIX_BRIDGE"),
-        (NICIRA, NX_IPFIX_FLOW) => Some("NXST_IPFIX_FLOW"),
+        (ONF, ONF_FLOW_MONITOR) => Some(("ONFST_FLOW_MONITOR", EIGHTS, EIGHTS)),
+        (NICIRA, NX_IPFIX_BRIDGE) => Some(("NXST_IPFIX_BRIDGE", NONE, Length::exactly(88))),
+        (NICIRA, NX_IPFIX_FLOW) => Some(("NXST_IPFIX_FLOW", NONE, Length::then_each(0, 88))),
         _ => None,
     }
 }
+
+const NONE: Length = Length::exactly(0);
+const EIGHTS: Length = Length::then_each(0, 8);
 
 fn head(r: &mut Reader<'_>) -> Result<(u16, u16), DecodeError> {
     let (type_, flags) = (r.u16()?, r.u16()?);

@@ -122,10 +122,10 @@ fn decode_loose_match(r: &mut Reader<'_>) -> Result<Match, DecodeError> {
         return Err(bad);
     }
     let (type_, length) = (r.u16()?, usize::from(r.u16()?));
+    let size = length.checked_sub(4).ok_or(bad)?;
     if type_ != 1 {
         return Err(DecodeError::new(ErrorKind::BmcBadType, "match"));
     }
-    let size = length.checked_sub(4).ok_or(bad)?;
     let fields = r.bytes(size).map_err(|_| bad)?;
     r.skip(length.wrapping_neg() & 7).map_err(|_| bad)?;
     Match::decode_fields(fields, false)
@@ -148,10 +148,11 @@ impl NxPacketIn {
         let (reason, table, cookie) = (PacketInReason(r.u8()?), TableId(r.u8()?), r.u64()?);
         let match_len = usize::from(r.u16()?);
         r.skip(6)?;
-        let fields = r.bytes(match_len)?;
-        r.skip(match_len.wrapping_neg() & 7)?;
-        r.skip(2)?;
+        let bad = r.error(ErrorKind::BmcBadLen);
+        let fields = r.bytes(match_len).map_err(|_| bad)?;
+        r.skip(match_len.wrapping_neg() & 7).map_err(|_| bad)?;
         let match_ = Match::decode_fields(fields, false)?;
+        r.skip(2)?;
         let data = r.take_rest().to_vec();
         let (userdata, continuation) = (Vec::new(), Vec::new());
         Ok(NxPacketIn(PacketIn {

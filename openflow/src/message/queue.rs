@@ -75,33 +75,29 @@ pub enum QueueProperty {
 }
 
 impl QueueGetConfigReply {
-    pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+    /// The queues before the first that is malformed, and how it is.
+    pub(crate) fn decode_partly(
+        r: &mut Reader<'_>,
+    ) -> Result<(Self, Option<DecodeError>), DecodeError> {
         let port = PortNo(r.u32()?);
         r.skip(4)?;
         if !r.is_empty() && port.to_u16().is_none() {
             return Err(r.error(ErrorKind::BacBadOutPort));
         }
-        let mut queues = Vec::new();
+        let mut reply = QueueGetConfigReply {
+            port,
+            queues: Vec::new(),
+        };
         while !r.is_empty() {
-            let (queue, port) = (QueueId(r.u32()?), r.u32()?);
-            let length = usize::from(r.u16()?);
-            r.skip(6)?;
-            let size = length
-                .checked_sub(16)
-                .filter(|_| length % 8 == 0)
-                .ok_or(r.short())?;
-            let mut inner = r.sub(size)?;
-            let mut properties = Vec::new();
-            while !inner.is_empty() {
-                properties.push(QueueProperty::decode(&mut inner)?);
+            match PacketQueue::decode(r) {
+                Ok(queue) => reply.queues.push(queue),
+                Err(error) => {
+                    r.take_rest();
+                    return Ok((reply, Some(error)));
+                }
             }
-            queues.push(PacketQueue {
-                queue,
-                port,
-                properties,
-            });
         }
-        Ok(QueueGetConfigReply { port, queues })
+        Ok((reply, None))
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -120,6 +116,28 @@ impl QueueGetConfigReply {
             w.end(length, "queue")?;
         }
         Ok(())
+    }
+}
+
+impl PacketQueue {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let (queue, port) = (QueueId(r.u32()?), r.u32()?);
+        let length = usize::from(r.u16()?);
+        r.skip(6)?;
+        let size = length
+            .checked_sub(16)
+            .filter(|_| length % 8 == 0)
+            .ok_or(r.short())?;
+        let mut inner = r.sub(size)?;
+        let mut properties = Vec::new();
+        while !inner.is_empty() {
+            properties.push(QueueProperty::decode(&mut inner)?);
+        }
+        Ok(PacketQueue {
+            queue,
+            port,
+            properties,
+        })
     }
 }
 

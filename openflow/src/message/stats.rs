@@ -119,10 +119,9 @@ impl GroupStats {
             .first_chunk::<2>()
             .map(|b| usize::from(u16::from_be_bytes(*b)))
             .ok_or(bad)?;
-        if length < 40 || length > r.len() || (length - 40) % 16 != 0 {
-            return Err(bad);
-        }
-        let mut r = r.sub(length)?;
+        // What is too short for another bucket is passed over, in the length but not in the message.
+        let buckets = length.checked_sub(40).ok_or(bad)? / 16;
+        let mut r = r.sub(40 + buckets * 16).map_err(|_| bad)?;
         r.skip(4)?;
         let (group, ref_count) = (GroupId(r.u32()?), r.u32()?);
         r.skip(4)?;

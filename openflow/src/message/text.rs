@@ -12,7 +12,8 @@ mod table_features;
 
 use std::fmt::Write as _;
 
-use super::bundle::BundleFlags;
+use super::bundle::{self, BundleAddHead, BundleFlags};
+use super::kind::Kind;
 use super::packet_in::NO_BUFFER;
 use super::*;
 use crate::action::print_list;
@@ -46,8 +47,8 @@ pub fn print(message: &[u8], names: &dyn Names, verbosity: u8) -> String {
     let length = usize::from(header.length);
     if length != message.len() {
         if length > message.len() {
-            if let Some(name) = name_of_prefix(message) {
-                let _ = writeln!(out, "{name}{}", Version(header));
+            if let Ok(kind) = Kind::of(message) {
+                let _ = writeln!(out, "{kind}{}", Version(header));
             }
             let _ = writeln!(
                 out,
@@ -64,54 +65,31 @@ pub fn print(message: &[u8], names: &dyn Names, verbosity: u8) -> String {
         hex_dump(&mut out, message, true);
         return out;
     }
-    match Message::decode(message) {
-        Ok((
-            _,
-            Message::Experimenter(experimenter)
-            | Message::MultipartRequest {
-                body: MultipartRequest::Experimenter(experimenter),
-                ..
-            }
-            | Message::MultipartReply {
-                body: MultipartReply::Experimenter(experimenter),
-                ..
-            },
-        )) => {
-            let known = matches!(experimenter.experimenter, NICIRA | ONF);
-            let name = if known {
-                "OFPBRC_BAD_SUBTYPE"
-            } else {
-                "OFPBRC_BAD_VENDOR"
-            };
-            decode_error(&mut out, name, message);
-        }
-        Ok((_, decoded)) => {
-            let _ = write!(out, "{}{}", decoded.name(), Version(header));
-            let start = out.len();
-            let mut printer = Printer {
-                out: &mut out,
-                names,
-                verbosity,
-            };
-            match printer.body(&decoded, message) {
-                Ok(()) => chomp(&mut out, ' '),
-                Err(error) => {
-                    if out.len() > start {
-                        chomp(&mut out, ' ');
-                        newline(&mut out);
-                    } else {
-                        out.push(' ');
-                    }
-                    decode_error(&mut out, error, message);
-                }
-            }
-        }
+    let known = Kind::of(message).and_then(|kind| kind.check(message.len()).map(|()| kind));
+    let kind = match known {
+        Ok(kind) => kind,
         Err(error) => {
-            if let Some(name) = name_of_prefix(message).filter(|_| !header_is_to_blame(error.kind))
-            {
-                let _ = write!(out, "{name}{} ", Version(header));
+            decode_error(&mut out, error.name(), message);
+            return out;
+        }
+    };
+    let _ = write!(out, "{kind}{}", Version(header));
+    let start = out.len();
+    let mut printer = Printer {
+        out: &mut out,
+        names,
+        verbosity,
+    };
+    match printer.message(message, header) {
+        Ok(()) => chomp(&mut out, ' '),
+        Err(error) => {
+            if out.len() > start {
+                chomp(&mut out, ' ');
+                newline(&mut out);
+            } else {
+                out.push(' ');
             }
-            decode_error(&mut out, error.kind.name(), message);
+            decode_error(&mut out, error, message);
         }
     }
     newline(&mut out);
@@ -138,38 +116,16 @@ impl Message {
     }
 }
 
-/// Whether Open vSwitch would find this error before it knows which message it has.
-fn header_is_to_blame(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::BrcBadType | ErrorKind::BrcBadVersion | ErrorKind::BrcBadMultipart
-    )
+/// What Open vSwitch refuses of actions that this crate only keeps.
+fn verify(actions: &[crate::action::Action]) -> Printed {
+    crate::action::verify(actions).map_err(|error| error.kind.name())
 }
 
-/// The name of a message of which only the beginning is there, or which is malformed.
-fn name_of_prefix(message: &[u8]) -> Option<String> {
-    let header = Header::peek(message)?;
-    let word = |at: usize| Some(u32::from_be_bytes(*message.get(at..)?.first_chunk::<4>()?));
-    match header.type_ {
-        MsgType::HELLO => Some("OFPT_HELLO".to_owned()),
-        _ if header.version != VERSION => None,
-        MsgType::EXPERIMENTER => super::vendor_name(word(8)?, word(12)?).map(str::to_owned),
-        MsgType::MULTIPART_REQUEST | MsgType::MULTIPART_REPLY => {
-            let type_ = word(8)? >> 16;
-            word(12)?;
-            let kind = if header.type_ == MsgType::MULTIPART_REQUEST {
-                "request"
-            } else {
-                "reply"
-            };
-            let name = match type_ {
-                0xffff => multipart::vendor_name(word(16)?, word(20)?)?,
-                _ => multipart::name(u16::try_from(type_).ok()?)?,
-            };
-            Some(format!("{name} {kind}"))
-        }
-        type_ => type_.name().map(|name| format!("OFPT_{name}")),
-    }
+fn verify_buckets(group: &GroupMod) -> Printed {
+    group
+        .buckets
+        .iter()
+        .try_for_each(|bucket| verify(&bucket.actions))
 }
 
 struct Version(Header);
@@ -327,6 +283,45 @@ impl Printer<'_> {
         put!(self, "{}", List(actions, self.names));
     }
 
+    /// Prints as much as can be decoded.
+    fn message(&mut self, bytes: &[u8], header: Header) -> Printed {
+        if let Some(body) = bundle::add_body(bytes) {
+            let mut r = Reader::new(body, ErrorKind::BrcBadLen, "bundle");
+            let add = BundleAddHead::decode(header.xid, &mut r).map_err(|e| e.kind.name())?;
+            self.bundle_add(add);
+            return Ok(());
+        }
+        let (message, failed) = match Message::decode_partly(bytes) {
+            Ok((_, message, failed)) => (message, failed),
+            Err(error) => {
+                if let MsgType::MULTIPART_REQUEST | MsgType::MULTIPART_REPLY = header.type_
+                    && let Some(&[high, low]) = bytes.get(10..).and_then(|b| b.first_chunk::<2>())
+                {
+                    self.multipart_flags(u16::from_be_bytes([high, low]));
+                }
+                return Err(error.kind.name());
+            }
+        };
+        self.body(&message, bytes)?;
+        let Some(error) = failed else { return Ok(()) };
+        if let Message::MultipartReply {
+            body: MultipartReply::Group(_),
+            ..
+        } = message
+        {
+            self.out.push_str(" ***parse error***");
+        }
+        Err(error.kind.name())
+    }
+
+    fn bundle_add(&mut self, add: BundleAddHead<'_>) {
+        put!(self, "\n bundle_id={} flags=", alternate_hex(add.bundle_id));
+        self.bundle_flags(add.flags);
+        self.out.push('\n');
+        let message = print(add.message, self.names, self.verbosity);
+        self.out.push_str(&message);
+    }
+
     fn body(&mut self, message: &Message, bytes: &[u8]) -> Printed {
         match message {
             Message::Hello(hello) => self.hello(hello, bytes),
@@ -362,15 +357,20 @@ impl Printer<'_> {
                 });
                 stats::port_desc(self.out, &status.desc);
             }
-            Message::PacketOut(packet) => self.packet_out(packet),
+            Message::PacketOut(packet) => {
+                verify(&packet.actions)?;
+                self.packet_out(packet);
+            }
+            Message::NxFlowMod(flow) => {
+                flow.flow.check().map_err(|error| error.kind.name())?;
+                put!(self, " {}", flow.with_names(self.names));
+            }
             Message::FlowMod(flow) => {
                 flow.check().map_err(|error| error.kind.name())?;
                 put!(self, " {}", flow.with_names(self.names));
             }
             Message::GroupMod(group) => {
-                for bucket in &group.buckets {
-                    crate::action::verify(&bucket.actions).map_err(|error| error.kind.name())?;
-                }
+                verify_buckets(group)?;
                 put!(self, "\n {}", group.with_names(self.names));
             }
             Message::PortMod(port) => stats::port_mod(self.out, port, self.names),
@@ -470,20 +470,11 @@ impl Printer<'_> {
                 );
                 self.bundle_flags(control.flags);
             }
-            Message::BundleAdd(add) => {
-                put!(self, "\n bundle_id={} flags=", alternate_hex(add.bundle_id));
-                self.bundle_flags(add.flags);
-                self.out.push('\n');
-                let inner = bytes.get(24..).unwrap_or_default();
-                let length = Header::peek(inner).map_or(0, |h| usize::from(h.length));
-                self.out.push_str(&print(
-                    inner.get(..length).unwrap_or_default(),
-                    self.names,
-                    self.verbosity,
-                ));
-            }
+            // It is printed by the parts that can be read.
+            Message::BundleAdd(_) => {}
             Message::RequestForward { request, .. } => match &**request {
                 Message::GroupMod(group) => {
+                    verify_buckets(group)?;
                     put!(self, " reason=group_mod\n {}", group.with_names(self.names));
                 }
                 Message::MeterMod(meter) => {

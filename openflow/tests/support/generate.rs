@@ -19,7 +19,7 @@ pub use parts::*;
 pub use rng::Rng;
 
 /// How many kinds [`message`] tells apart.
-pub const KINDS: u64 = 84;
+pub const KINDS: u64 = 85;
 
 /// A message of kind `kind % KINDS`.
 pub fn message(r: &mut Rng, kind: u64) -> Message {
@@ -247,6 +247,19 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
             };
             removed.hard_timeout = 0;
             Message::NxFlowRemoved(NxFlowRemoved(removed))
+        }
+        84 => {
+            let mut flow = flow_mod(r);
+            (flow.cookie_mask, flow.out_port) = (0, r.pick(&[PortNo::ANY, PortNo(3)]));
+            let value = r.number();
+            let cookie = match flow.command {
+                FlowModCommand::Add => None,
+                _ => r.pick(&[None, Some((value, u64::MAX)), Some((value & 0xff, 0xff))]),
+            };
+            Message::NxFlowMod(NxFlowMod {
+                flow,
+                matched_cookie: cookie,
+            })
         }
         54..=70 => Message::MultipartRequest {
             flags: r.pick(&[0, 0, 1]),

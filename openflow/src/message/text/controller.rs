@@ -12,6 +12,7 @@ use crate::wire::Reader;
 
 impl Printer<'_> {
     pub(super) fn packet_in(&mut self, packet: &PacketIn) -> Printed {
+        let continuation = Continuation::decode(&packet.continuation)?;
         if packet.table.0 != 0 || self.names.table(packet.table).is_some() {
             put!(self, " table_id={}", Table(packet.table, self.names));
         }
@@ -43,7 +44,7 @@ impl Printer<'_> {
         if !packet.userdata.is_empty() {
             put!(self, " userdata={}\n", DottedHex(&packet.userdata));
         }
-        self.continuation(&packet.continuation)?;
+        self.continuation(&continuation);
         if self.verbosity > 0 {
             packet::print(self.out, &packet.data, packet::packet_type(&packet.match_));
         }
@@ -54,11 +55,7 @@ impl Printer<'_> {
     }
 
     /// What Open vSwitch 3.1 keeps in a continuation; it is private to the switch, and only printed here.
-    fn continuation(&mut self, bytes: &[u8]) -> Printed {
-        let mut r = Reader::new(bytes, ErrorKind::BpcBadLen, "continuation");
-        let mut found = Continuation::default();
-        let read = found.read(&mut r);
-        read.map_err(|e| e.kind.name())?;
+    fn continuation(&mut self, found: &Continuation) {
         if found.bridge.iter().any(|b| *b != 0) {
             // Open vSwitch copies the words of its own memory; they are little-endian where it commonly runs.
             let words = found.bridge.chunks(4).flat_map(|word| word.iter().rev());
@@ -110,7 +107,6 @@ impl Printer<'_> {
         if found.odp_port != 0 {
             put!(self, " continuation.odp_port={}\n", found.odp_port);
         }
-        Ok(())
     }
 
     pub(super) fn async_masks(&mut self, masks: &AsyncMasks) {
@@ -221,6 +217,13 @@ struct Continuation {
 }
 
 impl Continuation {
+    fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
+        let mut r = Reader::new(bytes, ErrorKind::BpcBadLen, "continuation");
+        let mut found = Continuation::default();
+        found.read(&mut r).map_err(|e| e.kind.name())?;
+        Ok(found)
+    }
+
     fn read(&mut self, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         let (mut table, mut cookie) = (0, 0);
         while !r.is_empty() {
@@ -235,6 +238,7 @@ impl Continuation {
                 0x8006 | 0x8007 => {
                     data.skip(4)?;
                     let actions = crate::action::decode_list(data)?;
+                    crate::action::verify(&actions)?;
                     if type_ == 0x8006 {
                         self.actions.push((table, cookie, actions));
                     } else {

@@ -6,6 +6,7 @@ use super::{
     Printed, Printer, alternate_hex, bit_names, c_string, counter, duration, put, removed_reason,
     table_features,
 };
+use crate::instruction::verify;
 use crate::message::meter::{BandKind, MeterCommand, MeterConfig, MeterFlags, MeterId, MeterMod};
 use crate::message::monitor::{FlowEvent, FlowMonitorRequest, FlowUpdate};
 use crate::message::port::{PortDesc, PortMod};
@@ -318,6 +319,8 @@ impl Printer<'_> {
             MultipartReply::Desc(desc) => self.desc(desc),
             MultipartReply::Flow(flows) => {
                 for flow in flows {
+                    verify(&flow.instructions).map_err(|e| e.kind.name())?;
+                    flow.flags.checked().map_err(|e| e.kind.name())?;
                     put!(self, "\n {}", flow.with_names(self.names));
                 }
             }
@@ -397,6 +400,9 @@ impl Printer<'_> {
             }
             MultipartReply::GroupDesc(groups) => {
                 for group in groups {
+                    for bucket in &group.buckets {
+                        super::verify(&bucket.actions)?;
+                    }
                     put!(self, "\n {}", group.with_names(self.names));
                 }
             }
@@ -442,7 +448,12 @@ impl Printer<'_> {
                 ports.into_iter().for_each(|port| port_desc(self.out, port));
             }
             MultipartReply::FlowMonitor(updates) => {
-                updates.iter().for_each(|update| self.flow_update(update))
+                for update in updates {
+                    if let FlowUpdate::Full(full) = update {
+                        verify(&full.instructions).map_err(|e| e.kind.name())?;
+                    }
+                    self.flow_update(update);
+                }
             }
             MultipartReply::IpfixBridge(stats) => {
                 self.out.push_str("\n  bridge ipfix: ");
