@@ -188,13 +188,23 @@ impl FlowMod {
     /// # Errors
     /// As Open vSwitch would answer; see [`ErrorKind`].
     #[inline]
-    pub fn decode(mut r: Reader<'_>) -> Result<Self, DecodeError> {
+    pub fn decode(r: Reader<'_>) -> Result<Self, DecodeError> {
+        // Made where it is returned: to move it there costs as much as reading its actions.
+        let mut made = Ok(FlowMod::default());
+        if let Ok(fm) = &mut made
+            && let Err(error) = fm.decode_from(r)
+        {
+            made = Err(error);
+        }
+        made
+    }
+
+    /// As [`decode`](Self::decode), in place; `self` is as by default before.
+    fn decode_from(&mut self, mut r: Reader<'_>) -> Result<(), DecodeError> {
         let context = "flow mod";
-        let mut fm = FlowMod {
-            cookie: r.u64()?,
-            cookie_mask: r.u64()?,
-            ..FlowMod::default()
-        };
+        let fm = self;
+        fm.cookie = r.u64()?;
+        fm.cookie_mask = r.u64()?;
         let [table, command, i0, i1, h0, h1, p0, p1] = *r.array::<8>()?;
         fm.table = TableId(table);
         fm.idle_timeout = u16::from_be_bytes([i0, i1]);
@@ -222,7 +232,7 @@ impl FlowMod {
             instruction::verify(&fm.instructions)?;
             return Err(error);
         }
-        Ok(fm)
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //! form is; `print` and `parse` hold the text form. Nothing here knows of actions.
 
 mod canonical;
+mod entry;
 mod facts;
 mod parse;
 mod plain;
@@ -14,11 +15,11 @@ use smallvec::SmallVec;
 
 use crate::error::{DecodeError, EncodeError, ErrorKind, MatchError};
 use crate::field::{Field, OxmHeader, Prerequisite};
-use crate::types::PortNo;
 use crate::value::Value;
 use crate::wire::{Reader, Writer};
 
 pub(crate) use canonical::{is_number_valid, is_value_valid};
+use entry::Entry;
 pub(crate) use facts::Facts;
 pub(crate) use parse::{MatchBuilder, parse_value};
 use plain::PlainFields;
@@ -40,28 +41,6 @@ pub(crate) use print::{BytesHex, print_value};
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Match {
     entries: SmallVec<[Entry; 6]>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Entry {
-    field: Field,
-    value: Value,
-    mask: Value,
-}
-
-impl Entry {
-    /// Whether the field goes out without a mask. Where lengths vary, a mask as long as a shorter
-    /// value is still a mask.
-    #[inline]
-    fn is_exact(&self) -> bool {
-        self.mask.is_ones() && (!self.field.is_variable() || self.mask.len() == self.field.bytes())
-    }
-
-    /// The port, if it is a whole one that is matched on.
-    fn in_port(&self) -> Option<PortNo> {
-        let whole = self.field == Field::IN_PORT && self.mask.is_ones();
-        whole.then(|| PortNo(self.value.to_u32()))
-    }
 }
 
 /// The type of an OXM match (§7.2.2).
@@ -115,21 +94,23 @@ impl Match {
     /// The value and the mask of `field`. Both are in the canonical form: ask for `reg0`, not
     /// `xreg0`.
     #[must_use]
-    pub fn get(&self, field: Field) -> Option<(&Value, &Value)> {
+    pub fn get(&self, field: Field) -> Option<(Value, Value)> {
         self.entries
             .iter()
-            .find(|e| e.field == field)
-            .map(|e| (&e.value, &e.mask))
+            .find(|e| e.field() == field)
+            .map(|e| (e.value(), e.mask()))
     }
 
     /// Requires nothing of `field` any more.
     pub fn remove(&mut self, field: Field) {
-        self.entries.retain(|e| e.field != field);
+        self.entries.retain(|e| e.field() != field);
     }
 
     /// Every field with its value and mask, in the order of [`Field`].
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Field, &Value, &Value)> {
-        self.entries.iter().map(|e| (e.field, &e.value, &e.mask))
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (Field, Value, Value)> {
+        self.entries
+            .iter()
+            .map(|e| (e.field(), e.value(), e.mask()))
     }
 
     /// Whether it matches every packet.
@@ -143,7 +124,7 @@ impl Match {
     pub fn is_within(&self, other: &Match) -> bool {
         other.iter().all(|(field, value, mask)| {
             self.get(field)
-                .is_some_and(|(v, m)| !mask.exceeds(m) && v.and(mask) == *value)
+                .is_some_and(|(v, m)| !mask.exceeds(&m) && v.and(&mask) == value)
         })
     }
 
@@ -162,7 +143,7 @@ impl Match {
                     needs: needs(field.prerequisite()),
                 });
             }
-            if !canonical::is_value_valid(field, value) {
+            if !canonical::is_value_valid(field, &value) {
                 return Err(MatchError::Value { field: name });
             }
             if !field.is_maskable() && !mask.is_ones() {
@@ -215,33 +196,12 @@ impl Match {
     /// # Errors
     /// As [`encode`](Self::encode).
     pub fn encode_fields(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        for e in &self.entries {
-            let exact = e.is_exact();
-            e.field.put_oxm(w, !exact, e.value.len())?;
-            e.value.put(w);
-            if !exact {
-                e.mask.put(w);
-            }
-        }
-        Ok(())
+        self.entries.iter().try_for_each(|e| e.encode(w))
     }
 
     /// Writes its fields alone with the headers that messages from before OpenFlow 1.2 use, where there are any.
     pub(crate) fn encode_nxm_fields(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        for e in &self.entries {
-            let exact = e.is_exact();
-            if let Some(port) = e.in_port().and_then(PortNo::to_u16) {
-                Field::IN_PORT_NXM.put_nxm(w, false, 2)?;
-                w.u16(port);
-                continue;
-            }
-            e.field.put_nxm(w, !exact, e.value.len())?;
-            e.value.put(w);
-            if !exact {
-                e.mask.put(w);
-            }
-        }
-        Ok(())
+        self.entries.iter().try_for_each(|e| e.encode_nxm(w))
     }
 
     /// Reads a match with its header and padding.
@@ -295,10 +255,9 @@ impl Match {
             end: self.end(),
         };
         loop {
-            // From an iterator, so that each entry is built where it stays: to move it there costs
-            // more than to read it.
-            let entries = std::iter::from_fn(|| fields.read().map(Entry::from));
-            self.entries.extend(entries);
+            while let Some(entry) = fields.read() {
+                self.entries.push(entry);
+            }
             if fields.rest.is_empty() {
                 return Ok(());
             }

@@ -20,6 +20,14 @@ enum Repr {
     Long(Box<[u8]>),
 }
 
+/// A value of at most 16 bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Parts {
+    pub(crate) len: u8,
+    pub(crate) hi: u64,
+    pub(crate) lo: u64,
+}
+
 impl Value {
     /// The number `bits` in `len` bytes (at most 16); higher bits are cut off.
     #[must_use]
@@ -50,6 +58,21 @@ impl Value {
             hi: 0,
             lo: bits,
         })
+    }
+
+    /// A value of up to 16 bytes, the high half first. The caller has cut off higher bits.
+    #[inline]
+    pub(crate) const fn from_halves([hi, lo]: [u64; 2], len: u8) -> Self {
+        Value(Repr::Short { len, hi, lo })
+    }
+
+    /// Its number and length, if it has at most 16 bytes.
+    #[inline]
+    pub(crate) const fn parts(&self) -> Option<Parts> {
+        match self.0 {
+            Repr::Short { len, hi, lo } => Some(Parts { len, hi, lo }),
+            Repr::Long(_) => None,
+        }
     }
 
     /// All ones, `len` bytes.

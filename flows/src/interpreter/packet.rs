@@ -185,7 +185,7 @@ impl Packet {
     pub fn matches(&self, match_: &Match) -> bool {
         match_
             .iter()
-            .all(|(field, value, mask)| self.get(field).and(mask) == *value)
+            .all(|(field, value, mask)| self.get(field).and(&mask) == value)
     }
 
     /// The packet as flows see it where the bridge hides the ports of fragments.

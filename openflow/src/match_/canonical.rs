@@ -33,8 +33,8 @@ impl Match {
     pub(super) fn end(&self) -> u8 {
         match self.entries.as_slice() {
             [] => 0,
-            [first, ..] if first.field == Field::PACKET_TYPE => u8::MAX,
-            [.., last] => last.field.index() + 1,
+            [first, ..] if first.field() == Field::PACKET_TYPE => u8::MAX,
+            [.., last] => last.field().index() + 1,
         }
     }
 
@@ -54,14 +54,14 @@ impl Match {
             && self
                 .entries
                 .first()
-                .is_some_and(|e| e.field == Field::PACKET_TYPE && e.value.is_zero())
+                .is_some_and(|e| e.field() == Field::PACKET_TYPE && e.value().is_zero())
         {
             self.entries.remove(0);
         }
         match self.entries.last() {
-            Some(last) if last.field >= field => {
-                let entry = Entry { field, value, mask };
-                match self.entries.binary_search_by_key(&field, |e| e.field) {
+            Some(last) if last.field() >= field => {
+                let entry = Entry::new(field, value, mask);
+                match self.entries.binary_search_by_key(&field, |e| e.field()) {
                     Ok(i) => {
                         if let Some(e) = self.entries.get_mut(i) {
                             *e = entry;
@@ -70,7 +70,7 @@ impl Match {
                     Err(i) => self.entries.insert(i, entry),
                 }
             }
-            _ => self.entries.push(Entry { field, value, mask }),
+            _ => self.entries.push(Entry::new(field, value, mask)),
         }
     }
 
@@ -83,7 +83,7 @@ impl Match {
                     && self
                         .entries
                         .iter()
-                        .any(|e| e.field.prerequisite() != Prerequisite::Nothing)
+                        .any(|e| e.field().prerequisite() != Prerequisite::Nothing)
                 {
                     self.remove(field);
                 } else {
@@ -229,7 +229,7 @@ impl Match {
         let Some(last) = self.entries.last() else {
             return true;
         };
-        if last.field < field && is_plain(field) {
+        if last.field() < field && is_plain(field) {
             return true;
         }
         let free = |f: Field| self.get(f).is_none();

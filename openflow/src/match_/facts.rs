@@ -26,8 +26,34 @@ impl Facts {
     pub(crate) fn of(m: &Match) -> Self {
         let mut facts = Facts::default();
         m.iter()
-            .for_each(|(field, value, mask)| facts.add(field, value, mask));
+            .for_each(|(field, value, mask)| facts.add(field, &value, &mask));
         facts
+    }
+
+    /// Whether there is anything to note of `field`.
+    pub(super) const fn concern(field: Field) -> bool {
+        const NOTED: [Field; 12] = [
+            Field::ETH_TYPE,
+            Field::IP_PROTO,
+            Field::ARP_OP,
+            Field::PACKET_TYPE,
+            Field::NW_FRAG,
+            Field::ICMPV4_TYPE,
+            Field::ICMPV6_TYPE,
+            Field::ICMPV4_CODE,
+            Field::ICMPV6_CODE,
+            Field::VLAN_VID,
+            Field::VLAN_TCI,
+            Field::CT_STATE,
+        ];
+        let mut noted: &[Field] = &NOTED;
+        while let [first, rest @ ..] = noted {
+            if first.index() == field.index() {
+                return true;
+            }
+            noted = rest;
+        }
+        false
     }
 
     /// Takes note of one more field of the match, in canonical form or as it came.
@@ -60,7 +86,7 @@ impl Facts {
                 self.ct_state = byte;
                 self.ct_mask = (mask & 0xff) as u8;
             }
-            _ => {}
+            other => debug_assert!(!Self::concern(other)),
         }
     }
 
@@ -99,7 +125,7 @@ impl Facts {
         self.is_ip() && self.nw_proto == proto && !self.later_fragment
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn has(&self, p: Prerequisite) -> bool {
         use Prerequisite as P;
         let icmp6 = || self.eth_type() == Some(0x86dd) && self.nw_proto == 58;

@@ -238,10 +238,10 @@ impl MatchBuilder {
         facts.vlans = [self.tci.0 & 0x1000 != 0, false];
         // The slot of transport ports holds the type and the code of ICMP too.
         if let Some((v, m)) = self.m.get(Field::TCP_SRC) {
-            facts.add(Field::ICMPV4_TYPE, v, m);
+            facts.add(Field::ICMPV4_TYPE, &v, &m);
         }
         if let Some((v, m)) = self.m.get(Field::TCP_DST) {
-            facts.add(Field::ICMPV4_CODE, v, m);
+            facts.add(Field::ICMPV4_CODE, &v, &m);
         }
         facts
     }

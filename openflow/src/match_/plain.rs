@@ -5,9 +5,8 @@
 //! left to the general way.
 
 use super::canonical::{IS_PLAIN, is_number_valid};
-use super::{Entry, Facts, short_number};
+use super::{Entry, Facts};
 use crate::field::{Field, Prerequisite};
-use crate::value::Value;
 
 /// Reads fields as long as they are plain.
 pub(super) struct PlainFields<'a> {
@@ -21,18 +20,11 @@ pub(super) struct PlainFields<'a> {
     pub(super) end: u8,
 }
 
-/// A field of at most eight bytes, as numbers.
-pub(super) struct PlainField {
-    value: u64,
-    mask: u64,
-    field: Field,
-    len: u8,
-}
-
 impl PlainFields<'_> {
     /// The next field, if it is plain and nothing is wrong with it.
-    pub(super) fn read(&mut self) -> Option<PlainField> {
-        let (word, mut rest) = self.rest.split_first_chunk::<4>()?;
+    #[inline(always)]
+    pub(super) fn read(&mut self) -> Option<Entry> {
+        let (word, rest) = self.rest.split_first_chunk::<4>()?;
         let word = u32::from_be_bytes(*word);
         let table = match word >> 16 {
             0x8000 => &BASIC,
@@ -46,14 +38,14 @@ impl PlainFields<'_> {
             return None;
         }
         let field = known.field;
-        let value = number(&mut rest, len)?;
-        let mut mask = u64::MAX >> (64 - 8 * u32::from(len));
+        let ones = u64::MAX >> (64 - 8 * u32::from(len));
+        let (value, mut rest) = number(rest, len)?;
+        let mut mask = ones;
         if masked {
-            let given = number(&mut rest, len)?;
-            if value & !given != 0 || given == 0 || (given != mask && !known.maskable) {
+            (mask, rest) = number(rest, len)?;
+            if value & !mask != 0 || mask == 0 || (mask != ones && !known.maskable) {
                 return None;
             }
-            mask = given;
         }
         if field.index() < self.end || (known.limited && !is_number_valid(field, value)) {
             return None;
@@ -64,10 +56,12 @@ impl PlainFields<'_> {
         {
             return None;
         }
-        self.facts.add_number(field, value, mask);
+        if known.is_fact {
+            self.facts.add_number(field, value, mask);
+        }
         self.end = field.index() + 1;
         self.rest = rest;
-        Some(PlainField {
+        Some(Entry::Short {
             value,
             mask,
             field,
@@ -76,27 +70,21 @@ impl PlainFields<'_> {
     }
 }
 
-impl From<PlainField> for Entry {
-    #[inline(always)]
-    fn from(plain: PlainField) -> Self {
-        Entry {
-            field: plain.field,
-            value: Value::from_u64(plain.value, plain.len),
-            mask: Value::from_u64(plain.mask, plain.len),
-        }
-    }
-}
-
-/// Reads a number of a width that short fields have.
+/// Reads a number of `len` bytes, 1 to 8.
 #[inline(always)]
-fn number(rest: &mut &[u8], len: u8) -> Option<u64> {
-    let (bytes, tail) = rest.split_at_checked(usize::from(len))?;
-    *rest = tail;
-    short_number(bytes).map(|(n, _)| n)
+fn number(bytes: &[u8], len: u8) -> Option<(u64, &[u8])> {
+    let (number, rest) = bytes.split_at_checked(usize::from(len))?;
+    // More bytes than the number has are read at once wherever there are more.
+    let number = match bytes.first_chunk::<8>() {
+        Some(bytes) => u64::from_be_bytes(*bytes) >> (64 - 8 * u32::from(len)),
+        None => number.iter().fold(0, |n, byte| n << 8 | u64::from(*byte)),
+    };
+    Some((number, rest))
 }
 
 /// What there is to know of a plain field.
 #[derive(Clone, Copy)]
+#[repr(align(8))]
 struct Known {
     field: Field,
     /// How many bytes it has; 0 if it is not plain.
@@ -105,6 +93,8 @@ struct Known {
     maskable: bool,
     /// Whether there are values that it cannot have.
     limited: bool,
+    /// Whether prerequisites of other fields look at it.
+    is_fact: bool,
 }
 
 static BASIC: [Known; 128] = known(0x8000);
@@ -122,6 +112,7 @@ const fn known(class: u16) -> [Known; 128] {
         prerequisite: Prerequisite::Nothing,
         maskable: false,
         limited: true,
+        is_fact: false,
     }; 128];
     let mut i = 0;
     while let Some(field) = Field::at(i) {
@@ -139,6 +130,7 @@ const fn known(class: u16) -> [Known; 128] {
                     || field.index() == Field::ACTSET_OUTPUT.index()
                     || field.index() == Field::ARP_OP.index()
                     || field.index() == Field::NSH_MDTYPE.index(),
+                is_fact: Facts::concern(field),
             };
         }
         i += 1;

@@ -100,7 +100,7 @@ impl Printer<'_, '_> {
         };
         self.commas.next(self.f)?;
         write!(self.f, "{name}=")?;
-        print_address(self.f, field.format(), v, m)
+        print_address(self.f, field.format(), &v, &m)
     }
 
     fn all(mut self) -> fmt::Result {
@@ -258,9 +258,9 @@ impl Printer<'_, '_> {
             };
             self.item(format_args!("{field}"))?;
             if !m.is_zero() {
-                write!(self.f, "={}", BytesHex(v))?;
+                write!(self.f, "={}", BytesHex(&v))?;
                 if !m.is_ones() {
-                    write!(self.f, "/{}", BytesHex(m))?;
+                    write!(self.f, "/{}", BytesHex(&m))?;
                 }
             }
         }
