@@ -192,7 +192,7 @@ pub(crate) fn check_instructions(
             Instruction::WriteActions(actions) => {
                 check_list(actions, &mut facts.clone(), &mut Ok(())).map_err(error)?;
             }
-            Instruction::GotoTable(t) if (table.0 != 0xff && *t <= table) || t.0 == 0xff => {
+            Instruction::GotoTable(t) if table.0 != 0xff && *t <= table => {
                 return Err(error(Refusal::hard(ErrorKind::BicBadTableId)));
             }
             _ => {}

@@ -221,8 +221,11 @@ pub(super) fn encode_nat(nat: &Nat, w: &mut Writer<'_>) -> Result<(), EncodeErro
             put(w, max, IPV4_MAX, IPV6_MAX);
         }
         if let Some((min, max)) = nat.ports {
-            w.u16(min);
-            present |= PROTO_MIN;
+            // Zero is no port, and is not sent.
+            if min != 0 {
+                w.u16(min);
+                present |= PROTO_MIN;
+            }
             if let Some(max) = max {
                 w.u16(max);
                 present |= PROTO_MAX;

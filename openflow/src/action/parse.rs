@@ -399,7 +399,7 @@ impl Parser {
             "goto_table" => {
                 let table =
                     scan::table(arg).ok_or_else(|| parse_error!("unknown table \"{arg}\""))?;
-                if self.table.is_some_and(|t| t.0 != 0xff && table <= t) || table.0 == 0xff {
+                if self.table.is_some_and(|t| t.0 != 0xff && table <= t) {
                     return Err(inconsistent("OFPBIC_BAD_TABLE_ID"));
                 }
                 Item::Instruction(Instruction::GotoTable(table))

@@ -38,9 +38,9 @@ impl Match {
         }
     }
 
-    /// Sets one entry, keeping the order.
+    /// Sets one entry that is canonical by itself, keeping the order.
     #[inline]
-    fn put(&mut self, field: Field, value: Value, mask: Value) {
+    pub(super) fn put(&mut self, field: Field, value: Value, mask: Value) {
         if mask.is_zero() && !field.is_variable() {
             self.remove(field);
             return;
@@ -164,8 +164,11 @@ impl Match {
             | Field::TUN_GTPU_FLAGS
             | Field::TUN_GTPU_MSGTYPE => {
                 // Open vSwitch 3.1 stores the value where it means to store the mask.
-                let mask = if mask.is_zero() { mask } else { value.clone() };
-                self.put(field, value, mask);
+                if mask.is_zero() {
+                    self.put(field, value, mask);
+                } else {
+                    self.put(field, value.and(&mask), value);
+                }
             }
             _ => self.insert_wide_register(field, &value, &mask),
         }

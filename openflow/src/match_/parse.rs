@@ -10,6 +10,9 @@ use crate::text::{CT_STATE, TCP_FLAGS, TUN_FLAGS};
 use crate::types::PortNo;
 use crate::value::Value;
 
+/// How many bytes of tunnel options a switch holds for a flow.
+const MAX_TUNNEL_METADATA: usize = 256;
+
 /// Shorthands for an Ethernet type and a protocol of IP.
 const PROTOCOLS: [(&str, u16, u8); 17] = [
     ("ip", 0x0800, 0),
@@ -192,6 +195,9 @@ impl MatchBuilder {
         if self.set_tci(field, &value, &mask) {
             return Ok(());
         }
+        if !to.has_header() {
+            return Err(parse_error!("field {field} has no form in OpenFlow 1.3"));
+        }
         let len = to.bytes();
         let full = mask.is_ones();
         let mask = if full {
@@ -200,7 +206,21 @@ impl MatchBuilder {
             mask.resized(len)
         };
         self.m.insert(to, value.resized(len), mask);
+        let used = self.tunnel_metadata_len();
+        if field.is_variable() && used > MAX_TUNNEL_METADATA {
+            return Err(parse_error!(
+                "field {field} exceeds maximum size for tunnel metadata (used {used}, max {MAX_TUNNEL_METADATA})"
+            ));
+        }
         Ok(())
+    }
+
+    /// How many bytes the options take, each a multiple of four.
+    fn tunnel_metadata_len(&self) -> usize {
+        let options = self.m.iter().filter(|(field, ..)| field.is_variable());
+        options
+            .map(|(_, value, _)| value.len().next_multiple_of(4))
+            .sum()
     }
 
     /// Sets a part of the tag control information, if `field` is one.
@@ -267,7 +287,12 @@ impl MatchBuilder {
                 } else {
                     (value.resized(len), Value::ones(len))
                 };
-                out.insert(to, value, mask);
+                // What was set is canonical already, and some of it would not be a second time.
+                if to == field {
+                    out.put(to, value, mask);
+                } else {
+                    out.insert(to, value, mask);
+                }
             }
         }
         let (v, m) = self.tci;

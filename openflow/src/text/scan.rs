@@ -219,15 +219,72 @@ pub(crate) fn int_string(s: &str, width: usize) -> Result<(Value, &str)> {
     Ok((Value::new(v.into(), 16).resized(width), rest))
 }
 
+/// Reads an integer in base 10 or 16, or in base 0 that of its prefix, as Open vSwitch's own `scanf` does: after spaces, with a sign if need be, of any
+/// length, modulo 2⁶⁴. Returns what follows it too.
+pub(crate) fn scan_int(s: &str, radix: u32) -> Option<(u64, &str)> {
+    let s = s.trim_start_matches(|c: char| c.is_ascii_whitespace());
+    let (negative, s) = match s.strip_prefix('-') {
+        Some(s) => (true, s),
+        None => (false, s.strip_prefix('+').unwrap_or(s)),
+    };
+    let hex = s.strip_prefix("0x").or_else(|| s.strip_prefix("0X"));
+    let (s, radix) = match (hex, radix) {
+        (Some(hex), 0 | 16) => (hex, 16),
+        (None, 0) if s.starts_with('0') => (s, 8),
+        (_, 0) => (s, 10),
+        _ => (s, radix),
+    };
+    let end = s.find(|c: char| !c.is_digit(radix)).unwrap_or(s.len());
+    let (digits, rest) = s.split_at(end);
+    if digits.is_empty() {
+        return None;
+    }
+    let digits = digits.chars().filter_map(|c| c.to_digit(radix));
+    let value = digits.fold(0u64, |v, d| {
+        v.wrapping_mul(radix.into()).wrapping_add(d.into())
+    });
+    Some((
+        if negative {
+            value.wrapping_neg()
+        } else {
+            value
+        },
+        rest,
+    ))
+}
+
+/// Reads `N` bytes in base `radix` with `separator` between, each as [`scan_int`] does and cut to eight bits.
+fn scan_bytes<const N: usize>(mut s: &str, radix: u32, separator: char) -> Option<([u8; N], &str)> {
+    let mut bytes = [0; N];
+    for (i, byte) in bytes.iter_mut().enumerate() {
+        if i > 0 {
+            s = s.strip_prefix(separator)?;
+        }
+        let (value, rest) = scan_int(s, radix)?;
+        (*byte, s) = ((value & 0xff) as u8, rest);
+    }
+    Some((bytes, s))
+}
+
 /// Reads an Ethernet address.
 pub(crate) fn mac(s: &str) -> Result<MacAddr> {
-    s.parse()
-        .map_err(|_| parse_error!("invalid mac address {s}"))
+    match scan_bytes(s, 16, ':') {
+        Some((mac, "")) => Ok(MacAddr(mac)),
+        _ => Err(parse_error!("invalid mac address {s}")),
+    }
 }
 
 /// Reads an Ethernet address; what follows it does not matter.
 pub(crate) fn mac_prefix(s: &str) -> Result<MacAddr> {
-    mac(s.get(..17).unwrap_or(s))
+    let read = scan_bytes(s, 16, ':');
+    let (mac, _) = read.ok_or_else(|| parse_error!("invalid mac address {s}"))?;
+    Ok(MacAddr(mac))
+}
+
+/// Reads the IPv4 address that `s` begins with, and what follows it.
+pub(crate) fn ipv4_prefix(s: &str) -> Option<(Ipv4Addr, &str)> {
+    let (bytes, rest) = scan_bytes::<4>(s, 10, '.')?;
+    Some((Ipv4Addr::from(bytes), rest))
 }
 
 /// Reads an IPv4 address.
@@ -236,31 +293,32 @@ pub(crate) fn ipv4(s: &str) -> Result<Ipv4Addr> {
         .map_err(|_| parse_error!("{s}: could not convert to IP address"))
 }
 
-/// Reads an IPv4 address as `%d.%d.%d.%d` would: leading zeros are no matter.
-fn loose_ipv4(s: &str) -> Option<Ipv4Addr> {
-    let mut bytes = [0u8; 4];
-    let mut parts = s.split('.');
-    for b in &mut bytes {
-        let part = parts.next()?;
-        let plain = !part.is_empty() && part.bytes().all(|c| c.is_ascii_digit());
-        *b = part.parse().ok().filter(|_| plain)?;
-    }
-    parts.next().is_none().then(|| Ipv4Addr::from(bytes))
-}
-
 /// Reads an IPv4 address with a mask or a prefix length, if it has one.
 pub(crate) fn ipv4_masked(s: &str) -> Result<(Value, Value)> {
     let bad = || parse_error!("{s}: invalid IP address");
-    let Some((ip, mask)) = s.split_once('/') else {
-        return Ok((loose_ipv4(s).ok_or_else(bad)?.into(), Value::ones(4)));
+    let (ip, rest) = ipv4_prefix(s).ok_or_else(bad)?;
+    let Some(mask) = rest.strip_prefix('/') else {
+        return match rest {
+            "" => Ok((ip.into(), Value::ones(4))),
+            _ => Err(bad()),
+        };
     };
-    let ip = loose_ipv4(ip).ok_or_else(bad)?;
-    if let Some(mask) = loose_ipv4(mask) {
-        return Ok((ip.into(), mask.into()));
+    if let Some((mask, rest)) = ipv4_prefix(mask) {
+        return match rest {
+            "" => Ok((ip.into(), mask.into())),
+            _ => Err(bad()),
+        };
     }
-    let n: u32 = mask.parse().ok().filter(|n| *n <= 32).ok_or_else(|| {
-        parse_error!("{s}: IPv4 network prefix bits not between 0 and 32, inclusive")
-    })?;
+    let (n, rest) = scan_int(mask, 10).ok_or_else(bad)?;
+    if !rest.is_empty() {
+        return Err(bad());
+    }
+    let n = u32::try_from(n & 0xffff_ffff).unwrap_or(u32::MAX);
+    if n > 32 {
+        return Err(parse_error!(
+            "{s}: IPv4 network prefix bits not between 0 and 32, inclusive"
+        ));
+    }
     let mask = u32::MAX.checked_shl(32 - n).unwrap_or(0);
     Ok((ip.into(), mask.into()))
 }

@@ -96,7 +96,7 @@ pub(super) fn fin_timeout(arg: &str) -> Result<Action> {
 /// `ID , CLAUSE / N`, with spaces where one likes.
 pub(super) fn conjunction(arg: &str) -> Result<Action> {
     let syntax = || ParseError::new("\"conjunction\" syntax is \"conjunction(id,i/n)\"");
-    let (id, rest) = scan::strtoull(arg).ok_or_else(syntax)?;
+    let (id, rest) = scan::scan_int(arg, 0).ok_or_else(syntax)?;
     let (clause, n) = rest
         .trim_start()
         .strip_prefix(',')
@@ -494,15 +494,25 @@ fn nat_range(s: &str, nat: &mut Nat) -> Result<()> {
     let Some(ports) = rest.strip_prefix(':') else {
         return if rest.is_empty() { Ok(()) } else { Err(bad()) };
     };
-    let port = |s: &str| s.parse::<u16>().map_err(|_| bad());
-    let (min, max) = match ports.split_once('-') {
-        Some((min, max)) => (port(min)?, Some(port(max)?)),
-        None => (port(ports)?, None),
+    let port = |s| match scan::scan_int(s, 10) {
+        Some((port, rest)) => Ok(((port & 0xffff) as u16, rest)),
+        None => Err(bad()),
     };
+    let (min, rest) = port(ports)?;
+    let (max, rest) = match rest.strip_prefix('-') {
+        Some(rest) => {
+            let (max, rest) = port(rest)?;
+            (Some(max), rest)
+        }
+        None => (None, rest),
+    };
+    if !rest.is_empty() {
+        return Err(bad());
+    }
     if max.is_some_and(|max| max < min) {
         return Err(bad());
     }
-    nat.ports = Some((min, max.filter(|m| *m != 0))).filter(|(min, _)| *min != 0);
+    nat.ports = Some((min, max.filter(|m| *m != 0))).filter(|ports| *ports != (0, None));
     Ok(())
 }
 
@@ -512,11 +522,7 @@ fn address(s: &str) -> Option<(IpAddr, &str)> {
         let (ip, rest) = inner.split_once(']')?;
         return Some((IpAddr::V6(ip.parse().ok()?), rest));
     }
-    let end = s
-        .find(|c: char| c != '.' && !c.is_ascii_digit())
-        .unwrap_or(s.len());
-    let (v4, rest) = s.split_at(end);
-    if let Ok(ip) = v4.parse() {
+    if let Some((ip, rest)) = scan::ipv4_prefix(s) {
         return Some((IpAddr::V4(ip), rest));
     }
     let end = s
