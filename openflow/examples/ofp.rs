@@ -1,8 +1,9 @@
 //! Looks at OpenFlow 1.3 messages from the command line.
 //!
 //! `ofp print HEX` prints a message as `ovs-ofctl ofp-print` does, `ofp reencode HEX` decodes and encodes it again,
-//! `ofp flow-mod TEXT` prints the FLOW_MOD that `ovs-ofctl -O OpenFlow13 add-flow` would send. With `-` in place of
-//! the argument each line of standard input is one; its output is one line, with newlines inside written as `\n`.
+//! `ofp flow-mod TEXT` prints the FLOW_MOD that `ovs-ofctl -O OpenFlow13 add-flow` would send, `ofp group-mod TEXT` and
+//! `ofp meter-mod TEXT` what `add-group` and `add-meter` would. With `-` in place of the argument each line of
+//! standard input is one; its output is one line, with newlines inside written as `\n`.
 
 use std::io::{self, BufRead as _, BufWriter, Write as _};
 use std::process::ExitCode;
@@ -10,15 +11,17 @@ use std::process::ExitCode;
 use openflow::header::{Header, VERSION};
 use openflow::message::text::{self, DEFAULT_VERBOSITY};
 use openflow::text::Numbers;
-use openflow::{ErrorKind, FlowMod, Message};
+use openflow::{ErrorKind, GroupCommand, GroupMod, Message, ParseError};
 
-const USAGE: &str = "usage: ofp print|reencode|flow-mod [--names] (ARG | -)";
+const USAGE: &str = "usage: ofp print|reencode|flow-mod|group-mod|meter-mod [--names] (ARG | -)";
 
 #[derive(Clone, Copy)]
 enum Action {
     Print,
     Reencode,
     FlowMod,
+    GroupMod,
+    MeterMod,
 }
 
 impl Action {
@@ -44,17 +47,20 @@ impl Action {
                     .map(|bytes| to_hex(&bytes))
                     .map_err(|error| error.to_string())
             }
-            Action::FlowMod => {
-                let flow: FlowMod = input
-                    .parse()
-                    .map_err(|error: openflow::ParseError| error.to_string())?;
-                Message::FlowMod(flow)
-                    .to_bytes(0)
-                    .map(|bytes| to_hex(&bytes))
-                    .map_err(|error| error.to_string())
+            Action::FlowMod => sent(input.parse().map(Message::FlowMod)),
+            Action::GroupMod => {
+                sent(GroupMod::parse(GroupCommand::Add, input).map(Message::GroupMod))
             }
+            Action::MeterMod => sent(input.parse().map(Message::MeterMod)),
         }
     }
+}
+
+fn sent(message: Result<Message, ParseError>) -> Result<String, String> {
+    let bytes = message.map_err(|error| error.to_string())?.to_bytes(0);
+    bytes
+        .map(|bytes| to_hex(&bytes))
+        .map_err(|error| error.to_string())
 }
 
 fn from_hex(text: &str) -> Result<Vec<u8>, String> {
@@ -96,6 +102,8 @@ fn main() -> ExitCode {
         ["print"] => Action::Print,
         ["reencode"] => Action::Reencode,
         ["flow-mod"] => Action::FlowMod,
+        ["group-mod"] => Action::GroupMod,
+        ["meter-mod"] => Action::MeterMod,
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::FAILURE;

@@ -1,5 +1,7 @@
 //! [`GroupMod`], which changes groups, and [`GroupDesc`], which tells of them.
 
+mod parse;
+
 use std::fmt;
 
 use crate::action::{self, Action, print_list};

@@ -1,5 +1,7 @@
 //! Meters: METER_MOD (OpenFlow 1.3 §7.3.4.4), their configuration, statistics and features (§7.3.5.13–15).
 
+mod parse;
+
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::wire::{Reader, Writer};
 

@@ -108,6 +108,14 @@ pub(crate) fn u32(s: &str) -> Result<u32> {
     Ok((u64(s)? & 0xffff_ffff) as u32)
 }
 
+/// Reads a number of 32 bits as `strtoul` into so many does, and nothing after it.
+pub(crate) fn strtou32(s: &str) -> Result<u32> {
+    match strtoull(s) {
+        Some((value, "")) => Ok((value & 0xffff_ffff) as u32),
+        _ => Err(parse_error!("invalid numeric format {s}")),
+    }
+}
+
 /// Reads a number of 16 bits, called `name`.
 pub(crate) fn u16(s: &str, name: &str) -> Result<u16> {
     let bad = || parse_error!("invalid {name} \"{s}\"");

@@ -15,7 +15,7 @@ fn message(s: &mut UnixStream) -> Option<Vec<u8>> {
     Some(m)
 }
 
-/// A switch of few words: greets, answers barriers, echoes, and remembers all FLOW_MODs.
+/// A switch of few words: greets, answers barriers, echoes, and remembers all changes of flows, groups and meters.
 fn serve(mut s: UnixStream) -> Vec<Vec<u8>> {
     let mut mods = vec![];
     let reply = |s: &mut UnixStream, type_: u8, m: &[u8]| {
@@ -25,7 +25,7 @@ fn serve(mut s: UnixStream) -> Vec<Vec<u8>> {
         match m[1] {
             0 => reply(&mut s, 0, &m),
             2 => reply(&mut s, 3, &m),
-            14 => mods.push(m),
+            14 | 15 | 29 => mods.push(m),
             20 => reply(&mut s, 21, &m),
             other => panic!("ovs-ofctl sent a message of type {other}"),
         }
@@ -59,6 +59,24 @@ pub(crate) fn send(dir: &Path, flows: &[String]) -> Result<Vec<Vec<u8>>, String>
     ]);
     if out.status.success() {
         return Ok(server.join().unwrap());
+    }
+    // Wake the server if ovs-ofctl never connected.
+    let _ = UnixStream::connect(&socket);
+    let _ = server.join();
+    Err(String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+/// The message that `command` sends for `text`, or what `ovs-ofctl` says is wrong.
+#[allow(dead_code, reason = "each test uses some of this")]
+pub(crate) fn send_one(dir: &Path, command: &str, text: &str) -> Result<Vec<u8>, String> {
+    let socket = dir.join("switch");
+    let _ = std::fs::remove_file(&socket);
+    let listener = UnixListener::bind(&socket).unwrap();
+    let server = std::thread::spawn(move || listener.accept().map(|(s, _)| serve(s)).unwrap());
+    let target = format!("unix:{}", socket.display());
+    let out = ofctl(&["-O", "OpenFlow13", "--no-names", command, &target, text]);
+    if out.status.success() {
+        return Ok(server.join().unwrap().remove(0));
     }
     // Wake the server if ovs-ofctl never connected.
     let _ = UnixStream::connect(&socket);

@@ -1,0 +1,137 @@
+//! Random groups and meters in text, compared with what the installed `ovs-ofctl` sends for them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should panic")]
+
+#[path = "flows/oracle.rs"]
+#[allow(dead_code)]
+mod oracle;
+mod support {
+    pub mod generate;
+}
+
+use openflow::message::{MeterBand, MeterFlags, MeterMod};
+use openflow::{GroupCommand, GroupMod, GroupType, Message};
+use support::generate::{Rng, group_mod, meter};
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A group that is its own canonical form, as text for `add-group`.
+fn group(r: &mut Rng) -> (GroupMod, String) {
+    loop {
+        let mut group = group_mod(r);
+        group.command = GroupCommand::Add;
+        let text = group.to_string();
+        let text = text.strip_prefix("ADD ").unwrap().to_owned();
+        // Experimenters that nobody knows have no text form.
+        let fits = group.type_ != GroupType::Indirect || group.buckets.len() == 1;
+        if fits && !text.contains("unknown") {
+            return (group, text);
+        }
+    }
+}
+
+#[test]
+fn groups_are_sent_as_ovs_ofctl_sends_them() {
+    let mut r = Rng::from_env();
+    let dir = tempfile::tempdir().unwrap();
+    let (mut taken, mut differences) = (0, Vec::new());
+    for _ in 0..250 {
+        let (_, text) = group(&mut r);
+        let theirs = oracle::send_one(dir.path(), "add-group", &text);
+        let ours = GroupMod::parse(GroupCommand::Add, &text)
+            .map_err(|e| e.to_string())
+            .map(|group| Message::GroupMod(group).to_bytes(0).unwrap());
+        match (theirs, ours) {
+            (Ok(theirs), Ok(ours)) => {
+                taken += 1;
+                if theirs[8..] != ours[8..] {
+                    let (theirs, ours) = (hex(&theirs), hex(&ours));
+                    differences.push(format!("{text}\n  {theirs}\n  {ours}"));
+                }
+            }
+            (Err(_), Err(_)) => {}
+            (theirs, ours) => differences.push(format!("{text}\n  {theirs:?}\n  {ours:?}")),
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    assert!(taken > 100, "only {taken} were valid");
+}
+
+fn meter_text(meter: &MeterMod) -> String {
+    let config = &meter.config;
+    let flags = [
+        (MeterFlags::KBPS, "kbps"),
+        (MeterFlags::PKTPS, "pktps"),
+        (MeterFlags::BURST, "burst"),
+        (MeterFlags::STATS, "stats"),
+    ];
+    let flags = flags.iter().filter(|(bit, _)| config.flags.0 & bit != 0);
+    let flags: Vec<_> = flags.map(|(_, name)| *name).collect();
+    let band = |band: &MeterBand| {
+        let (type_, level) = match band.kind {
+            openflow::message::BandKind::Drop => ("drop", String::new()),
+            openflow::message::BandKind::DscpRemark { prec_level } => {
+                ("dscp_remark", format!(",prec_level={prec_level}"))
+            }
+        };
+        let burst = match band.burst_size {
+            0 => String::new(),
+            burst => format!(",burst_size={burst}"),
+        };
+        format!("type={type_},rate={}{burst}{level}", band.rate)
+    };
+    let bands: Vec<_> = config.bands.iter().map(band).collect();
+    let (flags, bands) = (flags.join(","), bands.join(","));
+    format!("meter={},{flags},bands={bands}", config.meter.0)
+}
+
+#[test]
+fn meters_are_sent_as_ovs_ofctl_sends_them() {
+    let mut r = Rng::from_env();
+    let dir = tempfile::tempdir().unwrap();
+    let (mut taken, mut differences) = (0, Vec::new());
+    for _ in 0..250 {
+        let mut config = meter(&mut r);
+        if config.flags.0 & MeterFlags::BURST == 0 {
+            config.bands.iter_mut().for_each(|band| band.burst_size = 0);
+        }
+        let command = openflow::message::MeterCommand::Add;
+        let text = meter_text(&MeterMod { command, config });
+        let theirs = oracle::send_one(dir.path(), "add-meter", &text);
+        let ours = text
+            .parse()
+            .map_err(|e: openflow::ParseError| e.to_string());
+        let ours = ours.map(|meter| Message::MeterMod(meter).to_bytes(0).unwrap());
+        match (theirs, ours) {
+            (Ok(theirs), Ok(ours)) => {
+                taken += 1;
+                if theirs[8..] != ours[8..] {
+                    let (theirs, ours) = (hex(&theirs), hex(&ours));
+                    differences.push(format!("{text}\n  {theirs}\n  {ours}"));
+                }
+            }
+            (Err(_), Err(_)) => {}
+            (theirs, ours) => differences.push(format!("{text}\n  {theirs:?}\n  {ours:?}")),
+        }
+    }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+    assert!(taken > 20, "only {taken} were valid");
+}
+
+#[test]
+fn what_is_printed_of_a_group_is_read_back() {
+    let mut r = Rng::from_env();
+    let mut read = 0;
+    for _ in 0..3000 {
+        let (group, text) = group(&mut r);
+        let Ok(parsed) = GroupMod::parse(GroupCommand::Add, &text) else {
+            continue;
+        };
+        read += 1;
+        // What has two spellings on the wire comes back as the usual one.
+        assert_eq!(parsed.to_string(), format!("ADD {text}"), "{group:?}");
+    }
+    assert!(read > 1000, "only {read} could be read");
+}
