@@ -30,7 +30,7 @@ pub(crate) use print::{BytesHex, print_value};
 ///
 /// Canonical: sorted by field, values masked, wider views of a field (`xreg0`, `vlan_tci`,
 /// `dl_vlan`, `nw_tos`, …) split into the fields that OpenFlow 1.3 carries. `Eq`, `Ord` and `Hash`
-/// follow from that.
+/// follow from that. Tunnel metadata keeps the leading zeros with which it came, which do not count.
 ///
 /// ```
 /// use openflow::{Field, Match};
@@ -303,7 +303,12 @@ impl Match {
                 return Err(r.error(ErrorKind::BmcDupField));
             }
             facts.add(field, &value, &mask);
-            self.insert(field, value, mask);
+            if field.is_variable() {
+                // Its length is that of the option in the table of the switch, and goes back as it came.
+                self.put(field, value, mask);
+            } else {
+                self.insert(field, value, mask);
+            }
             fields.end = self.end();
         }
     }

@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::error::EncodeError;
 use crate::field::Field;
@@ -11,8 +12,8 @@ use crate::types::PortNo;
 use crate::value::Value;
 use crate::wire::Writer;
 
-/// A field, its value and its mask. There is one way to hold each.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// A field, its value and its mask. There is one way to hold each, but for leading zeros of tunnel metadata.
+#[derive(Clone)]
 pub(super) enum Entry {
     /// Value and mask have `len` bytes, at most eight.
     Short {
@@ -86,6 +87,18 @@ impl Entry {
         }
     }
 
+    /// By what entries are told apart: leading zeros do not count where lengths vary.
+    fn key(&self) -> (Field, Value, Value) {
+        let (field, mut value, mut mask) = (self.field(), self.value(), self.mask());
+        if field.is_variable() {
+            value = value.resized(value.significant_len());
+            if !self.is_exact() {
+                mask = mask.resized(mask.significant_len());
+            }
+        }
+        (field, value, mask)
+    }
+
     /// Whether the field goes out without a mask. Where lengths vary, a mask as long as a shorter
     /// value is still a mask.
     fn is_exact(&self) -> bool {
@@ -146,6 +159,39 @@ impl Entry {
     }
 }
 
+impl PartialEq for Entry {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Entry::Short {
+                    value, mask, field, ..
+                },
+                Entry::Short {
+                    value: v,
+                    mask: m,
+                    field: f,
+                    ..
+                },
+            ) => (field, value, mask) == (f, v, m),
+            _ => self.key() == other.key(),
+        }
+    }
+}
+
+impl Eq for Entry {}
+
+impl Hash for Entry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Entry::Short {
+                value, mask, field, ..
+            } if !field.is_variable() => (field, value, mask).hash(state),
+            _ => self.key().hash(state),
+        }
+    }
+}
+
 impl PartialOrd for Entry {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
@@ -155,8 +201,7 @@ impl PartialOrd for Entry {
 /// By field, then by value, then by mask, however they are held.
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
-        let key = |e: &Entry| (e.field(), e.value(), e.mask());
-        key(self).cmp(&key(other))
+        self.key().cmp(&other.key())
     }
 }
 

@@ -259,7 +259,9 @@ impl Printer<'_, '_> {
             self.item(format_args!("{field}"))?;
             if !m.is_zero() {
                 write!(self.f, "={}", BytesHex(&v))?;
-                if !m.is_ones() {
+                // Leading zeros say nothing, not even that they must be zeros.
+                let len = v.significant_len().max(m.significant_len());
+                if !m.resized(len).is_ones() {
                     write!(self.f, "/{}", BytesHex(&m))?;
                 }
             }

@@ -314,6 +314,12 @@ const AFTERWARDS: &[&[&str]] = &[
         "br0",
         "ct_ipv6_src=fd00::1,ct_nw_proto=58,icmp_type=128,icmp_code=0,icmp_id=7",
     ],
+    &[
+        "add-flow",
+        "br0",
+        "table=9,tun_metadata0=0x12,tun_metadata1=0x34/0xff,actions=set_field:0x5->tun_metadata1",
+    ],
+    &["dump-flows", "br0", "table=9"],
     &["del-meters", "br0", "meter=4"],
     &["del-groups", "br0", "group_id=9"],
     &["del-groups", "br0"],
@@ -324,8 +330,8 @@ const AFTERWARDS: &[&[&str]] = &[
     ],
 ];
 
-/// Values of `tun_metadata` fill the option they are mapped to, and `delete_field` names one that is not mapped: what
-/// length the switch gives to others, only its table of options tells.
+/// `delete_field` names an option that is not mapped: what length the switch gives to others, only its table of options
+/// tells.
 pub(crate) fn capture() -> Vec<Vector> {
     let switch = Switch::start();
     for (number, port) in ["2", "3", "4"].into_iter().zip(["p2", "p3", "p4"]) {
