@@ -9,6 +9,7 @@ mod call;
 mod lock;
 mod monitors;
 mod options;
+mod plain_monitor;
 mod session;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ pub use call::PendingTransaction;
 use call::{Answer, Call};
 pub use lock::{Lock, LockState};
 pub use options::Options;
+pub use plain_monitor::{Columns, Monitor, MonitorRequest, RowUpdate, Select, TableUpdates};
 
 /// Whether there is a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +195,19 @@ impl Client {
         self.request::<serde_json::Value>("echo", &())
             .await
             .map(drop)
+    }
+
+    /// A monitor of some tables, whose events are chosen (RFC 7047 section 4.1.5): what is there, if asked for, and what
+    /// happens from then on. To know what is there all the time, use [`Client::replica`].
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub async fn monitor<'a>(
+        &self,
+        database: &str,
+        tables: impl IntoIterator<Item = (&'a str, MonitorRequest)>,
+    ) -> Result<(TableUpdates, Monitor), Error> {
+        Monitor::request(self, database, tables).await
     }
 
     /// Any request: `params` must serialize to an array (`()` is the empty one).

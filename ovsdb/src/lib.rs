@@ -113,7 +113,10 @@ mod uuid;
 mod value;
 pub mod vswitch;
 
-pub use client::{Client, Lock, LockState, Options, PendingTransaction, State};
+pub use client::{
+    Client, Columns, Lock, LockState, Monitor, MonitorRequest, Options, PendingTransaction,
+    RowUpdate, Select, State, TableUpdates,
+};
 pub use error::{Error, RpcError, SchemaError};
 pub use op::{Clause, Function, Mutator, Operation, Until};
 pub use remote::{DEFAULT_PORT, ParseRemoteError, Remote};

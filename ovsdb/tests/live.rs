@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use ovsdb::vswitch::{self, Bridge, Interface, OpenVSwitch, Port};
 use ovsdb::{
-    Clause, Client, Error, ErrorKind, Function, Insert, LockState, MonitorMethod, Mutate, OpResult,
-    Operation, Options, Remote, SchemaError, State, Transaction, Until, Update, Uuid, Value, Wait,
+    Clause, Client, Error, ErrorKind, Function, Insert, LockState, MonitorMethod, MonitorRequest,
+    Mutate, OpResult, Operation, Options, Remote, SchemaError, Select, State, Transaction, Until,
+    Update, Uuid, Value, Wait,
 };
 use server::{PATIENCE, SCHEMA, Server, quick};
 
@@ -616,4 +617,76 @@ async fn over_tcp() {
     let client = Client::connect([format!("tcp:127.0.0.1:{port}").parse().unwrap()], quick());
     client.echo().await.unwrap();
     drop(server);
+}
+
+#[tokio::test]
+async fn a_plain_monitor_tells_the_events_that_were_selected() {
+    let mut server = Server::start(SCHEMA);
+    let client = server.client();
+    let mut insert = Transaction::new();
+    insert.insert(Insert::<A>::new().set(A::name, "there").set(A::n, 1));
+    transact(&client, insert).await;
+    let none = Select {
+        initial: false,
+        insert: false,
+        delete: false,
+        modify: false,
+    };
+    let of = |select| {
+        let columns = Some(vec!["name".to_owned(), "n".to_owned()]);
+        [("A", MonitorRequest { columns, select })]
+    };
+    let initial = Select {
+        initial: true,
+        ..none
+    };
+    let (there, _all) = client.monitor("Test", of(initial)).await.unwrap();
+    let rows: Vec<_> = there["A"].values().collect();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].old, None);
+    assert_eq!(rows[0].new.as_ref().unwrap()["name"], Value::from("there"));
+
+    let kinds = [
+        Select {
+            insert: true,
+            ..none
+        },
+        Select {
+            modify: true,
+            ..none
+        },
+        Select {
+            delete: true,
+            ..none
+        },
+    ];
+    let mut monitors = Vec::new();
+    for select in kinds {
+        let (there, monitor) = client.monitor("Test", of(select)).await.unwrap();
+        assert!(there.is_empty(), "{there:?}");
+        monitors.push(monitor);
+    }
+    let mut change = Transaction::new();
+    change.insert(Insert::<A>::new().set(A::name, "new"));
+    transact(&client, change).await;
+    let mut change = Transaction::new();
+    change.update(Update::<A>::rows(A::name.eq("there")).set(A::n, 2));
+    transact(&client, change).await;
+    let mut change = Transaction::new();
+    change.delete::<A>(A::name.eq("there"));
+    transact(&client, change).await;
+
+    let mut told = Vec::new();
+    for monitor in &mut monitors {
+        let updates = tokio::time::timeout(PATIENCE, monitor.next()).await;
+        let updates = updates.unwrap().unwrap();
+        let row = updates["A"].values().next().unwrap().clone();
+        told.push((row.old.is_some(), row.new.is_some()));
+    }
+    assert_eq!(told, [(false, true), (true, true), (true, false)]);
+    server.kill();
+    for monitor in &mut monitors {
+        let end = tokio::time::timeout(PATIENCE, monitor.next()).await;
+        assert_eq!(end.unwrap(), None);
+    }
 }

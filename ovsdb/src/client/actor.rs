@@ -13,11 +13,13 @@ use tokio::time::Instant;
 use crate::client::backoff::Backoff;
 use crate::client::call::{Command, Outgoing};
 use crate::client::lock::{LockSlot, LockState};
-use crate::client::monitors::{ReplicaCore, Request};
+use crate::client::monitors::{ReplicaCore, Request, Step};
+use crate::client::plain_monitor::TableUpdates;
 use crate::client::session::{End, Session};
 use crate::client::{Options, State};
 use crate::error::{Error, RpcError};
 use crate::remote::Remote;
+use crate::rpc::to_json;
 use crate::transport::Connector;
 
 pub(crate) struct Actor {
@@ -25,6 +27,8 @@ pub(crate) struct Actor {
     pub(super) commands: mpsc::Receiver<Command>,
     pub(super) replicas: BTreeMap<u64, ReplicaCore>,
     pub(super) locks: HashMap<Arc<str>, LockSlot>,
+    /// Plain monitors, by the id under which the server knows them; they end with the connection.
+    pub(super) watches: HashMap<Arc<str>, mpsc::Sender<TableUpdates>>,
     /// Requests that wait for a connection. Never more than the queue holds.
     pub(super) backlog: VecDeque<Outgoing>,
     remotes: Vec<Remote>,
@@ -44,6 +48,7 @@ impl Actor {
             commands,
             replicas: BTreeMap::new(),
             locks: HashMap::new(),
+            watches: HashMap::new(),
             backlog: VecDeque::new(),
             remotes,
             state,
@@ -109,6 +114,7 @@ impl Actor {
                     for lock in self.locks.values() {
                         lock.set(LockState::Waiting);
                     }
+                    self.watches.clear();
                     match end {
                         End::Shutdown => return,
                         End::Lost(error) => {
@@ -240,6 +246,18 @@ impl Actor {
                 self.locks.remove(&name);
                 Todo::Unlock { name }
             }
+            Command::Watch { id, sender } => {
+                self.watches.insert(id, sender);
+                Todo::Nothing
+            }
+            Command::Unwatch { id } => match self.watches.remove(&id) {
+                Some(_) => Todo::Requests(vec![Request {
+                    method: "monitor_cancel",
+                    params: to_json(&(&*id,)),
+                    step: Step::Ignore,
+                }]),
+                None => Todo::Nothing,
+            },
         }
     }
 }

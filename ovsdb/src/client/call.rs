@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::client::{Answered, Client, Raw};
@@ -18,6 +18,7 @@ use crate::replica::{Publisher, Spec};
 use crate::txn::Reply;
 
 use super::lock::LockSlot;
+use super::plain_monitor::TableUpdates;
 
 pub(crate) type Answer = Result<Raw, Error>;
 
@@ -51,6 +52,14 @@ pub(crate) enum Command {
     },
     Unlock {
         name: Arc<str>,
+    },
+    /// A monitor will be asked for, whose updates go there.
+    Watch {
+        id: Arc<str>,
+        sender: mpsc::Sender<TableUpdates>,
+    },
+    Unwatch {
+        id: Arc<str>,
     },
 }
 

@@ -21,6 +21,7 @@ use crate::client::actor::{Actor, Todo};
 use crate::client::call::{Command, Outgoing};
 use crate::client::lock::LockState;
 use crate::client::monitors::{Request, Step};
+use crate::client::plain_monitor::{Received, updates};
 use crate::error::{Error, RpcError};
 use crate::framing::{Envelope, Scanner};
 use crate::replica::update::{self, Format};
@@ -460,6 +461,9 @@ impl<'a> Session<'a> {
     }
 
     fn update(&mut self, params: &[u8], format: Format, with_txn: bool) -> Result<(), Arc<str>> {
+        if format == Format::V1 && self.watched(params) {
+            return Ok(());
+        }
         let replicas = &self.actor.replicas;
         let id = Cell::new(None);
         let parsed = update::parse_notification(params, format, with_txn, |monitor| {
@@ -481,6 +485,24 @@ impl<'a> Session<'a> {
         };
         requests.into_iter().for_each(|request| self.send(request));
         Ok(())
+    }
+
+    /// Whether the update is that of a plain monitor, which then has it.
+    fn watched(&mut self, params: &[u8]) -> bool {
+        if self.actor.watches.is_empty() {
+            return false;
+        }
+        let Ok((id, received)) = serde_json::from_slice::<(String, Received)>(params) else {
+            return false;
+        };
+        let Some(sender) = self.actor.watches.get(&*id) else {
+            return false;
+        };
+        if sender.try_send(updates(received)).is_err() {
+            tracing::warn!(monitor = %id, "its reader is too slow, or gone");
+            self.actor.watches.remove(&*id);
+        }
+        true
     }
 
     fn lock_is(&self, name: &str, state: LockState) {
