@@ -110,7 +110,7 @@ fn require(match_: &mut Match, target: Subfield, bits: u128) {
     if let Some((known, known_mask)) = match_.get(target.field) {
         let others = known.with_bits(target.start_bit.into(), target.n_bits.into(), 0);
         value = value.or(&others);
-        mask = mask.or(known_mask);
+        mask = mask.or(&known_mask);
     }
     match_.set(target.field, value, mask);
 }
