@@ -35,7 +35,7 @@ fn of_a_pod() {
             "table=48,priority=890,ip,reg0=0x800/0x800,reg2=0xa,in_port=10 actions=ct(zone=20929,nat),load:0x1->NXM_NX_REG0[12],goto_table:52",
             "table=48,priority=890,ipv6,reg0=0x800/0x800,reg2=0xa,in_port=10 actions=ct(zone=20929,nat),load:0x1->NXM_NX_REG0[12],goto_table:52",
             "table=48,priority=900,ip,reg0=0x40/0x40,reg2=0xa,in_port=10 actions=ct(commit,zone=20930,nat(src=10.0.1.1:16384-32767,random),exec(load:0->NXM_NX_CT_MARK[0])),load:0x1->NXM_NX_REG0[12],goto_table:52",
-            "table=48,priority=900,ipv6,reg0=0x40/0x40,reg2=0xa,in_port=10 actions=ct(commit,zone=20928,nat(src=fd00:1::1),exec(load:0->NXM_NX_CT_MARK[0])),load:0x1->NXM_NX_REG0[12],goto_table:52",
+            "table=48,priority=900,ipv6,reg0=0x40/0x40,reg2=0xa,in_port=10 actions=ct(commit,zone=20930,nat(src=[fd00:1::1]:16384-32767,random),exec(load:0->NXM_NX_CT_MARK[0])),load:0x1->NXM_NX_REG0[12],goto_table:52",
             "table=52,priority=300,reg2=0xa,in_port=10 actions=set_field:0x10->reg3,goto_table:60",
         ],
     );
