@@ -1,7 +1,9 @@
 //! What the socket offers, put together from the parts that know.
 
+mod services;
+
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
 use sluice_flows::pipeline::Table;
@@ -10,8 +12,8 @@ use sluice_rpc::report::DropReasonReport;
 use sluice_rpc::{
     AddRequest, AddResult, CheckRequest, CheckResult, DelRequest, DelResult, DropsReport,
     DropsRequest, ErrorObject, FlowsReport, FlowsRequest, GcRequest, GcResult, PodState,
-    PodsReport, StatusReport, StatusRequest, StatusResult, VerifyDifference, VerifyReport, code,
-    report,
+    PodsReport, ServicesReport, ServicesRequest, StatusReport, StatusRequest, StatusResult,
+    VerifyDifference, VerifyReport, WhyReport, WhyRequest, code, report,
 };
 
 use tokio::sync::watch;
@@ -86,6 +88,16 @@ impl Api for Agent {
     async fn flows(&self, request: FlowsRequest) -> Result<FlowsReport, ErrorObject> {
         let flows = self.reconciler.flows(request).await.map_err(unanswered)?;
         Ok(FlowsReport { flows })
+    }
+
+    async fn services(&self, request: ServicesRequest) -> Result<ServicesReport, ErrorObject> {
+        let flows = self.reconciler.services().await.map_err(unanswered)?;
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(services::report(&index, &flows, &request))
+    }
+
+    async fn why(&self, request: WhyRequest) -> Result<WhyReport, ErrorObject> {
+        self.reconciler.why(request).await.map_err(unanswered)
     }
 
     async fn drops(&self, request: DropsRequest) -> Result<DropsReport, ErrorObject> {

@@ -13,13 +13,16 @@ mod inspect;
 mod plan;
 mod refused;
 mod session;
+mod why;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openflow::connection::Connection;
-use sluice_flows::model::{Change, PodId};
-use sluice_rpc::{FlowReport, FlowsRequest, VerifyReport};
+use sluice_flows::model::{Backend, Change, PodId, ServiceId};
+use sluice_flows::service::Scope;
+use sluice_rpc::{FlowReport, FlowsRequest, VerifyReport, WhyReport, WhyRequest};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -55,9 +58,25 @@ pub enum InspectError {
     /// The state of the cluster is not known yet.
     #[error("what the switch should hold is not known yet")]
     NotYet,
+    /// The question names something that is not known here.
+    #[error("{0}")]
+    Unknown(String),
     /// The reconciler has ended.
     #[error("the agent is stopping")]
     Stopped,
+}
+
+/// What the switch knows of one port of a Service.
+#[derive(Debug, Clone, Default)]
+pub struct ServiceFlows {
+    /// The number of its set of endpoints of the whole cluster.
+    pub id: u64,
+    /// The number of that of this node.
+    pub local_id: u64,
+    /// Packets that arrived at its frontends.
+    pub packets: u64,
+    /// Its endpoints, with the index among those of their scope and the packets sent on to them.
+    pub endpoints: BTreeMap<(Scope, Backend), (u16, u64)>,
 }
 
 /// What the reconciler knows about itself.
@@ -122,6 +141,13 @@ enum Request {
     Flows {
         filter: FlowsRequest,
         done: oneshot::Sender<Result<Vec<FlowReport>, InspectError>>,
+    },
+    Services {
+        done: oneshot::Sender<Result<BTreeMap<ServiceId, ServiceFlows>, InspectError>>,
+    },
+    Why {
+        request: WhyRequest,
+        done: oneshot::Sender<Result<WhyReport, InspectError>>,
     },
     CheckPod {
         pod: PodId,
@@ -189,6 +215,22 @@ impl Handle {
     /// If the switch cannot be read.
     pub async fn flows(&self, filter: FlowsRequest) -> Result<Vec<FlowReport>, InspectError> {
         self.ask(|done| Request::Flows { filter, done }).await
+    }
+
+    /// What the switch knows of Services, by port.
+    ///
+    /// # Errors
+    /// If the switch cannot be read.
+    pub async fn services(&self) -> Result<BTreeMap<ServiceId, ServiceFlows>, InspectError> {
+        self.ask(|done| Request::Services { done }).await
+    }
+
+    /// Walks a packet through the flows that are in the switch now.
+    ///
+    /// # Errors
+    /// If the switch cannot be read, or the request names what is not known.
+    pub async fn why(&self, request: WhyRequest) -> Result<WhyReport, InspectError> {
+        self.ask(|done| Request::Why { request, done }).await
     }
 
     /// Reads the flows of one pod back; says what is missing or different, one sentence each.

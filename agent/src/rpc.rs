@@ -30,6 +30,10 @@ pub trait Api: Send + Sync + 'static {
     fn status(&self) -> impl Answer<method::Status>;
     /// The pods attached here.
     fn pods(&self) -> impl Answer<method::Pods>;
+    /// The Services that are served here.
+    fn services(&self, request: sluice_rpc::ServicesRequest) -> impl Answer<method::Services>;
+    /// A packet's way through the flows that are in the switch.
+    fn why(&self, request: sluice_rpc::WhyRequest) -> impl Answer<method::Why>;
     /// What was dropped, and why.
     fn drops(&self, request: sluice_rpc::DropsRequest) -> impl Answer<method::Drops>;
     /// The switch's flows, each with the object behind it.
@@ -72,6 +76,8 @@ pub fn module<A: Api>(api: Arc<A>) -> anyhow::Result<RpcModule<()>> {
         CniStatus => |api, request| api.cni_status(request);
         Status => |api, _| api.status();
         Pods => |api, _| api.pods();
+        Services => |api, request| api.services(request);
+        Why => |api, request| api.why(request);
         Drops => |api, request| api.drops(request);
         Flows => |api, request| api.flows(request);
         Verify => |api, _| api.verify();

@@ -27,7 +27,7 @@ use crate::reason::DropReason;
 pub use conntrack::{Conntrack, Tuple};
 pub use learned::{Learned, LearnedFlow};
 pub use lookup::{Fragments, Tables};
-pub use packet::{Packet, tcp};
+pub use packet::{Packet, field_text, tcp};
 
 use conntrack::Tracking;
 use datapath::Frame;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use openflow::connection::{Connection, Error, Event, FlowStatsRequest, State as Session};
 use openflow::{FlowStats, GroupDesc, Message};
 use sluice_flows::model::{Change, State};
-use sluice_flows::service::affinity_remainder;
+use sluice_flows::service::{COUNTED, affinity_remainder};
 use sluice_flows::{Compiler, Cookie, Patch, Program, cookie::Registry, diff};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::flush::Flushes;
 use super::plan::{Plan, Step};
 use super::refused::Refused;
-use super::{ApplyError, InspectError, Options, Request, Status, inspect, session};
+use super::{ApplyError, InspectError, Options, Request, Status, inspect, session, why};
 use crate::metrics::{MessageKind, Metrics, Outcome};
 
 /// Requests taken from the queue at a time: what shares one bundle.
@@ -538,6 +538,39 @@ impl Actor {
                 let _gone = done.send(match read {
                     Err(error) => Err(error.into()),
                     Ok(flows) => Ok(inspect::annotate(&registry, &filter, flows.into_inner())),
+                });
+            }
+            Request::Services { done } => {
+                let connection = self.connection.pinned(generation);
+                let mut read = Ok(Vec::new());
+                for table in COUNTED {
+                    self.metrics.sent(MessageKind::dump, 1);
+                    let request = FlowStatsRequest {
+                        table: table.id(),
+                        ..FlowStatsRequest::default()
+                    };
+                    match (&mut read, connection.dump_flows(request).await) {
+                        (Ok(flows), Ok(more)) => flows.extend(more.into_inner()),
+                        (_, Err(error)) => read = Err(error),
+                        (Err(_), Ok(_)) => {}
+                    }
+                }
+                let _gone = done.send(match (&self.model, read) {
+                    (_, Err(error)) => Err(error.into()),
+                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
+                    (Model::Known(compiler), Ok(flows)) => {
+                        Ok(inspect::services(compiler.state(), &flows))
+                    }
+                });
+            }
+            Request::Why { request, done } => {
+                let read = self.read(generation).await;
+                let _gone = done.send(match (&self.model, read) {
+                    (_, Err(error)) => Err(error.into()),
+                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
+                    (Model::Known(compiler), Ok((flows, groups))) => {
+                        why::why(compiler, &flows, &groups, &request).map_err(InspectError::Unknown)
+                    }
                 });
             }
             Request::CheckPod { pod, done } => {

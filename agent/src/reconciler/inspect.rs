@@ -1,10 +1,13 @@
 //! Answers about the switch: what it holds, and where that differs from what it shall hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use super::ServiceFlows;
 use openflow::connection::FlowStatsRequest;
 use openflow::{FlowStats, GroupDesc, TableId};
+use sluice_flows::model::{ServiceId, State};
 use sluice_flows::pipeline::Table;
+use sluice_flows::service::{Scope, counters, service_number};
 use sluice_flows::{Compiler, Cookie, Flow, FlowKey, Program, cookie::Registry, diff};
 use sluice_rpc::{FlowReport, FlowsRequest, VerifyDifference, VerifyReport};
 
@@ -124,6 +127,29 @@ pub(super) fn annotate(
             })
         })
         .collect()
+}
+
+/// What is known of Services, with what these flows counted.
+pub(super) fn services(state: &State, flows: &[FlowStats]) -> BTreeMap<ServiceId, ServiceFlows> {
+    let mut counted = counters(state, flows);
+    let known = state.services.keys().map(|id| {
+        let counters = counted.remove(id).unwrap_or_default();
+        let mut endpoints = BTreeMap::new();
+        for scope in [Scope::Cluster, Scope::Local] {
+            for (index, backend) in state.memory.slots(id, scope).iter() {
+                let packets = counters.endpoints.get(&(scope, backend)).copied();
+                endpoints.insert((scope, backend), (index, packets.unwrap_or_default()));
+            }
+        }
+        let flows = ServiceFlows {
+            id: service_number(id, Scope::Cluster),
+            local_id: service_number(id, Scope::Local),
+            packets: counters.packets,
+            endpoints,
+        };
+        (id.clone(), flows)
+    });
+    known.collect()
 }
 
 /// What of one object's flows is missing or different.

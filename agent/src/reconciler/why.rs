@@ -8,7 +8,9 @@ use std::net::IpAddr;
 use openflow::{Field, FlowStats, GroupDesc, MacAddr, PortNo};
 use sluice_flows::Compiler;
 use sluice_flows::cookie::Registry;
-use sluice_flows::interpreter::{Delivery, Outcome, Packet, Step, Tables, Verdict, World, tcp};
+use sluice_flows::interpreter::{
+    Delivery, Outcome, Packet, Step, Tables, Verdict, World, field_text, tcp,
+};
 use sluice_flows::model::{Frontend, LocalPod, Protocol, ServicePort, State};
 use sluice_flows::pipeline::{ROUTER_MAC, Table};
 use sluice_rpc::report::WhyStep;
@@ -59,7 +61,10 @@ pub(super) fn why(
         ));
     };
     if kind != Kind::Icmp && port.is_none() {
-        return Err(format!("to which port of {}? Write {}/PORT", request.to, request.protocol));
+        return Err(format!(
+            "to which port of {}? Write {}/PORT",
+            request.to, request.protocol
+        ));
     }
     let source_port = request.source_port.unwrap_or(SOURCE_PORT);
     let packet = packet(state, from, to, kind, source_port, port.unwrap_or_default());
@@ -89,9 +94,9 @@ fn addresses(state: &State, name: &str, side: &str) -> Result<Vec<IpAddr>, Strin
     if let Some(pod) = state.pods.values().find(local) {
         return Ok(pod.ips.clone());
     }
-    state
-        .pod_addresses(namespace, name)
-        .ok_or_else(|| format!("{side}: no pod {namespace}/{name} is known here; write an address"))
+    Err(format!(
+        "{side}: no pod {namespace}/{name} is attached here; write an address"
+    ))
 }
 
 /// Where a Service listens, if `name` is one's.
@@ -103,7 +108,12 @@ fn service(
 ) -> Result<Option<Vec<(IpAddr, Option<u16>)>>, String> {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
     let named = |service: &&ServicePort| service.namespace == namespace && service.name == name;
-    let ports: Vec<&ServicePort> = state.services.values().map(|s| &**s).filter(named).collect();
+    let ports: Vec<&ServicePort> = state
+        .services
+        .values()
+        .map(|s| &**s)
+        .filter(named)
+        .collect();
     if ports.is_empty() {
         return Ok(None);
     }
@@ -111,7 +121,8 @@ fn service(
     let mut offered = Vec::new();
     for service in &ports {
         for frontend in &service.frontends {
-            let (Frontend::Cluster { ip, port: own, .. } | Frontend::External { ip, port: own, .. }) = frontend
+            let (Frontend::Cluster { ip, port: own, .. }
+            | Frontend::External { ip, port: own, .. }) = frontend
             else {
                 continue;
             };
@@ -134,7 +145,10 @@ fn service(
     offered.sort();
     offered.dedup();
     match distinct(&found) {
-        0 => Err(format!("Service {namespace}/{name} has no such port, only {}", offered.join(", "))),
+        0 => Err(format!(
+            "Service {namespace}/{name} has no such port, only {}",
+            offered.join(", ")
+        )),
         1 => Ok(Some(found)),
         _ if kind == Kind::Icmp => Ok(Some(found)),
         _ => Err(format!(
@@ -145,7 +159,14 @@ fn service(
 }
 
 /// The packet as it comes in: from a pod of this node, from a peer, or else from the host.
-fn packet(state: &State, from: IpAddr, to: IpAddr, kind: Kind, source_port: u16, port: u16) -> Packet {
+fn packet(
+    state: &State,
+    from: IpAddr,
+    to: IpAddr,
+    kind: Kind,
+    source_port: u16,
+    port: u16,
+) -> Packet {
     let pod = state.pods.values().find(|pod| pod.ips.contains(&from));
     let peer = state
         .peers
@@ -194,7 +215,7 @@ fn packet(state: &State, from: IpAddr, to: IpAddr, kind: Kind, source_port: u16,
             .with(Field::SCTP_DST, port),
         Kind::Icmp if to.is_ipv4() => packet
             .with(Field::IP_PROTO, IPPROTO_ICMP)
-            .with(Field::ICMP_TYPE, ECHO_REQUEST),
+            .with(Field::ICMPV4_TYPE, ECHO_REQUEST),
         Kind::Icmp => packet
             .with(Field::IP_PROTO, IPPROTO_ICMPV6)
             .with(Field::ICMPV6_TYPE, ECHO_REQUEST_V6),
@@ -208,7 +229,12 @@ fn mapped(ip: IpAddr) -> std::net::Ipv6Addr {
     }
 }
 
-fn report(state: &State, packet: &Packet, outcome: &Outcome, to: (IpAddr, Option<u16>)) -> WhyReport {
+fn report(
+    state: &State,
+    packet: &Packet,
+    outcome: &Outcome,
+    to: (IpAddr, Option<u16>),
+) -> WhyReport {
     let registry = Registry::new(state);
     let steps = steps(outcome, &registry);
     let decided = decided(outcome, &registry);
@@ -219,8 +245,14 @@ fn report(state: &State, packet: &Packet, outcome: &Outcome, to: (IpAddr, Option
     };
     let (verdict, explanation) = match &outcome.verdict {
         Verdict::Output(deliveries) => {
-            let refused = outcome.trace.iter().any(|step| step.table == Table::Reject.id());
-            let ways: Vec<_> = deliveries.iter().map(|delivery| way(state, delivery)).collect();
+            let refused = outcome
+                .trace
+                .iter()
+                .any(|step| step.table == Table::Reject.id());
+            let ways: Vec<_> = deliveries
+                .iter()
+                .map(|delivery| way(state, delivery))
+                .collect();
             if refused {
                 let why = "the Service has no endpoint: the host refuses the connection";
                 ("refused", why.to_owned())
@@ -229,19 +261,30 @@ fn report(state: &State, packet: &Packet, outcome: &Outcome, to: (IpAddr, Option
             }
         }
         Verdict::Dropped(reason) => {
-            let last = steps.iter().rev().find(|step| step.table != Table::Drop.id().0);
-            let by = last.map(|step| format!(" (by {})", step.object)).unwrap_or_default();
+            let last = steps
+                .iter()
+                .rev()
+                .find(|step| step.table != Table::Drop.id().0);
+            let by = last
+                .map(|step| format!(" (by {})", step.object))
+                .unwrap_or_default();
             ("dropped", format!("{reason}{by}: {}", reason.explanation()))
         }
         Verdict::Lost(loss) => ("lost", loss.to_string()),
         Verdict::Unsupported(what) => ("unknown", format!("cannot follow {what}")),
     };
-    let endpoint = outcome.trace.iter().any(|step| step.table == Table::Dnat.id());
+    let endpoint = outcome
+        .trace
+        .iter()
+        .any(|step| step.table == Table::Dnat.id());
     let endpoint = endpoint.then(|| match &outcome.verdict {
         Verdict::Output(deliveries) => deliveries.first().map(|delivery| &delivery.packet),
         _ => Some(&outcome.packet),
     });
-    let endpoint = endpoint.flatten().map(destination).filter(|found| *found != (to.0, to.1));
+    let endpoint = endpoint
+        .flatten()
+        .map(destination)
+        .filter(|found| *found != (to.0, to.1));
     WhyReport {
         packet: packet.to_string(),
         steps,
@@ -258,16 +301,21 @@ fn report(state: &State, packet: &Packet, outcome: &Outcome, to: (IpAddr, Option
 fn steps(outcome: &Outcome, registry: &Registry) -> Vec<WhyStep> {
     let mut around = 0;
     let step = |step: &Step| {
-        let recirculated = std::mem::replace(&mut around, step.recirculations) != step.recirculations;
+        let recirculated =
+            std::mem::replace(&mut around, step.recirculations) != step.recirculations;
         WhyStep {
             table: step.table.0,
-            table_name: Table::from_id(step.table).map_or("", Table::name).to_owned(),
-            flow: format!("priority={} {}", step.priority, step.match_).trim_end().to_owned(),
+            table_name: Table::from_id(step.table)
+                .map_or("", Table::name)
+                .to_owned(),
+            flow: format!("priority={} {}", step.priority, step.match_)
+                .trim_end()
+                .to_owned(),
             object: registry.describe(step.cookie),
             changed: step
                 .changed
                 .iter()
-                .map(|(field, value)| format!("{}={value}", field.name()))
+                .map(|(field, value)| field_text(*field, value))
                 .collect(),
             recirculated,
         }
@@ -281,8 +329,14 @@ fn decided(outcome: &Outcome, registry: &Registry) -> Vec<String> {
         let tables = [Table::EgressPolicy, Table::IngressPolicy];
         tables.iter().any(|table| table.id() == step.table)
     };
-    let objects = outcome.trace.iter().filter(policy).map(|step| registry.describe(step.cookie));
-    objects.filter(|object| object.starts_with("policy ")).collect()
+    let objects = outcome
+        .trace
+        .iter()
+        .filter(policy)
+        .map(|step| registry.describe(step.cookie));
+    objects
+        .filter(|object| object.starts_with("policy "))
+        .collect()
 }
 
 /// Where a packet went, in words.

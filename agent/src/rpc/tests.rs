@@ -53,6 +53,12 @@ impl Api for Fake {
     async fn pods(&self) -> Result<PodsReport, ErrorObject> {
         Ok(PodsReport::default())
     }
+    async fn services(&self, _: ServicesRequest) -> Result<ServicesReport, ErrorObject> {
+        none()
+    }
+    async fn why(&self, _: WhyRequest) -> Result<WhyReport, ErrorObject> {
+        none()
+    }
     async fn drops(&self, _: DropsRequest) -> Result<DropsReport, ErrorObject> {
         none()
     }

@@ -45,7 +45,7 @@ const FRAGMENT: u8 = 1;
 const LATER_FRAGMENT: u8 = 2;
 
 /// A field and its value in words, as the switch names and prints them.
-pub(super) fn field_text(field: Field, value: &Value) -> String {
+pub fn field_text(field: Field, value: &Value) -> String {
     let text = match field.format() {
         Format::Mac => value.to_mac().to_string(),
         Format::Ipv4 => value.to_ipv4().to_string(),
