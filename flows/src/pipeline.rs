@@ -304,11 +304,6 @@ pub const DROP_METER: MeterId = MeterId(0x51ce);
 /// How much of a dropped packet is sent.
 pub const SAMPLE_BYTES: u16 = 128;
 
-/// The value of [`PICK`] for a number of indices and bits of the source port.
-pub const fn pick(shape: u16, bits: u8) -> u32 {
-    (shape as u32) << 16 | bits as u32
-}
-
 /// The bit of `ct_mark`, in [`ZONE_TRACK`], of a connection that policy no longer allows.
 pub const CT_BLOCKED: u32 = 1;
 

@@ -15,6 +15,8 @@ mod real_actions;
 mod real_conntrack;
 mod real_multipath;
 mod real_switch;
+mod service_properties;
+mod service_world;
 mod switch;
 mod tracking;
 mod traffic;
