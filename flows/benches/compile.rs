@@ -1,4 +1,4 @@
-//! What compiling costs on a node of 1,000 pods and 100 peers.
+//! What compiling costs on a node of 1,000 pods and 100 peers, and with 10,000 Services or a Service of 5,000 endpoints.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a benchmark")]
 
 use std::hint::black_box;
@@ -8,8 +8,11 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use ipnet::IpNet;
 use openflow::{FlowFlags, FlowStats, MacAddr};
+use std::sync::Arc;
+
 use sluice_flows::model::{
-    Capabilities, Change, Gateway, LocalNode, LocalPod, Peer, State, Tunnel, TunnelKind,
+    Backend, Capabilities, Change, Frontend, Gateway, LocalNode, LocalPod, Peer, Protocol,
+    ServiceId, ServicePort, State, TrafficPolicy, Tunnel, TunnelKind,
 };
 use sluice_flows::{Compiler, Program, compile_all, diff};
 
@@ -111,5 +114,98 @@ fn bench(c: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, bench);
+fn service(n: u32, endpoints: impl Iterator<Item = u32>) -> Arc<ServicePort> {
+    let name = format!("svc-{n}");
+    let endpoint = |i| Backend {
+        ip: Ipv4Addr::from(0x0a80_0000 + i).into(),
+        port: 8080,
+    };
+    let mut cluster: Vec<Backend> = endpoints.map(endpoint).collect();
+    cluster.sort_unstable();
+    Arc::new(ServicePort {
+        id: ServiceId::new("default", &name, "http", Protocol::Tcp, false),
+        namespace: "default".to_owned(),
+        name,
+        port_name: "http".to_owned(),
+        v6: false,
+        protocol: Protocol::Tcp,
+        frontends: vec![Frontend::Cluster {
+            ip: Ipv4Addr::from(0x0a60_0000 + n).into(),
+            port: 80,
+            policy: TrafficPolicy::Cluster,
+        }],
+        cluster,
+        local: Vec::new(),
+        affinity: None,
+    })
+}
+
+/// How much memory the process has, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|l| l.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn services(c: &mut Criterion) {
+    let before = resident();
+    let mut state = node();
+    for n in 0..10_000 {
+        state.apply(Change::ServiceSet(service(n, (0..10).map(|i| 10 * n + i))));
+    }
+    let compiler = Compiler::new(state.clone());
+    drop(state);
+    let model = resident() - before;
+    let program = compiler.desired();
+    println!(
+        "10,000 Services of 10 endpoints: {} flows, {} MiB of model, {} MiB of program",
+        program.len(),
+        model / 1024,
+        (resident() - before - model) / 1024
+    );
+    let mut group = c.benchmark_group("services");
+    group.sample_size(10);
+    group.bench_function("compile_all, 10,000 of 10 endpoints", |b| {
+        b.iter(|| compiler.desired());
+    });
+    let switch = dump(&program);
+    group.bench_function("diff, nothing to do", |b| {
+        b.iter(|| diff(&program, &switch, &[]));
+    });
+    group.bench_function("adopt", |b| {
+        b.iter_batched(
+            || Compiler::new(compiler.state().clone()),
+            |mut compiler| compiler.adopt(&switch),
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+
+    let mut one = Compiler::new(compiler.state().clone());
+    let (full, fewer) = (service(7, 70..80), service(7, 70..79));
+    c.bench_function(
+        "an endpoint of 10 goes and comes, beside 10,000 Services",
+        |b| {
+            b.iter(|| {
+                let went = one.apply(Change::ServiceSet(fewer.clone()));
+                (went, one.apply(Change::ServiceSet(full.clone())))
+            });
+        },
+    );
+    let (full, fewer) = (
+        service(20_000, 200_000..205_000),
+        service(20_000, (200_000..205_000).filter(|n| *n != 202_345)),
+    );
+    one.apply(Change::ServiceSet(full.clone()));
+    let patch = one.apply(Change::ServiceSet(fewer.clone()));
+    println!("an endpoint of 5,000 goes: {} messages", patch.len());
+    c.bench_function("an endpoint of 5,000 goes and comes", |b| {
+        b.iter(|| {
+            let came = one.apply(Change::ServiceSet(full.clone()));
+            (came, one.apply(Change::ServiceSet(fewer.clone())))
+        });
+    });
+}
+
+criterion_group!(benches, bench, services);
 criterion_main!(benches);

@@ -36,7 +36,6 @@ pub fn compile_all(state: &State) -> Program {
 }
 
 fn compile(state: &State, claims: &Claims) -> Program {
-    let mut program = Program::default();
     let pods = state.pods.keys().cloned().map(Owner::Pod);
     let peers = state.peers.keys().cloned().map(Owner::Peer);
     let services = state.services.keys().cloned().map(Owner::Service);
@@ -44,28 +43,18 @@ fn compile(state: &State, claims: &Claims) -> Program {
         .chain(pods)
         .chain(peers)
         .chain(services);
-    let mut insert = |flow| {
-        let taken = program.insert(flow);
-        debug_assert!(!taken, "fragments share no key");
-    };
-    base(state).into_iter().for_each(&mut insert);
+    let mut flows = base(state);
     for owner in owners {
-        let flows = fragment(&owner, state, claims);
-        flows.into_iter().for_each(&mut insert);
+        flows.append(&mut fragment(&owner, state, claims));
     }
     for port in state.services.values() {
-        let flows = services::endpoints_of(port, state);
-        flows.into_iter().for_each(&mut insert);
+        flows.append(&mut services::endpoints_of(port, state));
     }
-    for flows in state.memory.shapes().map(services::shape) {
-        flows.into_iter().for_each(&mut insert);
-    }
+    flows.extend(state.memory.shapes().flat_map(services::shape));
     let own = origin::own(&state.local);
-    for ip in state.memory.endpoints() {
-        let flows = services::endpoint(ip, &own);
-        flows.into_iter().for_each(&mut insert);
-    }
-    program
+    let endpoints = state.memory.endpoints();
+    flows.extend(endpoints.flat_map(|ip| services::endpoint(ip, &own)));
+    Program::of(flows)
 }
 
 /// The flows that every node has.

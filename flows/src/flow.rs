@@ -127,6 +127,25 @@ impl FromIterator<Flow> for Program {
 }
 
 impl Program {
+    /// A program of these flows, faster than one after the other. No two have the same key.
+    pub(crate) fn of(flows: Vec<Flow>) -> Self {
+        let n = flows.len();
+        let flows = flows.into_iter().map(|flow| {
+            let Flow {
+                key,
+                cookie,
+                instructions,
+            } = flow;
+            (key, (cookie, instructions))
+        });
+        let program = Self {
+            flows: flows.collect(),
+            groups: BTreeMap::new(),
+        };
+        debug_assert_eq!(program.len(), n, "fragments share no key");
+        program
+    }
+
     /// Puts a flow in; returns whether another one had its key.
     pub fn insert(&mut self, flow: Flow) -> bool {
         self.flows

@@ -23,4 +23,4 @@ pub(crate) use affinity::{LEARNED, SHORT};
 pub(crate) use choice::{index_of, values};
 pub(crate) use memory::Delta;
 pub(crate) use recover::recover;
-pub(crate) use slots::Slot;
+pub(crate) use slots::{Slot, changes};

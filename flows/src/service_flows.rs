@@ -13,7 +13,7 @@ use crate::fragment::Fragment;
 use crate::model::{Backend, Protocol, ServicePort, State};
 use crate::patch::Patch;
 use crate::pipeline::Table;
-use crate::service::{Choice, Scope, Slot, Slots, service_number};
+use crate::service::{Choice, Scope, Slot, Slots, changes, service_number};
 use crate::tables::{dnat, origin, service, service_state, spread};
 
 const SCOPES: [Scope; 2] = [Scope::Cluster, Scope::Local];
@@ -76,7 +76,8 @@ pub(crate) struct Entries {
 struct Set {
     scope: Scope,
     number: u64,
-    slots: Slots,
+    /// Only where clients are kept at an index.
+    slots: Option<Slots>,
     entries: Vec<(Slot, Backend)>,
 }
 
@@ -89,7 +90,7 @@ impl Entries {
             Set {
                 scope,
                 number: service_number(&port.id, scope),
-                slots: slots.clone(),
+                slots: port.affinity.is_some().then(|| slots.clone()),
                 entries: slots.entries(choice),
             }
         });
@@ -123,9 +124,8 @@ fn without_endpoints(port: &ServicePort) -> ServicePort {
 impl Set {
     fn flow(&self, port: &ServicePort, slot: Slot, backend: &Backend, f: &mut Fragment) {
         // Clients are kept at an endpoint by its own index, whichever index led to it.
-        let index = match (slot.hole, port.affinity) {
-            (true, Some(_)) => self
-                .slots
+        let index = match &self.slots {
+            Some(slots) if slot.hole => slots
                 .iter()
                 .find(|(_, b)| b == backend)
                 .map_or(slot.index, |(index, _)| index),
@@ -141,11 +141,11 @@ pub(crate) fn between(before: Option<&Entries>, after: Option<&Entries>) -> Patc
     let port = |entries: Option<&Entries>| entries.map(|e| e.port.clone());
     let same = port(before) == port(after);
     for scope in SCOPES {
-        let set = |entries: Option<&Entries>| -> Vec<(Slot, Backend)> {
+        fn set(entries: Option<&Entries>, scope: Scope) -> &[(Slot, Backend)] {
             let set = entries.and_then(|e| e.set(scope));
-            set.map(|set| set.entries.clone()).unwrap_or_default()
-        };
-        let (was, is) = (set(before), set(after));
+            set.map_or(&[], |set| &set.entries)
+        }
+        let (was, is) = (set(before, scope), set(after, scope));
         let mut was = was.iter().peekable();
         let mut is = is.iter().peekable();
         let mut f = after.map(|e| Fragment::new(Cookie::service(&e.port.id)));
@@ -183,20 +183,30 @@ pub(crate) fn let_go(before: Option<&ServicePort>, after: Option<&ServicePort>, 
     let Some(before) = before else {
         return;
     };
-    let all = |port: &ServicePort| -> BTreeSet<Backend> {
-        let backends = SCOPES.iter().flat_map(|scope| port.backends(*scope));
-        backends.copied().collect()
+    let has = |backend: &Backend| {
+        let lists = after
+            .iter()
+            .flat_map(|port| SCOPES.map(|s| port.backends(s)));
+        lists
+            .into_iter()
+            .any(|list| list.binary_search(backend).is_ok())
     };
-    let kept = after.map(all).unwrap_or_default();
-    let keeps = after.is_some_and(|port| port.affinity.is_some());
-    for backend in all(before) {
-        let gone = !kept.contains(&backend);
-        if before.affinity.is_some() && (gone || !keeps) {
-            patch.forgotten.push(Cookie::affinity(&before.id, &backend));
+    let mut gone = BTreeSet::new();
+    for scope in SCOPES {
+        let left = after.map_or(&[][..], |port| port.backends(scope));
+        let (went, _) = changes(before.backends(scope), left);
+        gone.extend(went.into_iter().filter(|backend| !has(backend)));
+    }
+    if before.protocol != Protocol::Tcp {
+        let released = gone.iter().map(|backend| (before.protocol, *backend));
+        patch.released.extend(released);
+    }
+    if before.affinity.is_some() {
+        if after.is_none_or(|port| port.affinity.is_none()) {
+            gone.extend(SCOPES.iter().flat_map(|s| before.backends(*s)).copied());
         }
-        if gone && before.protocol != Protocol::Tcp {
-            patch.released.push((before.protocol, backend));
-        }
+        let cookies = gone.iter().map(|b| Cookie::affinity(&before.id, b));
+        patch.forgotten.extend(cookies);
     }
 }
 

@@ -63,13 +63,12 @@ impl Choice {
     }
 }
 
-/// As many bits as spread evenly over `shape` indices: exactly, or so that one index has at most a fourth more than its
-/// share.
+/// As many bits as spread evenly over `shape` indices: exactly, or so that an index has hardly more than its share.
 fn bits_for(shape: u16) -> u8 {
     let wanted = if shape.is_power_of_two() {
         shape
     } else {
-        (4 * shape).next_power_of_two().min(256)
+        (8 * shape).next_power_of_two().min(256)
     };
     u8::try_from(wanted.trailing_zeros()).unwrap_or(8)
 }

@@ -4,11 +4,12 @@ use openflow::Connection;
 use openflow::connection::{FlowStatsRequest, Options};
 use proptest::collection::vec;
 use sluice_flows::interpreter::Tables;
+use sluice_flows::model::State;
 use sluice_flows::{Compiler, Patch, Program, compile_all, diff};
 
 use crate::random::{draw, runner};
 use crate::switch::Switch;
-use crate::{fixture, world};
+use crate::{fixture, service_world, world};
 
 /// Holds a switch and a connection to it.
 struct Installed {
@@ -62,6 +63,29 @@ async fn the_switch_follows_any_history() {
             .send(&installed.difference(&compiler.desired()).await)
             .await;
         for change in draw(&mut runner, &vec(world::change(), 12)) {
+            let patch = compiler.apply(change);
+            installed.send(&patch).await;
+            assert_eq!(
+                installed.difference(&compiler.desired()).await,
+                Patch::default(),
+                "{patch:#?}"
+            );
+        }
+    }
+}
+
+/// The same with Services: what the switch gives back of every kind of flow is what was sent.
+#[tokio::test]
+async fn the_switch_follows_any_history_of_services() {
+    let installed = Installed::new().await;
+    let mut runner = runner();
+    for _ in 0..25 {
+        let node = draw(&mut runner, &service_world::node());
+        let mut compiler = Compiler::new(State::new(node));
+        installed
+            .send(&installed.difference(&compiler.desired()).await)
+            .await;
+        for change in draw(&mut runner, &vec(service_world::change(), 12)) {
             let patch = compiler.apply(change);
             installed.send(&patch).await;
             assert_eq!(
