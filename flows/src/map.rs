@@ -2,13 +2,17 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use openflow::MacAddr;
 
 use crate::compiler::compile_all;
 use crate::cookie::{Cookie, Kind};
-use crate::model::{Capabilities, Gateway, LocalNode, LocalPod, Peer, State, Tunnel, TunnelKind};
+use crate::model::{
+    Backend, Capabilities, Change, Frontend, Gateway, LocalNode, LocalPod, Peer, Protocol,
+    ServiceId, ServicePort, State, TrafficPolicy, Tunnel, TunnelKind,
+};
 use crate::pipeline::{
     CLASS_DST, CLASS_SRC, CT_BLOCKED, ENDPOINT_PORTS, HAIRPIN, INDEX, MARKS, Mark, NODE_PORT,
     OUT_PORT, PICK, REASON, ROUTER_MAC, SCRATCH, SERVICE_ID, SUBJECT_DST, SUBJECT_SRC, Source,
@@ -153,7 +157,8 @@ fn example(out: &mut String) -> std::fmt::Result {
         out,
         "\n## The flows of a small node\n\n\
          node-a, 10.0.1.0/24 and fd00:1::/64, gateway on port 2, a VXLAN tunnel on port 1, one pod on port 1024\n\
-         (10.0.1.7, fd00:1::7), one peer (192.0.2.2: 10.0.2.0/24 and fd00:2::/64): {} flows.\n\n\
+         (10.0.1.7, fd00:1::7), one peer (192.0.2.2: 10.0.2.0/24 and fd00:2::/64), one Service (10.96.0.10, TCP port 80, \
+         and node\nport 30080) with the endpoints 10.0.1.7:8080 and 10.0.2.9:8080: {} flows.\n\n\
          ```text\n{program}```",
         program.len()
     )
@@ -209,5 +214,35 @@ fn example_state() -> State {
     };
     state.pods.insert(pod.id.clone(), pod);
     state.peers.insert(peer.name.clone(), peer);
+    state.apply(Change::ServiceSet(Arc::new(example_service())));
     state
+}
+
+fn example_service() -> ServicePort {
+    let backend = |node, host| Backend {
+        ip: Ipv4Addr::new(10, 0, node, host).into(),
+        port: 8080,
+    };
+    let policy = TrafficPolicy::Cluster;
+    let cluster_ip = Frontend::Cluster {
+        ip: Ipv4Addr::new(10, 96, 0, 10).into(),
+        port: 80,
+        policy,
+    };
+    let node_port = Frontend::NodePort {
+        port: 30_080,
+        policy,
+    };
+    ServicePort {
+        id: ServiceId::new("default", "web", "http", Protocol::Tcp, false),
+        namespace: "default".to_owned(),
+        name: "web".to_owned(),
+        port_name: "http".to_owned(),
+        v6: false,
+        protocol: Protocol::Tcp,
+        frontends: vec![cluster_ip, node_port],
+        cluster: vec![backend(1, 7), backend(2, 9)],
+        local: vec![backend(1, 7)],
+        affinity: None,
+    }
 }

@@ -299,6 +299,11 @@ pub const CLASS_DST: Field = Field::reg(12);
 /// Holds the class of the source address.
 pub const CLASS_SRC: Field = Field::reg(13);
 
+/// The value of [`PICK`] for a number of indices and bits of the source port.
+pub const fn pick(shape: u16, bits: u8) -> u32 {
+    (shape as u32) << 16 | bits as u32
+}
+
 /// The meter that limits samples of dropped packets; the agent makes it.
 pub const DROP_METER: MeterId = MeterId(0x51ce);
 /// How much of a dropped packet is sent.

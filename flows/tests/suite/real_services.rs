@@ -107,47 +107,39 @@ fn a_service_costs_one_recirculation() {
     let trace = trace(&mut switch, &tcp(outside, 40_000, 30_080), &["trk,new"]);
     passes(&trace, 1);
     assert!(
-        trace.actions[1].contains("nat(src=10.0.1.1)"),
+        trace.actions[1].contains("nat(src=10.0.1.1:"),
         "{}",
         trace.text
     );
 }
 
 #[test]
-fn what_is_direct_or_a_reply_does_not_go_around() {
+fn only_what_may_be_an_answer_goes_around() {
     let mut switch = switch();
-    let reply = packet(11, crate::fixture::mac(11), "10.0.1.11", "10.0.1.10");
-    let to_pod = trace(
-        &mut switch,
-        &tcp(reply, 8080, 40_000).with(Field::TCP_FLAGS, 0x12u16),
-        &[],
-    );
-    passes(&to_pod, 0);
-    assert!(
-        to_pod.actions[0].contains("ct(zone=20929,nat)"),
-        "{}",
-        to_pod.text
-    );
-    let direct = trace(&mut switch, &tcp(of_pod("10.0.1.11"), 40_000, 8080), &[]);
-    passes(&direct, 0);
-    assert!(
-        direct.actions[0].contains("ct(commit,zone=20929,nat(src))"),
-        "{}",
-        direct.text
-    );
-    // From an endpoint back through the tunnel: the peer has translated.
-    let away = packet(11, crate::fixture::mac(11), "10.0.1.11", "10.0.2.250");
-    let away = trace(
-        &mut switch,
-        &tcp(away, 8080, 40_000).with(Field::TCP_FLAGS, 0x12u16),
-        &[],
-    );
-    passes(&away, 0);
-    assert!(!away.actions[0].contains("ct("), "{}", away.text);
-    // To the gateway's address: it may be for another.
-    let back = packet(11, crate::fixture::mac(11), "10.0.1.11", "10.0.1.1");
-    let back = tcp(back, 8080, 40_000).with(Field::TCP_FLAGS, 0x12u16);
-    passes(&trace(&mut switch, &back, &["trk,est,rpl"]), 1);
+    let of_endpoint = |to: &str, port: u16| {
+        let packet = packet(11, crate::fixture::mac(11), "10.0.1.11", to);
+        tcp(packet, 8080, port).with(Field::TCP_FLAGS, 0x12u16)
+    };
+    let direct = tcp(of_pod("10.0.1.11"), 40_000, 8080);
+    for plain in [
+        direct,
+        of_endpoint("10.0.1.10", 40_000),
+        of_endpoint("10.0.2.250", 40_000),
+    ] {
+        let trace = trace(&mut switch, &plain, &[]);
+        passes(&trace, 0);
+        assert!(!trace.actions[0].contains("ct("), "{}", trace.text);
+    }
+    for (to, port) in [("10.0.1.10", 20_000), ("10.0.1.1", 20_000)] {
+        let answer = of_endpoint(to, port);
+        let trace = trace(&mut switch, &answer, &["trk,est,rpl"]);
+        passes(&trace, 1);
+        assert!(
+            trace.actions[1].contains("ct(zone=20929,nat)"),
+            "{}",
+            trace.text
+        );
+    }
 }
 
 /// A connection more is no upcall more: the switch tells source ports apart by few bits.

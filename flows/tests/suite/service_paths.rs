@@ -6,7 +6,7 @@ use openflow::{Field, MacAddr, PortNo};
 use sluice_flows::DropReason;
 use sluice_flows::interpreter::{Delivery, Packet, Tables, Verdict, World};
 use sluice_flows::model::{Frontend, Protocol, ServicePort, State, TrafficPolicy};
-use sluice_flows::pipeline::{HAIRPIN, NODE_PORT};
+use sluice_flows::pipeline::{ENDPOINT_PORTS, HAIRPIN, NODE_PORT};
 use sluice_flows::{Program, compile_all};
 
 use crate::fixture::{self, GATEWAY, GATEWAY_MAC, TUNNEL, ip, mac, packet};
@@ -183,22 +183,18 @@ fn web(endpoints: &[&str]) -> ServicePort {
 
 #[test]
 fn a_pod_reaches_a_service() {
-    let mut lab = Lab::new(&with([web(&["10.0.1.11"])]));
-    let expected = Connection {
-        around: [1, 1, 0],
-        port: 11,
-        from: at(POD, 40_000),
-        to: at("10.0.1.11", 8080),
-    };
-    assert_eq!(lab.connect(of_pod(VIP, 80)), expected);
-    let far = lab_of(&["10.0.2.7"]).connect(of_pod(VIP, 80));
-    assert_eq!(
-        (far.around, far.port, far.to),
-        ([1, 1, 0], TUNNEL, at("10.0.2.7", 8080))
-    );
-    let outside = lab_of(&["203.0.113.9"]).connect(of_pod(VIP, 80));
-    assert_eq!((outside.around, outside.port), ([1, 1, 0], GATEWAY));
-    assert_eq!(outside.from, at(POD, 40_000));
+    for (endpoint, port) in [
+        ("10.0.1.11", 11),
+        ("10.0.2.7", TUNNEL),
+        ("203.0.113.9", GATEWAY),
+    ] {
+        let got = lab_of(&[endpoint]).connect(of_pod(VIP, 80));
+        assert_eq!((got.around, got.port), ([1, 1, 1], port));
+        assert_eq!((got.from.0, got.to), (ip(POD), at(endpoint, 8080)));
+        // From a port by which its answers are known.
+        let (value, mask) = ENDPOINT_PORTS;
+        assert_eq!(got.from.1 & mask, value);
+    }
 }
 
 fn lab_of(endpoints: &[&str]) -> Lab {
@@ -242,9 +238,9 @@ fn the_node_and_those_outside_reach_services() {
         (back.around, back.port, back.from.0),
         ([1, 1, 1], GATEWAY, HAIRPIN[0])
     );
-    // A pod's connection to an endpoint on the host keeps its source.
+    // A pod's connection to an endpoint on the host keeps its address.
     let down = lab_of(&[NODE]).connect(of_pod(VIP, 80));
-    assert_eq!((down.around, down.from), ([1, 1, 0], at(POD, 40_000)));
+    assert_eq!((down.around, down.from.0), ([1, 1, 1], ip(POD)));
 }
 
 fn node_port(policy: TrafficPolicy, endpoints: &[&str]) -> Lab {
@@ -286,7 +282,7 @@ fn node_ports_masquerade_unless_the_policy_is_local() {
             OUTSIDE,
             [1, 1, 0],
         ),
-        (Local, &both[1..], of_pod(NODE, 30_080), POD, [1, 1, 0]),
+        (Local, &both[1..], of_pod(NODE, 30_080), POD, [1, 1, 1]),
         (
             Local,
             &both[1..],
@@ -468,7 +464,7 @@ fn udp_and_ipv6_do_as_well() {
     let mut lab = Lab::new(&with([six]));
     let ask = transport(fixture::of_pod("fd00:96::1"), Protocol::Udp, 40_000, 80);
     let got = lab.connect(ask);
-    assert_eq!((got.around, got.to), ([1, 1, 0], at("fd00:1::11", 8080)));
+    assert_eq!((got.around, got.to), ([1, 1, 1], at("fd00:1::11", 8080)));
     let direct = transport(fixture::of_pod("fd00:1::11"), Protocol::Udp, 40_000, 8080);
     let direct = lab.connect(direct);
     assert_eq!((direct.around, direct.to), ([0, 0, 0], got.to));
@@ -487,7 +483,7 @@ fn a_client_keeps_its_endpoint() {
     let connect =
         |lab: &mut Lab, n: u16| lab.connect(of_pod(VIP, 80).with(Field::TCP_SRC, 40_000 + n));
     let first = connect(&mut lab, 0);
-    assert_eq!(first.around, [2, 1, 0]);
+    assert_eq!(first.around, [2, 1, 1]);
     assert_eq!(connect(&mut lab, 2).to, first.to);
     assert_eq!(lab.world.learned.flows().count(), 1);
     // Others come and go.
