@@ -148,6 +148,12 @@ impl Services {
         self.keys().count()
     }
 
+    /// How many Services are known in any way, by their slices alone included.
+    #[cfg(test)]
+    pub(super) fn entry_count(&self) -> usize {
+        self.entries.len()
+    }
+
     pub(super) fn slice_count(&self) -> usize {
         self.slices.len()
     }
@@ -177,7 +183,9 @@ impl Services {
     }
 
     pub(super) fn remove(&mut self, key: &Key) {
-        self.replace(key, None);
+        if self.entries.contains_key(key) {
+            self.replace(key, None);
+        }
     }
 
     fn replace(&mut self, key: &Key, service: Option<Arc<Service>>) {
@@ -353,11 +361,11 @@ impl Services {
                 update.health_checks_changed = true;
             }
         }
-        if let Some((port, check)) = built.health_check {
-            if self.health_checks.get(&port) != Some(&check) {
-                self.health_checks.insert(port, check);
-                update.health_checks_changed = true;
-            }
+        if let Some((port, check)) = built.health_check
+            && self.health_checks.get(&port) != Some(&check)
+        {
+            self.health_checks.insert(port, check);
+            update.health_checks_changed = true;
         }
         if built.hinted {
             self.hinted.insert(key.clone());

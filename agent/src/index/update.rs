@@ -8,7 +8,8 @@ use sluice_flows::model::{
 
 use super::{NodePort, OwnNode, Trigger};
 
-/// What follows from some events.
+/// What follows from some events. All of it belongs together: what passes from one Service to another is served
+/// without a gap only if both changes happen at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Update {
     /// Our own node, if what is said about it changed (or became known).

@@ -126,8 +126,9 @@ impl Services {
                 let at = std::net::SocketAddr::new(*ip, *port);
                 format!("{at}/{protocol}")
             }
-            Slot::NodePort(NodePort { protocol, port, .. }) => {
-                format!("node port {port}/{protocol}")
+            Slot::NodePort(NodePort { v6, protocol, port }) => {
+                let family = if *v6 { "IPv6" } else { "IPv4" };
+                format!("node port {port}/{protocol} of {family}")
             }
             Slot::HealthCheck(port) => format!("node port {port} for health checks"),
         };

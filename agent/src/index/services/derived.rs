@@ -14,12 +14,17 @@ use crate::source::{
     object::{Endpoint, EndpointPort, Hints, State, TargetPort, TrafficDistribution},
 };
 
+/// A namespace, and a label that pods of it have.
+type Label = (Arc<str>, Arc<str>, Arc<str>);
+
+/// The names of the Services by the first label that they select.
+type ByLabel = HashMap<Label, BTreeSet<Arc<str>>>;
+
 /// Which pods each Service selects.
 #[derive(Debug, Default)]
 pub(super) struct Derived {
     services: BTreeMap<Key, Selecting>,
-    /// The Services by namespace and the first label that they select.
-    by_label: HashMap<(Arc<str>, Arc<str>, Arc<str>), BTreeSet<Arc<str>>>,
+    by_label: ByLabel,
     /// Services whose pods are not looked for yet, by namespace.
     fresh: BTreeMap<Arc<str>, BTreeSet<Arc<str>>>,
 }
@@ -181,7 +186,7 @@ impl Derived {
     }
 }
 
-fn first_label(namespace: &Arc<str>, selector: &Labels) -> (Arc<str>, Arc<str>, Arc<str>) {
+fn first_label(namespace: &Arc<str>, selector: &Labels) -> Label {
     let (label, value) = selector
         .first_key_value()
         .map(|(label, value)| (label.clone(), value.clone()))
@@ -189,11 +194,7 @@ fn first_label(namespace: &Arc<str>, selector: &Labels) -> (Arc<str>, Arc<str>, 
     (namespace.clone(), label, value)
 }
 
-fn take_out(
-    by_label: &mut HashMap<(Arc<str>, Arc<str>, Arc<str>), BTreeSet<Arc<str>>>,
-    label: &(Arc<str>, Arc<str>, Arc<str>),
-    name: &Arc<str>,
-) {
+fn take_out(by_label: &mut ByLabel, label: &Label, name: &Arc<str>) {
     if let Some(services) = by_label.get_mut(label) {
         services.remove(name);
         if services.is_empty() {

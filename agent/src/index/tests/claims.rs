@@ -159,7 +159,7 @@ fn node_ports_and_health_check_ports() {
     assert_eq!(
         refused(&index),
         [
-            "Service web/b: field spec.ports[].nodePort: node port 30080/tcp is taken by Service web/a",
+            "Service web/b: field spec.ports[].nodePort: node port 30080/tcp of IPv4 is taken by Service web/a",
             "Service web/b: field spec.healthCheckNodePort: node port 32000 for health checks is taken by Service web/a",
         ]
     );

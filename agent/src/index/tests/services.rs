@@ -45,7 +45,15 @@ fn a_service_comes_changes_and_goes() {
             .apply(vec![gone(Kind::EndpointSlice, "web/s-1")])
             .is_empty()
     );
-    assert!(index.services.keys().next().is_none() && index.services.slice_count() == 0);
+    assert!(
+        index
+            .apply(vec![gone(Kind::Service, "web/unknown")])
+            .is_empty()
+    );
+    assert_eq!(
+        (index.services.entry_count(), index.services.slice_count()),
+        (0, 0)
+    );
 }
 
 #[test]
