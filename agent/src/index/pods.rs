@@ -4,7 +4,9 @@
 //! them, or says not yet.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    borrow::Borrow,
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::{Hash, Hasher},
     net::IpAddr,
     sync::Arc,
 };
@@ -12,7 +14,7 @@ use std::{
 use sluice_flows::model::{ClusterPod, Labels, NamespaceLabels};
 
 use super::{Joined, Key, Update};
-use crate::source::{Namespace, Pod, intern};
+use crate::source::{Namespace, Pod, intern, object::Ips};
 
 /// The label by which the API server makes every namespace selectable by its name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -24,12 +26,36 @@ pub(super) type Changed = (Option<Arc<Pod>>, Option<Arc<Pod>>);
 pub(super) struct Pods {
     standalone: bool,
     namespaces: BTreeMap<Arc<str>, Arc<Namespace>>,
-    pods: HashMap<Arc<str>, BTreeMap<Arc<str>, Arc<Pod>>>,
+    pods: HashMap<Arc<str>, HashSet<ByName>>,
     /// The addresses of the attachments of each pod here, the newest last.
-    attached: BTreeMap<Key, Vec<Arc<[IpAddr]>>>,
+    attached: BTreeMap<Key, Vec<Ips>>,
     /// What was touched since the last answer, as it was then.
     touched: BTreeMap<Key, Option<Arc<Pod>>>,
     touched_namespaces: BTreeMap<Arc<str>, Option<Labels>>,
+}
+
+/// A pod among those of its namespace, where its name tells it from others.
+#[derive(Debug)]
+struct ByName(Arc<Pod>);
+
+impl PartialEq for ByName {
+    fn eq(&self, other: &ByName) -> bool {
+        self.0.name == other.0.name
+    }
+}
+
+impl Eq for ByName {}
+
+impl Hash for ByName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name.hash(state);
+    }
+}
+
+impl Borrow<str> for ByName {
+    fn borrow(&self) -> &str {
+        &self.0.name
+    }
 }
 
 /// The addresses that are a pod's own, and of use.
@@ -65,7 +91,7 @@ impl Pods {
     }
 
     pub(super) fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {
-        Some(self.pods.get(namespace)?.get(name)?)
+        Some(&self.pods.get(namespace)?.get(name)?.0)
     }
 
     /// Looks at every pod.
@@ -76,13 +102,13 @@ impl Pods {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.pods.values().map(BTreeMap::len).sum()
+        self.pods.values().map(HashSet::len).sum()
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         self.pods
             .iter()
-            .flat_map(|(namespace, pods)| pods.keys().map(|name| Key::new(namespace, name)))
+            .flat_map(|(namespace, pods)| pods.iter().map(|pod| Key::new(namespace, &pod.0.name)))
     }
 
     /// A pod with the addresses it really has.
@@ -90,7 +116,8 @@ impl Pods {
         let object = self
             .pods
             .get(&key.namespace)
-            .and_then(|pods| pods.get(&key.name));
+            .and_then(|pods| pods.get(&*key.name))
+            .map(|pod| &pod.0);
         let ips = self.attached.get(key).and_then(|all| all.last());
         match (object, ips) {
             (Some(pod), Some(ips)) if pod.ips != *ips && !pod.host_network => {
@@ -115,9 +142,9 @@ impl Pods {
     /// The pods of a namespace that have an object, with the addresses they really have.
     pub(super) fn in_namespace(&self, namespace: &Arc<str>) -> impl Iterator<Item = Arc<Pod>> {
         let pods = self.pods.get(namespace).into_iter().flatten();
-        pods.filter_map(|(name, pod)| match self.attached.is_empty() {
+        pods.filter_map(|ByName(pod)| match self.attached.is_empty() {
             true => Some(pod.clone()),
-            false => self.effective(&Key::new(namespace, name)),
+            false => self.effective(&Key::new(namespace, &pod.name)),
         })
     }
 
@@ -128,7 +155,7 @@ impl Pods {
         }
         self.touch(&key);
         let pods = self.pods.entry(key.namespace).or_default();
-        pods.insert(key.name, pod);
+        pods.replace(ByName(pod));
     }
 
     pub(super) fn remove(&mut self, key: &Key) {
@@ -137,7 +164,7 @@ impl Pods {
         }
         self.touch(key);
         if let Some(pods) = self.pods.get_mut(&key.namespace) {
-            pods.remove(&key.name);
+            pods.remove(&*key.name);
             if pods.is_empty() {
                 self.pods.remove(&key.namespace);
             }
@@ -256,6 +283,6 @@ fn cluster_pod(pod: Option<&Pod>) -> Option<ClusterPod> {
         name: pod.name.clone(),
         labels: Labels::clone(&pod.labels),
         ips: pod.ips.to_vec(),
-        ports: pod.ports.to_vec(),
+        ports: Vec::clone(&pod.ports),
     })
 }

@@ -13,7 +13,7 @@ use sluice_flows::model::{Labels, NamedPort};
 
 static TEXTS: LazyLock<Mutex<Pool<str>>> = LazyLock::new(Mutex::default);
 static LABELS: LazyLock<Mutex<Pool<Labels>>> = LazyLock::new(Mutex::default);
-static PORTS: LazyLock<Mutex<Pool<[NamedPort]>>> = LazyLock::new(Mutex::default);
+static PORTS: LazyLock<Mutex<Pool<Vec<NamedPort>>>> = LazyLock::new(Mutex::default);
 
 /// The one copy of a text.
 pub(crate) fn text(text: &str) -> Arc<str> {
@@ -22,15 +22,12 @@ pub(crate) fn text(text: &str) -> Arc<str> {
 
 /// The one copy of a set of labels.
 pub(crate) fn labels(labels: Labels) -> Arc<Labels> {
-    with(&LABELS, |pool| match pool.find(&labels) {
-        Some(shared) => shared,
-        None => pool.add(Arc::new(labels)),
-    })
+    with(&LABELS, |pool| pool.keep(labels))
 }
 
 /// The one copy of a list of ports.
-pub(crate) fn ports(ports: &[NamedPort]) -> Arc<[NamedPort]> {
-    with(&PORTS, |pool| pool.share(ports))
+pub(crate) fn ports(ports: Vec<NamedPort>) -> Arc<Vec<NamedPort>> {
+    with(&PORTS, |pool| pool.keep(ports))
 }
 
 fn with<T: ?Sized, R>(pool: &Mutex<Pool<T>>, work: impl FnOnce(&mut Pool<T>) -> R) -> R {
@@ -69,6 +66,16 @@ impl<T: ?Sized + Eq + Hash> Pool<T> {
         match self.find(value) {
             Some(shared) => shared,
             None => self.add(Arc::from(value)),
+        }
+    }
+
+    fn keep(&mut self, value: T) -> Arc<T>
+    where
+        T: Sized,
+    {
+        match self.find(&value) {
+            Some(shared) => shared,
+            None => self.add(Arc::new(value)),
         }
     }
 

@@ -13,7 +13,7 @@ mod slice;
 
 pub use network_policy::NetworkPolicy;
 pub use node::{Namespace, Node};
-pub use pod::Pod;
+pub use pod::{Ips, Pod, Uid};
 pub use service::{Port, Service, ServiceType, TargetPort, TrafficDistribution};
 pub use slice::{Endpoint, EndpointPort, EndpointSlice, Hints, State};
 

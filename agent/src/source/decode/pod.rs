@@ -6,7 +6,10 @@ use serde::{Deserialize, Deserializer};
 use sluice_flows::model::NamedPort;
 
 use super::{Metadata, Misfit, Named, Text, or_default, port_number, protocol, read};
-use crate::source::{intern, object::Pod};
+use crate::source::{
+    intern,
+    object::{Ips, Pod, Uid},
+};
 
 /// A `v1` Pod.
 ///
@@ -30,13 +33,13 @@ where
         namespace: from.metadata.namespace(),
         node: from.spec.node_name.0,
         labels: intern::labels(from.metadata.labels.0),
-        ips: ips.into(),
-        ports: intern::ports(&ports),
+        ips: Ips::from(&*ips),
+        ports: intern::ports(ports),
         host_network: from.spec.host_network,
         finished: matches!(&*from.status.phase, "Succeeded" | "Failed"),
         terminating: from.metadata.deletion_timestamp.is_some(),
         ready: conditions.is_empty() || conditions.iter().any(ready),
-        uid: from.metadata.uid.into(),
+        uid: Uid::new(&from.metadata.uid),
         name: from.metadata.name.into(),
     })
 }

@@ -96,10 +96,10 @@ fn a_pod_with_and_without_status() {
     let pod = Pod {
         namespace: "web".into(),
         name: "p".into(),
-        uid: "1".into(),
+        uid: crate::source::object::Uid::new("1"),
         node: "n1".into(),
         host_network: true,
-        ips: ["10.1.1.2".parse().expect("an address")].into(),
+        ips: (&["10.1.1.2".parse().expect("an address")][..]).into(),
         ready: true,
         ..Pod::default()
     };

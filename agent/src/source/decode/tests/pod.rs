@@ -30,9 +30,10 @@ fn everything_that_is_used() {
     });
     let pod = pod(from).expect("a pod");
     assert_eq!(
-        (&*pod.namespace, &*pod.name, &*pod.uid, &*pod.node),
-        ("web", "p", "1", "n1")
+        (&*pod.namespace, &*pod.name, &*pod.node),
+        ("web", "p", "n1")
     );
+    assert_eq!(pod.uid, crate::source::object::Uid::new("1"));
     assert_eq!(*pod.ips, [ip("10.1.0.2"), ip("fd00::2")]);
     let ports: Vec<String> = pod
         .ports
