@@ -16,23 +16,34 @@ use openflow::FlowStats;
 use crate::claims::{
     Claim, Claims, Conflict, Owner, node_claims, peer_claims, pod_claims, service_claims,
 };
-use crate::cookie::Cookie;
+use crate::cookie::{Cookie, Registry};
 use crate::flow::{Flow, Program};
 use crate::fragment::Fragment;
-use crate::model::{Change, LocalPod, Peer, ServiceId, ServicePort, State};
+use crate::model::{Change, LocalPod, Peer, PodId, Protocol, ServiceId, ServicePort, State};
 use crate::patch::Patch;
 use crate::pipeline::Table;
+use crate::policy::{Direction, Engine, Event, PolicyFault, PolicyReport, SubjectReport, Verdict};
 use crate::service::{Delta, recover};
 use crate::service_flows as services;
 use crate::tables::{
     answer, arp_nd, classify, commit, conntrack_in, conntrack_state, dnat, drop as drop_table,
-    egress_class, egress_policy, egress_subject, guard, ingress_class, ingress_policy,
-    ingress_subject, nd_reply, origin, output, reject, route, service, service_state,
+    guard, nd_reply, origin, output, policy, reject, route, service, service_state,
 };
 
 /// Compiles the whole state.
 pub fn compile_all(state: &State) -> Program {
-    compile(state, &Claims::new(state))
+    let claims = Claims::new(state);
+    let mut program = compile(state, &claims);
+    add_policy(&Engine::new(state, &claims, u32::MAX), &mut program);
+    program
+}
+
+/// Puts the flows of policy into a program.
+fn add_policy(policy: &Engine, program: &mut Program) {
+    policy.flows(|flow| {
+        let taken = program.insert(flow);
+        debug_assert!(!taken, "fragments share no key");
+    });
 }
 
 fn compile(state: &State, claims: &Claims) -> Program {
@@ -70,14 +81,26 @@ fn base(state: &State) -> Vec<Flow> {
         (Table::Dnat, dnat::base),
         (Table::Answer, answer::base),
         (Table::Route, route::base),
-        (Table::EgressSubject, egress_subject::base),
-        (Table::IngressSubject, ingress_subject::base),
+        (Table::EgressSubject, |f| {
+            policy::subject_base(Direction::Egress, f);
+        }),
+        (Table::IngressSubject, |f| {
+            policy::subject_base(Direction::Ingress, f);
+        }),
+        (Table::EgressClass, |f| {
+            policy::class_base(Direction::Egress, f)
+        }),
+        (Table::EgressPolicy, |f| {
+            policy::rules_base(Direction::Egress, f)
+        }),
+        (Table::IngressClass, |f| {
+            policy::class_base(Direction::Ingress, f);
+        }),
+        (Table::IngressPolicy, |f| {
+            policy::rules_base(Direction::Ingress, f);
+        }),
         (Table::ConntrackIn, conntrack_in::base),
         (Table::ConntrackState, conntrack_state::base),
-        (Table::EgressClass, egress_class::base),
-        (Table::EgressPolicy, egress_policy::base),
-        (Table::IngressClass, ingress_class::base),
-        (Table::IngressPolicy, ingress_policy::base),
         (Table::Commit, commit::base),
         (Table::Output, output::base),
     ];
@@ -200,13 +223,25 @@ fn peer(peer: &Peer, state: &State, owned: &Owned<'_>) -> Vec<Flow> {
 pub struct Compiler {
     state: State,
     claims: Claims,
+    policy: Engine,
 }
 
 impl Compiler {
     /// Starts from a state. What the switch then needs is in [`Compiler::desired`].
     pub fn new(state: State) -> Self {
+        Self::with_number_bits(state, u32::MAX)
+    }
+
+    /// The same, with numbers of policy made of so few bits that they clash. For tests.
+    #[doc(hidden)]
+    pub fn with_number_bits(state: State, bits: u32) -> Self {
         let claims = Claims::new(&state);
-        Self { state, claims }
+        let policy = Engine::new(&state, &claims, bits);
+        Self {
+            state,
+            claims,
+            policy,
+        }
     }
 
     /// The state as it is now.
@@ -223,7 +258,44 @@ impl Compiler {
 
     /// Everything that the switch shall hold now. Compiled on the spot: costs as much as the state is large.
     pub fn desired(&self) -> Program {
-        compile(&self.state, &self.claims)
+        let mut program = compile(&self.state, &self.claims);
+        add_policy(&self.policy, &mut program);
+        program
+    }
+
+    /// Whether what policies say of a local pod is known: whether the cluster's pods include it. Until then no policy
+    /// applies to it, so nothing may be sent to it.
+    pub fn is_policed_known(&self, pod: &PodId) -> bool {
+        self.policy.is_known(pod)
+    }
+
+    /// What policies of this node say of a connection, by the addresses that its ends have. The port is `None` for
+    /// what has none.
+    pub fn judge(&self, from: IpAddr, to: IpAddr, port: Option<(Protocol, u16)>) -> Verdict {
+        self.policy.judge(from, to, port, &self.state)
+    }
+
+    /// Policies that could not be compiled: they isolate, and allow nothing.
+    pub fn policy_faults(&self) -> Vec<PolicyFault> {
+        self.policy.faults()
+    }
+
+    /// The policies that select pods of this node, and where they count what they allow.
+    pub fn policies(&self) -> Vec<PolicyReport> {
+        self.policy.policy_reports()
+    }
+
+    /// The groups of pods that policies isolate, and where they count what they deny.
+    pub fn subjects(&self) -> Vec<SubjectReport> {
+        self.policy.subject_reports()
+    }
+
+    /// The names of everything that cookies stand for. Costs as much as the state is large: make it when asked.
+    pub fn registry(&self) -> Registry {
+        let mut registry = Registry::new(&self.state);
+        self.policy
+            .cookie_names(|cookie, name| registry.add(cookie, name));
+        registry
     }
 
     /// What more than one object claims, and who has it.
@@ -257,6 +329,12 @@ impl Compiler {
                 self.common(&delta, &mut patch);
                 return patch;
             }
+            Change::NamespaceSet(_)
+            | Change::NamespaceGone(_)
+            | Change::ClusterPodSet(_)
+            | Change::ClusterPodGone(..)
+            | Change::PolicySet(_)
+            | Change::PolicyGone(_) => return self.apply_policy(change),
         };
         let claims_before = self.claims_of(&owner);
 
@@ -288,6 +366,10 @@ impl Compiler {
         };
         let mut patch = Patch::between(&before, &self.fragments(&dirty));
         patch.append(endpoints);
+        if let Owner::Pod(id) = owner {
+            let event = Event::Local(id);
+            patch.append(self.policy.apply(&event, &self.state, &self.claims));
+        }
         patch
     }
 
@@ -326,14 +408,39 @@ impl Compiler {
         patch.flows_gone.extend(went.map(|flow| flow.key));
     }
 
+    /// What is of concern to policy alone.
+    fn apply_policy(&mut self, change: Change) -> Patch {
+        let event = match &change {
+            Change::NamespaceSet(namespace) => Event::Namespace(namespace.name.clone()),
+            Change::NamespaceGone(name) => Event::Namespace(name.clone()),
+            Change::ClusterPodSet(pod) => {
+                let before = self.state.cluster_pod(&pod.namespace, &pod.name).cloned();
+                Event::ClusterPod(pod.namespace.clone(), pod.name.clone(), before)
+            }
+            Change::ClusterPodGone(namespace, name) => {
+                let before = self.state.cluster_pod(namespace, name).cloned();
+                Event::ClusterPod(namespace.clone(), name.clone(), before)
+            }
+            Change::PolicySet(policy) => Event::Policy(policy.id.clone()),
+            Change::PolicyGone(id) => Event::Policy(id.clone()),
+            _ => return Patch::default(),
+        };
+        if !self.state.apply(change) {
+            return Patch::default();
+        }
+        self.policy.apply(&event, &self.state, &self.claims)
+    }
+
     /// Any flow may depend on the local node.
     fn apply_node(&mut self, change: Change) -> Patch {
-        let before = self.desired();
+        let before = compile(&self.state, &self.claims);
         if !self.state.apply(change) {
             return Patch::default();
         }
         self.claims = Claims::new(&self.state);
-        Patch::between(&before, &self.desired())
+        let mut patch = Patch::between(&before, &compile(&self.state, &self.claims));
+        patch.append(self.policy.apply(&Event::Node, &self.state, &self.claims));
+        patch
     }
 
     fn claims_of(&self, owner: &Owner) -> Vec<Claim> {

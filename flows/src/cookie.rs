@@ -17,8 +17,9 @@ use std::net::IpAddr;
 
 use openflow::{FlowMod, FlowModCommand};
 
-use crate::model::{Backend, NodeName, PodId, PolicyId, ServiceId, State};
+use crate::model::{Backend, NodeName, PodId, ServiceId, State};
 use crate::pipeline::Table;
+use crate::policy::Direction;
 use crate::reason::DropReason;
 
 const MAGIC: u64 = 0x51ce;
@@ -49,7 +50,7 @@ pub enum Kind {
     Endpoint = 7,
     /// What the switch learned about the clients of one endpoint of one Service; never compared.
     Affinity = 8,
-    /// A NetworkPolicy.
+    /// A rule of a NetworkPolicy; policies of a namespace that say the same share it.
     Policy = 9,
     /// A class of addresses that policies tell apart, or the policies that apply to a pod.
     PolicyClass = 10,
@@ -105,11 +106,26 @@ impl Kind {
             Self::Service => "hash of namespace, name, port and family",
             Self::Endpoint => "hash of the address",
             Self::Affinity => "hash of the Service's port and the endpoint",
-            Self::Policy => "hash of namespace and name",
-            Self::PolicyClass => "number of the class",
+            Self::Policy => "direction, and hash of the rule",
+            Self::PolicyClass => "what it is, and its number",
             Self::Passing => "hash of what it is for",
         }
     }
+}
+
+/// What flows of kind [`Kind::PolicyClass`] are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PolicyPart {
+    /// The policies that apply to what a pod sends.
+    EgressSubject = 1,
+    /// The policies that apply to what a pod receives.
+    IngressSubject = 2,
+    /// A class of destinations.
+    EgressClass = 3,
+    /// A class of sources.
+    IngressClass = 4,
+    /// Ports that rules share.
+    Ports = 5,
 }
 
 impl Cookie {
@@ -162,14 +178,14 @@ impl Cookie {
         Self::new(Kind::Affinity, stable_hash(&format!("{id} {backend}")))
     }
 
-    /// Of the flows of a NetworkPolicy.
-    pub fn policy(id: &PolicyId) -> Self {
-        Self::new(Kind::Policy, stable_hash(id.as_str()))
+    /// Of the flows that count what a rule allows.
+    pub(crate) const fn policy_rule(direction: Direction, number: u32) -> Self {
+        Self::new(Kind::Policy, ((direction as u64) << 32) | number as u64)
     }
 
     /// Of the flows that say which class an address or a pod is of.
-    pub const fn policy_class(number: u64) -> Self {
-        Self::new(Kind::PolicyClass, number)
+    pub(crate) const fn policy_part(part: PolicyPart, number: u32) -> Self {
+        Self::new(Kind::PolicyClass, ((part as u64) << 32) | number as u64)
     }
 
     /// Of a flow that goes by itself.
@@ -280,7 +296,7 @@ impl Registry {
         registry
     }
 
-    fn add(&mut self, cookie: Cookie, name: String) {
+    pub(crate) fn add(&mut self, cookie: Cookie, name: String) {
         self.names
             .entry(cookie.0)
             .and_modify(|names| *names = format!("{names} or {name}"))
@@ -342,8 +358,8 @@ mod tests {
             Cookie::service(&service),
             Cookie::endpoint(backend.ip),
             Cookie::affinity(&service, &backend),
-            Cookie::policy(&PolicyId::new("a", "a")),
-            Cookie::policy_class(1),
+            Cookie::policy_rule(Direction::Ingress, 1),
+            Cookie::policy_part(PolicyPart::EgressClass, 1),
             Cookie::passing("a"),
         ];
         assert_eq!(cookies.map(Cookie::kind), Kind::ALL.map(Some));

@@ -101,6 +101,12 @@ impl Steps {
         self
     }
 
+    /// Adds actions.
+    pub(crate) fn actions(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
+        self.actions.extend(actions);
+        self
+    }
+
     /// Sets a whole field.
     pub(crate) fn set(self, field: Field, value: impl Into<Value>) -> Self {
         self.action(Action::set(field, value))

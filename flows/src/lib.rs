@@ -22,6 +22,7 @@ pub mod map;
 pub mod model;
 mod patch;
 pub mod pipeline;
+mod policy;
 mod reason;
 pub mod service;
 mod service_flows;
@@ -33,4 +34,7 @@ pub use cookie::Cookie;
 pub use diff::diff;
 pub use flow::{Flow, FlowKey, Group, Program};
 pub use patch::Patch;
+pub use policy::{
+    Direction, PolicyFault, PolicyReport, Revoked, RuleReport, SubjectReport, Verdict,
+};
 pub use reason::DropReason;

@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::pipeline::{
     CLASS_DST, CLASS_SRC, CT_BLOCKED, ENDPOINT_PORTS, HAIRPIN, INDEX, MARKS, Mark, NODE_PORT,
-    OUT_PORT, PICK, REASON, ROUTER_MAC, SCRATCH, SERVICE_ID, SUBJECT_DST, SUBJECT_SRC, Source,
+    OUT_PORT, PICK, REASON, ROUTER_MAC, RULE_DST, RULE_SRC, SCRATCH, SERVICE_ID, SUBJECT_DST, SUBJECT_SRC, Source,
     Table, ZONE_SERVICE, ZONE_TRACK, ZONE_WIRE, ZONES,
 };
 use crate::reason::DropReason;
@@ -91,6 +91,16 @@ fn registers(out: &mut String) -> std::fmt::Result {
         (SUBJECT_DST, "all", "which policies apply to the receiver"),
         (CLASS_DST, "all", "the class of the destination address"),
         (CLASS_SRC, "all", "the class of the source address"),
+        (
+            RULE_SRC,
+            "all",
+            "the rule by which the sending pod may send it",
+        ),
+        (
+            RULE_DST,
+            "all",
+            "the rule by which the receiving pod may get it",
+        ),
     ] {
         writeln!(out, "| {} | {bits} | {holds} |", register.name())?;
     }

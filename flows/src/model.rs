@@ -224,6 +224,18 @@ pub enum Change {
     ServiceGone(ServiceId),
     /// An address that no Service has as endpoint any more has no connections left either.
     ForgetEndpoint(IpAddr),
+    /// A namespace came, or is now this.
+    NamespaceSet(NamespaceLabels),
+    /// A namespace went.
+    NamespaceGone(Arc<str>),
+    /// A pod of the cluster, of this node or another, came, or is now this.
+    ClusterPodSet(Arc<ClusterPod>),
+    /// The pod of this namespace and name went.
+    ClusterPodGone(Arc<str>, Arc<str>),
+    /// A policy came, or is now this.
+    PolicySet(Arc<Policy>),
+    /// A policy went.
+    PolicyGone(PolicyId),
 }
 
 /// Everything the flows of one node are compiled from.
@@ -241,6 +253,12 @@ pub struct State {
     pub services: BTreeMap<ServiceId, Arc<ServicePort>>,
     /// Who is at which index of a Service, and which addresses are endpoints.
     pub memory: Memory,
+    /// The namespaces, by name.
+    pub namespaces: BTreeMap<Arc<str>, NamespaceLabels>,
+    /// All pods of the cluster that have a network of their own, by namespace and name.
+    pub cluster_pods: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<ClusterPod>>>,
+    /// The policies.
+    pub policies: BTreeMap<PolicyId, Arc<Policy>>,
 }
 
 impl State {
@@ -253,7 +271,26 @@ impl State {
             sample_drops: false,
             services: BTreeMap::new(),
             memory: Memory::default(),
+            namespaces: BTreeMap::new(),
+            cluster_pods: BTreeMap::new(),
+            policies: BTreeMap::new(),
         }
+    }
+
+    /// A pod of the cluster.
+    pub fn cluster_pod(&self, namespace: &str, name: &str) -> Option<&Arc<ClusterPod>> {
+        self.cluster_pods.get(namespace)?.get(name)
+    }
+
+    /// The policies of a namespace.
+    pub fn policies_of(&self, namespace: &str) -> impl Iterator<Item = &Arc<Policy>> {
+        let start = PolicyId::new(namespace, "");
+        let length = start.as_str().len();
+        let prefix: Box<str> = start.as_str().into();
+        let from_there = self.policies.range(start..);
+        from_there
+            .take_while(move |(id, _)| id.as_str().get(..length) == Some(&*prefix))
+            .map(|(_, policy)| policy)
     }
 
     /// Applies a change; returns whether anything is different now.
@@ -284,6 +321,37 @@ impl State {
             Change::ServiceSet(port) => self.set_service(port).is_some(),
             Change::ServiceGone(id) => self.remove_service(&id).is_some(),
             Change::ForgetEndpoint(ip) => self.memory.forget(ip) != Delta::default(),
+            Change::NamespaceSet(namespace) => {
+                self.namespaces.get(&namespace.name) != Some(&namespace) && {
+                    self.namespaces.insert(namespace.name.clone(), namespace);
+                    true
+                }
+            }
+            Change::NamespaceGone(name) => self.namespaces.remove(&name).is_some(),
+            Change::ClusterPodSet(pod) => {
+                let pods = self.cluster_pods.entry(pod.namespace.clone()).or_default();
+                pods.get(&pod.name) != Some(&pod) && {
+                    pods.insert(pod.name.clone(), pod);
+                    true
+                }
+            }
+            Change::ClusterPodGone(namespace, name) => {
+                let Some(pods) = self.cluster_pods.get_mut(&namespace) else {
+                    return false;
+                };
+                let was_there = pods.remove(&name).is_some();
+                if pods.is_empty() {
+                    self.cluster_pods.remove(&namespace);
+                }
+                was_there
+            }
+            Change::PolicySet(policy) => {
+                self.policies.get(&policy.id) != Some(&policy) && {
+                    self.policies.insert(policy.id.clone(), policy);
+                    true
+                }
+            }
+            Change::PolicyGone(id) => self.policies.remove(&id).is_some(),
         }
     }
 

@@ -1,10 +1,11 @@
 //! What has to change in a switch, and in which order it is said.
 
-use openflow::{GroupId, GroupMod, Message};
+use openflow::{FlowMod, GroupId, GroupMod, Message};
 
 use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey, Group, Program};
 use crate::model::{Backend, Protocol};
+use crate::policy::Revoked;
 
 /// A change of a switch's content, in no more than one word per flow and group.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -23,6 +24,10 @@ pub struct Patch {
     /// Endpoints that went and whose connections do not end by themselves: their conntrack entries should go once the
     /// patch is in the switch. Of protocols without an end of their own, and not a matter of flows.
     pub released: Vec<(Protocol, Backend)>,
+    /// Flows that go by themselves after a while: no part of the program, and not compared.
+    pub passing: Vec<FlowMod>,
+    /// Connections that conntrack may have to forget, once the switch has the patch.
+    pub revoked: Vec<Revoked>,
 }
 
 impl Patch {
@@ -62,6 +67,8 @@ impl Patch {
             groups_gone,
             forgotten,
             released,
+            passing,
+            revoked,
         } = other;
         self.groups_set.extend(groups_set);
         self.flows_set.extend(flows_set);
@@ -69,11 +76,13 @@ impl Patch {
         self.groups_gone.extend(groups_gone);
         self.forgotten.extend(forgotten);
         self.released.extend(released);
+        self.passing.extend(passing);
+        self.revoked.extend(revoked);
     }
 
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0 && self.released.is_empty()
+        self.len() == 0 && self.released.is_empty() && self.revoked.is_empty()
     }
 
     /// How many flows, groups and cookies it touches: the number of messages.
@@ -85,8 +94,11 @@ impl Patch {
             groups_gone,
             forgotten,
             released: _,
+            passing,
+            revoked: _,
         } = self;
-        groups_set.len() + flows_set.len() + flows_gone.len() + groups_gone.len() + forgotten.len()
+        let flows = flows_set.len() + flows_gone.len() + passing.len();
+        flows + groups_set.len() + groups_gone.len() + forgotten.len()
     }
 
     /// Makes a program what the patch says.
@@ -115,11 +127,14 @@ impl Patch {
             groups_gone,
             forgotten,
             released: _,
+            passing,
+            revoked: _,
         } = self;
         let groups_set = groups_set
             .iter()
             .map(|group| Message::GroupMod(group.to_set()));
         let flows_set = flows_set.iter().map(|flow| Message::FlowMod(flow.to_add()));
+        let passing = passing.iter().map(|flow| Message::FlowMod(flow.clone()));
         let flows_gone = flows_gone
             .iter()
             .map(|key| Message::FlowMod(key.to_delete()));
@@ -128,6 +143,7 @@ impl Patch {
             .map(|id| Message::GroupMod(GroupMod::delete(*id)));
         groups_set
             .chain(flows_set)
+            .chain(passing)
             .chain(flows_gone)
             .chain(groups_gone)
             .chain(forgotten.iter().map(|c| Message::FlowMod(c.to_forget())))

@@ -299,6 +299,11 @@ pub const CLASS_DST: Field = Field::reg(12);
 /// Holds the class of the source address.
 pub const CLASS_SRC: Field = Field::reg(13);
 
+/// Holds the number of the rule that lets the sending pod send it.
+pub const RULE_SRC: Field = Field::reg(14);
+/// Holds the number of the rule that lets the receiving pod get it.
+pub const RULE_DST: Field = Field::reg(15);
+
 /// The value of [`PICK`] for a number of indices and bits of the source port.
 pub const fn pick(shape: u16, bits: u8) -> u32 {
     (shape as u32) << 16 | bits as u32

@@ -19,6 +19,13 @@ impl PolicyId {
         Self(format!("{namespace}/{name}").into())
     }
 
+    /// The namespace.
+    pub fn namespace(&self) -> &str {
+        self.0
+            .split_once('/')
+            .map_or("", |(namespace, _)| namespace)
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
