@@ -12,7 +12,7 @@ use sluice_flows::{Cookie, DropReason, Flow, FlowKey, Program};
 
 use crate::cluster::{GATEWAY, TUNNEL, mac};
 
-/// The program with every packet judged, tracked or not.
+/// The program with every packet judged, as if it had been looked up in conntrack.
 pub(crate) fn judging(program: &Program) -> Program {
     let conntrack = [Table::ConntrackIn.id(), Table::ConntrackState.id()];
     let others = program
@@ -26,7 +26,7 @@ pub(crate) fn judging(program: &Program) -> Program {
         })
         .collect();
     let text = format!(
-        "table={},actions=goto_table:{}",
+        "table={},actions=set_field:0x400/0x400->reg0,goto_table:{}",
         Table::ConntrackIn.id(),
         Table::EgressClass.id()
     );

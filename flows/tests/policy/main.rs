@@ -13,5 +13,6 @@ mod random;
 mod real_switch;
 mod report;
 mod revocation;
+mod services;
 #[path = "../suite/switch.rs"]
 mod switch;

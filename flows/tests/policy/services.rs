@@ -1,0 +1,186 @@
+//! Policy and Services: what a pod sends is judged by the endpoint, what it gets by the client, and a pod that meets
+//! itself behind a Service is not judged.
+
+use std::sync::Arc;
+
+use openflow::Field;
+use sluice_flows::interpreter::{Packet, Tables, Verdict, World};
+use sluice_flows::model::{
+    Backend, Change, Frontend, Protocol, ServiceId, ServicePort, State, TrafficPolicy,
+};
+use sluice_flows::pipeline::{CT_BLOCKED, ZONE_TRACK};
+use sluice_flows::{Compiler, DropReason, Program};
+
+use crate::cluster::*;
+use crate::flows::packet;
+
+const VIP: &str = "10.96.0.1";
+const CLIENT: &str = "10.0.0.1";
+const SERVER: &str = "10.0.0.2";
+const SYN: u16 = 0x002;
+const ACK: u16 = 0x010;
+
+/// Pods client (port 10) and server (port 11), and a Service on port 80 with one endpoint, port 8080.
+fn shop(endpoint: &str) -> State {
+    let mut state = state();
+    state.apply(namespace("shop", &[]));
+    for (name, address, port) in [("client", CLIENT, 10), ("server", SERVER, 11)] {
+        let pod = pod(&format!("shop/{name}"), &[address], &[("app", name)]);
+        state.apply(Change::PodSet(local(&pod, port)));
+        state.apply(set(pod));
+    }
+    let frontend = Frontend::Cluster {
+        ip: ip(VIP),
+        port: 80,
+        policy: TrafficPolicy::Cluster,
+    };
+    state.apply(Change::ServiceSet(Arc::new(ServicePort {
+        id: ServiceId::new("shop", "web", "", Protocol::Tcp, false),
+        namespace: "shop".to_owned(),
+        name: "web".to_owned(),
+        port_name: String::new(),
+        v6: false,
+        protocol: Protocol::Tcp,
+        frontends: vec![frontend],
+        cluster: vec![Backend {
+            ip: ip(endpoint),
+            port: 8080,
+        }],
+        local: Vec::new(),
+        affinity: None,
+    })));
+    state
+}
+
+fn tcp_packet(state: &State, from: &str, to: &str, ports: (u16, u16), flags: u16) -> Packet {
+    packet(state, ip(from), ip(to), Some((Protocol::Tcp, ports.1)))
+        .with(Field::TCP_SRC, ports.0)
+        .with(Field::TCP_FLAGS, flags)
+}
+
+fn to_service(state: &State, from: &str, flags: u16) -> Packet {
+    tcp_packet(state, from, VIP, (40000, 80), flags)
+}
+
+fn send(program: &Program, world: &mut World, packet: &Packet) -> Result<Packet, DropReason> {
+    let outcome = Tables::from(program).run_in(world, packet.clone());
+    match &outcome.verdict {
+        Verdict::Output(deliveries) => Ok(deliveries[0].packet.clone()),
+        Verdict::Dropped(reason) => Err(*reason),
+        other => panic!("{other:?}\n{outcome}"),
+    }
+}
+
+fn egress_to(address: &str, port: u16) -> Change {
+    let mut policy = policy("shop/p", selector(&["app=client"]));
+    policy.egress = Some(vec![rule(vec![block(address, &[])], vec![tcp(port)])]);
+    set_policy(&policy)
+}
+
+#[test]
+fn egress_is_judged_by_the_endpoint() {
+    let verdict = |change| {
+        let mut state = shop(SERVER);
+        state.apply(change);
+        let program = Compiler::new(state.clone()).desired();
+        send(
+            &program,
+            &mut World::default(),
+            &to_service(&state, CLIENT, SYN),
+        )
+        .err()
+    };
+    assert_eq!(verdict(egress_to("10.0.0.2/32", 8080)), None);
+    let denied = Some(DropReason::EgressIsolation);
+    assert_eq!(
+        verdict(egress_to("10.0.0.2/32", 80)),
+        denied,
+        "that is the Service's port"
+    );
+    assert_eq!(
+        verdict(egress_to("10.96.0.1/32", 80)),
+        denied,
+        "that is the Service's address"
+    );
+}
+
+#[test]
+fn ingress_is_judged_by_the_client() {
+    let verdict = |from: &str, allowed: &str| {
+        let mut state = shop(SERVER);
+        let mut policy = policy("shop/p", selector(&["app=server"]));
+        policy.ingress = Some(vec![rule(vec![block(allowed, &[])], vec![tcp(8080)])]);
+        state.apply(set_policy(&policy));
+        let program = Compiler::new(state.clone()).desired();
+        send(
+            &program,
+            &mut World::default(),
+            &to_service(&state, from, SYN),
+        )
+        .err()
+    };
+    assert_eq!(verdict(CLIENT, "10.0.0.1/32"), None);
+    assert_eq!(
+        verdict(CLIENT, "10.96.0.1/32"),
+        Some(DropReason::IngressIsolation)
+    );
+    assert_eq!(
+        verdict(GATEWAY_IP, "203.0.113.1/32"),
+        None,
+        "the node itself"
+    );
+}
+
+#[test]
+fn a_pod_meets_itself_behind_a_service() {
+    let mut state = shop(CLIENT);
+    let mut policy = policy("shop/p", selector(&[]));
+    (policy.ingress, policy.egress) = (Some(vec![]), Some(vec![]));
+    state.apply(set_policy(&policy));
+    let program = Compiler::new(state.clone()).desired();
+    let mut world = World::default();
+    let there = send(&program, &mut world, &to_service(&state, CLIENT, SYN)).unwrap();
+    assert_eq!(there.get(Field::IPV4_DST).to_ipv4(), ip(CLIENT));
+    let masked = there.get(Field::IPV4_SRC).to_ipv4().to_string();
+    let ports = (8080, there.get(Field::TCP_SRC).to_u16());
+    let back = tcp_packet(&state, CLIENT, &masked, ports, SYN | ACK);
+    let back = send(&program, &mut world, &back).unwrap();
+    assert_eq!(back.get(Field::IPV4_SRC).to_ipv4(), ip(VIP));
+    assert_eq!(back.get(Field::TCP_SRC).to_u16(), 80);
+}
+
+/// Of a translated connection the wire form is marked, so that its replies stop, and the translation stays.
+#[test]
+fn a_translated_connection_stops_and_resumes() {
+    let mut state = shop(SERVER);
+    state.apply(egress_to("10.0.0.2/32", 8080));
+    let mut compiler = Compiler::new(state.clone());
+    let open = compiler.desired();
+    let mut world = World::default();
+    let back = tcp_packet(&state, SERVER, CLIENT, (8080, 40000), SYN | ACK);
+    let data = tcp_packet(&state, SERVER, CLIENT, (8080, 40000), ACK);
+    send(&open, &mut world, &to_service(&state, CLIENT, SYN)).unwrap();
+    let answer = send(&open, &mut world, &back).unwrap();
+    assert_eq!(answer.get(Field::IPV4_SRC).to_ipv4(), ip(VIP));
+    send(&open, &mut world, &to_service(&state, CLIENT, ACK)).unwrap();
+
+    compiler.apply(egress_to("10.0.0.2/32", 9999));
+    let closed = compiler.desired();
+    let denied = send(&closed, &mut world, &to_service(&state, CLIENT, ACK));
+    assert_eq!(denied.err(), Some(DropReason::EgressIsolation));
+    let marked = world
+        .conntrack
+        .connections()
+        .filter(|c| c.zone == ZONE_TRACK);
+    assert!(marked.into_iter().all(|c| c.mark & CT_BLOCKED != 0));
+    let blocked = send(&closed, &mut world, &data);
+    assert_eq!(blocked.err(), Some(DropReason::BlockedConnection));
+
+    compiler.apply(egress_to("10.0.0.2/32", 8080));
+    let open = compiler.desired();
+    let there = send(&open, &mut world, &to_service(&state, CLIENT, ACK)).unwrap();
+    assert_eq!(there.get(Field::IPV4_DST).to_ipv4(), ip(SERVER));
+    let answer = send(&open, &mut world, &data).unwrap();
+    assert_eq!(answer.get(Field::IPV4_SRC).to_ipv4(), ip(VIP));
+    assert_eq!(answer.get(Field::TCP_SRC).to_u16(), 80);
+}
