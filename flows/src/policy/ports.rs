@@ -98,7 +98,7 @@ mod tests {
             (1, 65535, 16),
             (1, 65534, 30),
             (80, 80, 1),
-            (1000, 1999, 8),
+            (1000, 1999, 7),
             (65535, 65535, 1),
         ] {
             let matches = PortSet::new([(Protocol::Tcp, from, to)]).matches();

@@ -6,6 +6,7 @@ mod cluster;
 mod cyclonus;
 mod cyclonus_cases;
 mod flows;
+mod installed;
 mod limits;
 mod meaning;
 mod oracle;
@@ -14,5 +15,6 @@ mod real_switch;
 mod report;
 mod revocation;
 mod services;
+#[allow(dead_code, reason = "shared with the other tests")]
 #[path = "../suite/switch.rs"]
 mod switch;

@@ -23,6 +23,8 @@ use crate::flows::{Fate, judging, run};
 use crate::oracle::{End, allows};
 
 const NAMESPACES: [&str; 3] = ["a", "b", "c"];
+type Port = Option<(Protocol, u16)>;
+
 const PODS: [&str; 4] = ["p", "q", "r", "s"];
 const PORTS: [u16; 5] = [53, 80, 81, 8080, 9000];
 const ADDRESSES: [&str; 14] = [
@@ -261,7 +263,7 @@ fn expected(state: &State, from: IpAddr, to: IpAddr, port: Option<(Protocol, u16
 }
 
 /// Every packet that can come that far.
-fn packets() -> Vec<(IpAddr, IpAddr, Option<(Protocol, u16)>)> {
+fn packets() -> Vec<(IpAddr, IpAddr, Port)> {
     let ports = Protocol::ALL
         .iter()
         .flat_map(|p| PORTS.iter().map(|port| Some((*p, *port))));

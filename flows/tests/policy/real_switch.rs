@@ -24,7 +24,10 @@ fn dropped(trace: &str) -> Option<u64> {
     let reasons = trace
         .lines()
         .filter_map(|l| l.trim().strip_prefix("60. reg3=0x"));
-    let reason = reasons.last().unwrap_or_else(|| panic!("{trace}"));
+    let reason = reasons
+        .into_iter()
+        .next_back()
+        .unwrap_or_else(|| panic!("{trace}"));
     let (reason, _) = reason.split_once(',').unwrap();
     Some(u64::from_str_radix(reason, 16).unwrap())
 }

@@ -283,7 +283,7 @@ fn a_peer_that_is_none_any_more_is_named() {
         addresses: ip(CLIENT).into(),
         direction: Direction::Ingress,
     };
-    assert_eq!(patch.revoked, [peer.clone()]);
+    assert_eq!(patch.revoked, std::slice::from_ref(&peer));
     assert_eq!(patch.passing.len(), 1);
     compiler.apply(set(pod("shop/client", &[CLIENT], &[("app", "client")])));
     let patch = compiler.apply(Change::ClusterPodGone("shop".into(), "client".into()));
