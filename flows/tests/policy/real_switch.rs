@@ -1,12 +1,16 @@
-//! What a real Open vSwitch makes of the flows: `ofproto/trace` on the dummy datapath, over cases of cyclonus.
+//! What a real Open vSwitch makes of the flows: `ofproto/trace` on the dummy datapath, over cases of cyclonus and over
+//! random clusters.
 //!
-//! A sample of all cells, another one for each `SLUICE_SEED`; all of them with `SLUICE_CYCLONUS_ALL=1`.
+//! Of cyclonus a sample of all cells, another one for each `SLUICE_SEED`; all of them with `SLUICE_CYCLONUS_ALL=1`.
 
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, TestRunner};
 use sluice_flows::{Compiler, DropReason};
 
 use crate::cluster::{GATEWAY, TUNNEL};
 use crate::cyclonus_cases::steps;
-use crate::flows::{judging, packet};
+use crate::flows::{Fate, judging, packet};
+use crate::random::{expected, packets, world};
 use crate::switch::Switch;
 
 /// One cell in so many.
@@ -30,6 +34,46 @@ fn dropped(trace: &str) -> Option<u64> {
         .unwrap_or_else(|| panic!("{trace}"));
     let (reason, _) = reason.split_once(',').unwrap();
     Some(u64::from_str_radix(reason, 16).unwrap())
+}
+
+fn reason(fate: Fate) -> Option<u64> {
+    let reason = match fate {
+        Fate::Allowed => return None,
+        Fate::DeniedEgress => DropReason::EgressIsolation,
+        Fate::DeniedIngress => DropReason::IngressIsolation,
+    };
+    Some(reason.code().into())
+}
+
+#[test]
+fn a_real_switch_does_what_the_evaluator_says() {
+    const WORLDS: usize = 40;
+    let ports: Vec<u32> = [TUNNEL, GATEWAY].into_iter().chain(10..34).collect();
+    let mut switch = Switch::start(&ports, TUNNEL);
+    let mut runner = TestRunner::new(Config::default());
+    let (mut agreed, mut denied) = (0, 0);
+    for n in 0..WORLDS {
+        let state = world().new_tree(&mut runner).unwrap().current();
+        let program = judging(&Compiler::new(state.clone()).desired());
+        switch.ofctl(&[], "del-flows", &[]);
+        switch.add_flows(&program.to_string());
+        for (from, to, port) in packets().into_iter().skip(n % 17).step_by(17) {
+            let Some(fate) = expected(&state, from, to, port) else {
+                continue;
+            };
+            let packet = packet(&state, from, to, port);
+            let trace = switch.appctl("ofproto/trace", &["br0", &packet.to_string()]);
+            assert_eq!(
+                dropped(&trace),
+                reason(fate),
+                "{from} to {to} {port:?}\n{trace}\n{program}"
+            );
+            agreed += 1;
+            denied += usize::from(fate != Fate::Allowed);
+        }
+    }
+    println!("random clusters by a real switch: {agreed} packets, {denied} of them denied");
+    assert!(denied > 200 && agreed > 2 * denied, "the dice are loaded");
 }
 
 #[test]
@@ -62,12 +106,11 @@ fn a_real_switch_conforms() {
                 Some(cell.port),
             );
             let trace = switch.appctl("ofproto/trace", &["br0", &packet.to_string()]);
-            let expected = match (cell.egress, cell.ingress) {
-                (false, _) => Some(DropReason::EgressIsolation),
-                (true, false) => Some(DropReason::IngressIsolation),
-                (true, true) => None,
-            };
-            let expected = expected.map(|reason| u64::from(reason.code()));
+            let expected = reason(match (cell.egress, cell.ingress) {
+                (false, _) => Fate::DeniedEgress,
+                (true, false) => Fate::DeniedIngress,
+                (true, true) => Fate::Allowed,
+            });
             assert_eq!(dropped(&trace), expected, "{} {cell:?}\n{trace}", step.name);
             denied += usize::from(expected.is_some());
             agreed += 1;
