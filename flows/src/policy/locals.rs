@@ -146,35 +146,56 @@ impl Engine {
             return;
         };
         self.enter(&pod.namespace, state);
-        let mut selecting = Vec::new();
+        let applies = self.policies_for(pod);
+        for entry in applies.iter().flatten() {
+            let users = &mut self.policies[*entry].users;
+            *users += 1;
+            if *users == 1 {
+                self.dirty.policies.insert(*entry);
+            }
+        }
         if let Some(space) = self.spaces.get_mut(&pod.namespace) {
             space.locals.insert(id.clone());
-            let policies = &self.policies;
-            space.index.candidates(&pod.labels, |entry| {
-                if policies[entry].policy.pods.matches(&pod.labels) {
-                    selecting.push(entry);
-                }
-            });
-        }
-        selecting.sort_unstable();
-        let mut applies: [Vec<u32>; 2] = Default::default();
-        for direction in Direction::ALL {
-            for id in &selecting {
-                let entry = &mut self.policies[*id];
-                if rules_of(&entry.policy, direction).is_some() {
-                    applies[direction.index()].push(*id);
-                    entry.users += 1;
-                    if entry.users == 1 {
-                        self.dirty.policies.insert(*id);
-                    }
-                }
-            }
         }
         if let Some(local) = self.locals.get_mut(id) {
             local.joined = Some(pod.clone());
             local.applies = applies;
         }
         self.dirty.pods.push(pod.clone());
+    }
+
+    /// The policies that select a pod, in order, by direction.
+    fn policies_for(&self, pod: &ClusterPod) -> [Vec<u32>; 2] {
+        let mut applies: [Vec<u32>; 2] = Default::default();
+        let Some(space) = self.spaces.get(&pod.namespace) else {
+            return applies;
+        };
+        // Pods of one workload have the same labels, as a rule.
+        let others = space.locals.iter().filter_map(|id| self.locals.get(id));
+        let same = |local: &&Local| {
+            local
+                .joined
+                .as_ref()
+                .is_some_and(|p| p.labels == pod.labels)
+        };
+        if let Some(other) = others.filter(same).next() {
+            return other.applies.clone();
+        }
+        let mut selecting = Vec::new();
+        space.index.candidates(&pod.labels, |entry| {
+            if self.policies[entry].policy.pods.matches(&pod.labels) {
+                selecting.push(entry);
+            }
+        });
+        selecting.sort_unstable();
+        for direction in Direction::ALL {
+            let isolating = selecting
+                .iter()
+                .copied()
+                .filter(|entry| rules_of(&self.policies[*entry].policy, direction).is_some());
+            applies[direction.index()] = isolating.collect();
+        }
+        applies
     }
 
     fn unjoin(&mut self, id: &PodId) {

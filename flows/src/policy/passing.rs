@@ -19,16 +19,15 @@ use super::engine::Engine;
 use super::{Direction, Revoked};
 use crate::cookie::Cookie;
 use crate::fragment::CtState::{New, Tracked};
-use crate::fragment::{Fragment, MatchExt, SYN, Steps, any, drop_for, in_port};
+use crate::fragment::{Fragment, MatchExt, SYN, Steps, any, drop_for, goto, in_port};
 use crate::model::{PodId, Protocol, State};
-use crate::pipeline::{AFTER_COMMIT, Mark, OUT_PORT, Table, ZONE_SERVICE};
+use crate::pipeline::{AFTER_COMMIT, Mark, OUT_PORT, Source, Table, ZONE_SERVICE};
+use crate::tables::commit::{CLIENTS, SERVERS};
 use crate::tables::policy::names;
 
+const UNSEEN_OF_SERVICE: u16 = 4300;
 const UNSEEN: u16 = 4200;
 const STOPPED: u16 = 4100;
-
-/// Servers are below, clients are not.
-const CLIENTS: u16 = 0x8000;
 
 const A_MOMENT: u16 = 1;
 const AN_HOUR: u16 = 3600;
@@ -38,23 +37,24 @@ const MINUTES: u16 = 300;
 const MAX_PEERS: usize = 16;
 
 /// What a server sends that conntrack has not seen, by its ports.
-fn from_server(match_: Match, protocol: Protocol, with: &[Mark], without: &[Mark]) -> Match {
-    let with: Vec<Mark> = with.iter().copied().chain([Mark::Tracked]).collect();
+fn from_server(match_: &Match, protocol: Protocol) -> impl Iterator<Item = Match> {
     let (from, to) = match protocol {
         Protocol::Tcp => (Field::TCP_SRC, Field::TCP_DST),
         Protocol::Udp => (Field::UDP_SRC, Field::UDP_DST),
         Protocol::Sctp => (Field::SCTP_SRC, Field::SCTP_DST),
     };
     let match_ = match_
+        .clone()
         .protocol(protocol)
-        .marks(&with, without)
         .ct_state(&[Tracked, New], &[])
-        .masked(from, 0u16, CLIENTS)
-        .masked(to, CLIENTS, CLIENTS);
-    match protocol {
+        .masked(from, SERVERS.0, SERVERS.1);
+    let match_ = match protocol {
         Protocol::Tcp => match_.tcp_flags(0, SYN),
         _ => match_,
-    }
+    };
+    CLIENTS
+        .into_iter()
+        .map(move |(port, mask)| match_.clone().masked(to, port, mask))
 }
 
 /// Writes flows that go by themselves.
@@ -74,19 +74,30 @@ impl Writer {
         }));
     }
 
-    fn unseen(&mut self, match_: &Match, protocol: Protocol, seconds: u16) {
-        let known =
-            |with: &[Mark], without: &[Mark]| from_server(match_.clone(), protocol, with, without);
-        let plain = Steps::new().goto(AFTER_COMMIT);
-        self.flow(UNSEEN, known(&[], &[Mark::EpSrc]), plain, 0, seconds);
-        let of_service = Steps::new().translate(ZONE_SERVICE).goto(AFTER_COMMIT);
-        self.flow(UNSEEN, known(&[Mark::EpSrc], &[]), of_service, 0, seconds);
+    fn unseen(&mut self, match_: &Match, protocol: Protocol, host: Option<u32>, seconds: u16) {
+        for server in from_server(&match_.clone().marks(&[Mark::Tracked], &[]), protocol) {
+            self.flow(UNSEEN, server, goto(AFTER_COMMIT), 0, seconds);
+        }
+        // Who is outside may be a client of a Service under its own address.
+        let Some(host) = host else {
+            return;
+        };
+        let of_service = match_
+            .clone()
+            .marks_from(Source::Pod, &[Mark::Tracked, Mark::EpSrc], &[Mark::SnatDst])
+            .eq(OUT_PORT, host);
+        for server in from_server(&of_service, protocol) {
+            let steps = Steps::new().translate(ZONE_SERVICE).goto(AFTER_COMMIT);
+            self.flow(UNSEEN_OF_SERVICE, server, steps, 0, seconds);
+        }
     }
 
-    fn stopped(&mut self, match_: Match, direction: Direction) {
-        let drop = drop_for(names(direction).reason);
-        let match_ = from_server(match_, Protocol::Udp, &[], &[]);
-        self.flow(STOPPED, match_, drop, IDLE, MINUTES);
+    fn stopped(&mut self, match_: &Match, direction: Direction) {
+        let match_ = match_.clone().marks(&[Mark::Tracked], &[]);
+        for server in from_server(&match_, Protocol::Udp) {
+            let drop = drop_for(names(direction).reason);
+            self.flow(STOPPED, server, drop, IDLE, MINUTES);
+        }
     }
 }
 
@@ -155,14 +166,16 @@ impl Engine {
             for direction in Direction::ALL {
                 let isolated = local.subjects[direction.index()].is_some();
                 let seconds = if isolated { A_MOMENT } else { AN_HOUR };
+                let sends = direction == Direction::Ingress;
+                let host = sends.then_some(state.local.gateway.ofport);
                 for match_ in ends(&end(direction), &pod.ips) {
-                    writer.unseen(&match_, Protocol::Tcp, seconds);
-                    writer.unseen(&match_, Protocol::Udp, A_MOMENT);
+                    writer.unseen(&match_, Protocol::Tcp, host, seconds);
+                    writer.unseen(&match_, Protocol::Udp, host, A_MOMENT);
                 }
             }
         }
         for match_ in ends(&end(direction), &pod.ips) {
-            writer.stopped(match_, direction);
+            writer.stopped(&match_, direction);
         }
         writer.flows
     }
@@ -177,6 +190,6 @@ fn passing_of_peer(addresses: IpNet, direction: Direction) -> Vec<FlowMod> {
         Direction::Ingress => any().destination(addresses),
         Direction::Egress => any().source(addresses),
     };
-    writer.stopped(match_, direction);
+    writer.stopped(&match_, direction);
     writer.flows
 }

@@ -44,8 +44,8 @@ const FROM_ENDPOINT: u16 = 10;
 const ELSE: u16 = 0;
 
 /// Below this, ports are taken for servers'; from here on for clients'. See [`crate::pipeline::ENDPOINT_PORTS`].
-const SERVERS: (u16, u16) = (0x0000, 0xc000);
-const CLIENTS: [(u16, u16); 2] = [(0x4000, 0xc000), (0x8000, 0x8000)];
+pub(crate) const SERVERS: (u16, u16) = (0x0000, 0xc000);
+pub(crate) const CLIENTS: [(u16, u16); 2] = [(0x4000, 0xc000), (0x8000, 0x8000)];
 
 pub(crate) fn base(f: &mut Fragment) {
     for v6 in FAMILIES {

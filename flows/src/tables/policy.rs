@@ -19,7 +19,7 @@ use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, goto, in_port};
 use crate::model::Protocol;
 use crate::pipeline::{
     AFTER_POLICY, CLASS_DST, CLASS_SRC, CT_BLOCKED, Mark, OUT_PORT, RULE_DST, RULE_SRC,
-    SUBJECT_DST, SUBJECT_SRC, Source, Table, ZONE_TRACK,
+    SUBJECT_DST, SUBJECT_SRC, Source, Table, ZONE_TRACK, ZONE_WIRE,
 };
 use crate::policy::{Clause, Direction, Key, PortMatch, Value};
 use crate::reason::DropReason;
@@ -44,6 +44,7 @@ const OPEN: u16 = 550;
 /// Plus the number of the bank, at most 255.
 const CONJUNCTION: u16 = 100;
 const CONJUNCTION_MET: u16 = 50;
+const REVOKED_OF_SERVICE: u16 = 12;
 const REVOKED: u16 = 11;
 const ISOLATED: u16 = 10;
 const ELSE: u16 = 0;
@@ -325,23 +326,32 @@ fn isolated(direction: Direction, families: Families, subject: u32, f: &mut Frag
     let names = names(direction);
     let cookie = Cookie::policy_part(subject_part(direction), subject);
     let match_ = any().eq(names.subject, subject);
-    let block = Ct {
-        commit: true,
-        zone: Zone::Imm(ZONE_TRACK),
-        actions: vec![Action::SetField {
-            field: Field::CT_MARK,
-            value: Bits::from(CT_BLOCKED),
-            mask: Some(Bits::from(CT_BLOCKED)),
-        }],
-        ..Ct::default()
+    // A connection to a Service is another one on the wire.
+    let block = |zone| {
+        Steps::new()
+            .ct(Ct {
+                commit: true,
+                zone: Zone::Imm(zone),
+                actions: vec![Action::SetField {
+                    field: Field::CT_MARK,
+                    value: Bits::from(CT_BLOCKED),
+                    mask: Some(Bits::from(CT_BLOCKED)),
+                }],
+                ..Ct::default()
+            })
+            .then(drop_for(names.reason))
     };
     for (wanted, family) in [(families.v4, any().ipv4()), (families.v6, any().ipv6())] {
         if wanted {
             let revoked = family
                 .eq(names.subject, subject)
                 .ct_state(&[Tracked, Established], &[Reply]);
-            let steps = Steps::new().ct(block.clone()).then(drop_for(names.reason));
-            f.flow_of(cookie, names.rules, REVOKED, revoked, steps);
+            let to_service = revoked.clone().marks(&[Mark::Dnated], &[Mark::Keep]);
+            let mut flow = |priority, match_, steps| {
+                f.flow_of(cookie, names.rules, priority, match_, steps);
+            };
+            flow(REVOKED_OF_SERVICE, to_service, block(ZONE_WIRE));
+            flow(REVOKED, revoked, block(ZONE_TRACK));
         }
     }
     f.flow_of(

@@ -284,7 +284,7 @@ fn a_peer_that_is_none_any_more_is_named() {
         direction: Direction::Ingress,
     };
     assert_eq!(patch.revoked, std::slice::from_ref(&peer));
-    assert_eq!(patch.passing.len(), 1);
+    assert_eq!(patch.passing.len(), 2);
     compiler.apply(set(pod("shop/client", &[CLIENT], &[("app", "client")])));
     let patch = compiler.apply(Change::ClusterPodGone("shop".into(), "client".into()));
     assert_eq!((patch.revoked, patch.passing.len()), (vec![peer], 0));

@@ -8,7 +8,7 @@ use sluice_flows::interpreter::{Packet, Tables, Verdict, World};
 use sluice_flows::model::{
     Backend, Change, Frontend, Protocol, ServiceId, ServicePort, State, TrafficPolicy,
 };
-use sluice_flows::pipeline::{CT_BLOCKED, ZONE_TRACK};
+use sluice_flows::pipeline::{CT_BLOCKED, ZONE_WIRE};
 use sluice_flows::{Compiler, DropReason, Program};
 
 use crate::cluster::*;
@@ -157,9 +157,10 @@ fn a_translated_connection_stops_and_resumes() {
     let mut compiler = Compiler::new(state.clone());
     let open = compiler.desired();
     let mut world = World::default();
-    let back = tcp_packet(&state, SERVER, CLIENT, (8080, 40000), SYN | ACK);
-    let data = tcp_packet(&state, SERVER, CLIENT, (8080, 40000), ACK);
-    send(&open, &mut world, &to_service(&state, CLIENT, SYN)).unwrap();
+    let there = send(&open, &mut world, &to_service(&state, CLIENT, SYN)).unwrap();
+    let ports = (8080, there.get(Field::TCP_SRC).to_u16());
+    let back = tcp_packet(&state, SERVER, CLIENT, ports, SYN | ACK);
+    let data = tcp_packet(&state, SERVER, CLIENT, ports, ACK);
     let answer = send(&open, &mut world, &back).unwrap();
     assert_eq!(answer.get(Field::IPV4_SRC).to_ipv4(), ip(VIP));
     send(&open, &mut world, &to_service(&state, CLIENT, ACK)).unwrap();
@@ -171,7 +172,7 @@ fn a_translated_connection_stops_and_resumes() {
     let marked = world
         .conntrack
         .connections()
-        .filter(|c| c.zone == ZONE_TRACK);
+        .filter(|c| c.zone == ZONE_WIRE);
     assert!(marked.into_iter().all(|c| c.mark & CT_BLOCKED != 0));
     let blocked = send(&closed, &mut world, &data);
     assert_eq!(blocked.err(), Some(DropReason::BlockedConnection));
