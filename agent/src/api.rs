@@ -1,5 +1,6 @@
 //! What the socket offers, put together from the parts that know.
 
+mod policies;
 mod services;
 
 use std::collections::BTreeMap;
@@ -12,8 +13,9 @@ use sluice_rpc::report::DropReasonReport;
 use sluice_rpc::{
     AddRequest, AddResult, CheckRequest, CheckResult, DelRequest, DelResult, DropsReport,
     DropsRequest, ErrorObject, FlowsReport, FlowsRequest, GcRequest, GcResult, PodState,
-    PodsReport, ServicesReport, ServicesRequest, StatusReport, StatusRequest, StatusResult,
-    VerifyDifference, VerifyReport, WhyReport, WhyRequest, code, report,
+    PodsReport, PoliciesReport, PoliciesRequest, ServicesReport, ServicesRequest, StatusReport,
+    StatusRequest, StatusResult, VerifyDifference, VerifyReport, WhyReport, WhyRequest, code,
+    report,
 };
 
 use tokio::sync::watch;
@@ -94,6 +96,12 @@ impl Api for Agent {
         let flows = self.reconciler.services().await.map_err(unanswered)?;
         let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(services::report(&index, &flows, &request))
+    }
+
+    async fn policies(&self, request: PoliciesRequest) -> Result<PoliciesReport, ErrorObject> {
+        let flows = self.reconciler.policies().await.map_err(unanswered)?;
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(policies::report(&index, &flows, &request))
     }
 
     async fn why(&self, request: WhyRequest) -> Result<WhyReport, ErrorObject> {

@@ -211,6 +211,12 @@ impl Config {
         format!("unix:{}/{}.mgmt", directory.display(), self.bridge)
     }
 
+    /// Where the switch's sockets are, if they are on this machine.
+    pub fn switch_folder(&self) -> Option<PathBuf> {
+        let path = Path::new(self.ovsdb.strip_prefix("unix:")?);
+        path.parent().map(Path::to_owned)
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         for (key, name) in [
             ("bridge", &self.bridge),

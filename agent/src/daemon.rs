@@ -102,6 +102,8 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
     let connection = Connection::connect(target, openflow_options());
     let options = reconciler::Options {
         audit_interval: config.audit_interval.0,
+        control: config.switch_folder(),
+        datapath: format!("{0}@ovs-{0}", config.datapath_type),
     };
     let dropped = connection.packet_ins();
     let reconciler = reconciler::start(connection, options, metrics.clone());

@@ -12,16 +12,19 @@ mod flush;
 mod inspect;
 mod plan;
 mod refused;
+mod revoke;
 mod session;
 mod why;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use openflow::connection::Connection;
 use sluice_flows::model::{Backend, Change, PodId, ServiceId};
 use sluice_flows::service::Scope;
+use sluice_flows::{PolicyReport, SubjectReport};
 use sluice_rpc::{FlowReport, FlowsRequest, VerifyReport, WhyReport, WhyRequest};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -79,6 +82,31 @@ pub struct ServiceFlows {
     pub endpoints: BTreeMap<(Scope, Backend), (u16, u64)>,
 }
 
+/// What the switch knows of policies.
+#[derive(Debug, Clone, Default)]
+pub struct PolicyFlows {
+    /// The policies that select pods of this node.
+    pub policies: Vec<PolicyReport>,
+    /// The groups of pods that they isolate.
+    pub subjects: Vec<SubjectReport>,
+    /// Policies that could not be compiled, in words.
+    pub faults: Vec<String>,
+    /// Names of the pods, `namespace/name`.
+    pub names: BTreeMap<PodId, String>,
+    /// Packets and bytes by cookie.
+    pub counted: HashMap<u64, (u64, u64)>,
+}
+
+impl PolicyFlows {
+    /// The name of a pod.
+    pub fn name(&self, pod: &PodId) -> String {
+        self.names
+            .get(pod)
+            .cloned()
+            .unwrap_or_else(|| pod.to_string())
+    }
+}
+
 /// What the reconciler knows about itself.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
@@ -118,6 +146,10 @@ impl Status {
 /// How the reconciler behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
+    /// Where ovs-vswitchd has its control socket, if that is on this machine.
+    pub control: Option<PathBuf>,
+    /// The name of the datapath: `system@ovs-system`.
+    pub datapath: String,
     /// Time between two audits.
     pub audit_interval: Duration,
 }
@@ -144,6 +176,13 @@ enum Request {
     },
     Services {
         done: oneshot::Sender<Result<BTreeMap<ServiceId, ServiceFlows>, InspectError>>,
+    },
+    Policies {
+        done: oneshot::Sender<Result<PolicyFlows, InspectError>>,
+    },
+    Judgeable {
+        pod: PodId,
+        done: oneshot::Sender<Result<bool, InspectError>>,
     },
     Why {
         request: WhyRequest,
@@ -223,6 +262,23 @@ impl Handle {
     /// If the switch cannot be read.
     pub async fn services(&self) -> Result<BTreeMap<ServiceId, ServiceFlows>, InspectError> {
         self.ask(|done| Request::Services { done }).await
+    }
+
+    /// What the switch knows of policies.
+    ///
+    /// # Errors
+    /// If the switch cannot be read.
+    pub async fn policies(&self) -> Result<PolicyFlows, InspectError> {
+        self.ask(|done| Request::Policies { done }).await
+    }
+
+    /// Whether it is known which policies apply to a pod: there are none in its namespace, or the cluster's pods
+    /// include it.
+    ///
+    /// # Errors
+    /// If the reconciler has ended.
+    pub async fn judgeable(&self, pod: PodId) -> Result<bool, InspectError> {
+        self.ask(|done| Request::Judgeable { pod, done }).await
     }
 
     /// Walks a packet through the flows that are in the switch now.

@@ -32,6 +32,8 @@ pub trait Api: Send + Sync + 'static {
     fn pods(&self) -> impl Answer<method::Pods>;
     /// The Services that are served here.
     fn services(&self, request: sluice_rpc::ServicesRequest) -> impl Answer<method::Services>;
+    /// The NetworkPolicies that matter to pods of this node.
+    fn policies(&self, request: sluice_rpc::PoliciesRequest) -> impl Answer<method::Policies>;
     /// A packet's way through the flows that are in the switch.
     fn why(&self, request: sluice_rpc::WhyRequest) -> impl Answer<method::Why>;
     /// What was dropped, and why.
@@ -77,6 +79,7 @@ pub fn module<A: Api>(api: Arc<A>) -> anyhow::Result<RpcModule<()>> {
         Status => |api, _| api.status();
         Pods => |api, _| api.pods();
         Services => |api, request| api.services(request);
+        Policies => |api, request| api.policies(request);
         Why => |api, request| api.why(request);
         Drops => |api, request| api.drops(request);
         Flows => |api, request| api.flows(request);

@@ -12,6 +12,7 @@ mod ports;
 mod restore;
 pub mod schema;
 mod teardown;
+pub mod unixctl;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -269,6 +269,15 @@ impl Compiler {
         self.policy.is_known(pod)
     }
 
+    /// Whether it is known which policies apply to a pod of this node: there are none in its namespace, or the
+    /// cluster's pods include it.
+    pub fn is_judgeable(&self, pod: &PodId) -> bool {
+        let Some(local) = self.state.pods.get(pod) else {
+            return false;
+        };
+        self.is_policed_known(pod) || self.state.policies_of(&local.namespace).next().is_none()
+    }
+
     /// What policies of this node say of a connection, by the addresses that its ends have. The port is `None` for
     /// what has none.
     pub fn judge(&self, from: IpAddr, to: IpAddr, port: Option<(Protocol, u16)>) -> Verdict {

@@ -105,6 +105,36 @@ fn open(shared: &Shared, request: &AddRequest, attachment: &Attachment) -> Resul
     })
 }
 
+/// Waits until the policies that apply to a pod are known, and in the switch: it must not run unprotected.
+async fn judgeable(shared: &Shared, record: &Record, until: Instant) -> Result<(), CniError> {
+    let mut status = shared.reconciler.status();
+    let known = async {
+        loop {
+            status.mark_unchanged();
+            match shared.reconciler.judgeable(record.pod_id()).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => {}
+                Err(error) => return Err(internal(error.to_string())),
+            }
+            if status.changed().await.is_err() {
+                return Err(internal("the agent is stopping"));
+            }
+        }
+    };
+    tokio::time::timeout_at(until, known)
+        .await
+        .unwrap_or_else(|_| {
+            let pod = record.label();
+            Err(CniError::new(
+                CniCode::TRY_AGAIN,
+                "which policies apply to the pod is not known",
+            )
+            .with_details(format!(
+                "its namespace has policies, and no Pod object {pod} has come"
+            )))
+        })
+}
+
 /// The port and its device on one side, the flows on the other, at once.
 async fn attach(
     shared: &Shared,
@@ -123,7 +153,8 @@ async fn attach(
         let applied = shared.reconciler.apply(vec![Change::PodSet(pod)]).await;
         applied.map_err(|error| {
             internal("its flows are not in the switch").with_details(error.to_string())
-        })
+        })?;
+        judgeable(shared, record, until).await
     };
     let ((), given) = tokio::try_join!(flows, plug(shared, entry, until, plumbing))?;
     if given != *ofport {

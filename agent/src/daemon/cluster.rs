@@ -160,7 +160,7 @@ impl Cluster {
         let services = joined
             .iter()
             .any(|joined| matches!(joined, Joined::ServiceSet(_) | Joined::ServiceGone(_)));
-        changes.extend(joined.into_iter().filter_map(change));
+        changes.extend(joined.into_iter().map(change));
         changes.extend(forgotten_addresses.into_iter().map(Change::ForgetEndpoint));
 
         let local = self.local_node();
@@ -346,15 +346,15 @@ fn node_port(port: crate::index::NodePort) -> NodePort {
 }
 
 /// The change of the domain model.
-fn change(joined: Joined) -> Option<Change> {
+fn change(joined: Joined) -> Change {
     match joined {
-        Joined::ServiceSet(port) => Some(Change::ServiceSet(port)),
-        Joined::ServiceGone(id) => Some(Change::ServiceGone(id)),
-        Joined::NamespaceSet(_)
-        | Joined::NamespaceGone(_)
-        | Joined::ClusterPodSet(_)
-        | Joined::ClusterPodGone(..)
-        | Joined::PolicySet(_)
-        | Joined::PolicyGone(_) => None,
+        Joined::NamespaceSet(namespace) => Change::NamespaceSet(namespace),
+        Joined::NamespaceGone(name) => Change::NamespaceGone(name),
+        Joined::ClusterPodSet(pod) => Change::ClusterPodSet(pod),
+        Joined::ClusterPodGone(namespace, name) => Change::ClusterPodGone(namespace, name),
+        Joined::PolicySet(policy) => Change::PolicySet(policy),
+        Joined::PolicyGone(id) => Change::PolicyGone(id),
+        Joined::ServiceSet(port) => Change::ServiceSet(port),
+        Joined::ServiceGone(id) => Change::ServiceGone(id),
     }
 }

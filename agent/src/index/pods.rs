@@ -96,8 +96,7 @@ impl Pods {
 
     /// Looks at every pod.
     pub(super) fn holder(&self, ip: IpAddr) -> Option<&Pod> {
-        let pods = self.pods.values().flat_map(BTreeMap::values);
-        let mut pods = pods.map(|pod| &**pod);
+        let mut pods = self.pods.values().flatten().map(|pod| &*pod.0);
         pods.find(|pod| !pod.host_network && pod.ips.contains(&ip))
     }
 

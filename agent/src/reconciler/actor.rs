@@ -14,8 +14,9 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::flush::Flushes;
 use super::plan::{Plan, Step};
 use super::refused::Refused;
-use super::{ApplyError, InspectError, Options, Request, Status, inspect, session, why};
+use super::{ApplyError, InspectError, Options, Request, Status, inspect, revoke, session, why};
 use crate::metrics::{MessageKind, Metrics, Outcome};
+use crate::switch::unixctl;
 
 /// Requests taken from the queue at a time: what shares one bundle.
 const BATCH: usize = 256;
@@ -312,7 +313,7 @@ impl Actor {
         let connection = self.connection.pinned(generation);
         for _ in 0..REFUSALS {
             if plan.is_empty() {
-                self.flushes.add(Instant::now(), &plan.take_flushes());
+                self.settled(plan).await;
                 return Ok(());
             }
             let flows = plan.flows();
@@ -328,7 +329,7 @@ impl Actor {
                 Ok(_) => {
                     self.metrics.bundle(Outcome::ok);
                     self.status.bundles += 1;
-                    self.flushes.add(Instant::now(), &plan.take_flushes());
+                    self.settled(plan).await;
                     return Ok(());
                 }
                 Err(error) => error,
@@ -376,6 +377,41 @@ impl Actor {
         Err(Failure::Failed(
             "the switch refuses too many flows".to_owned(),
         ))
+    }
+
+    /// The switch holds a plan: what conntrack has of before may have to go.
+    async fn settled(&mut self, plan: &mut Plan) {
+        let now = Instant::now();
+        self.flushes.add(now, &plan.take_flushes());
+        let revoked = plan.take_revoked();
+        let Model::Known(compiler) = &self.model else {
+            return;
+        };
+        if revoked.is_empty() {
+            return;
+        }
+        let flushes = match self.connections().await {
+            Ok(dump) => revoke::denied(compiler, &revoked, &dump),
+            Err(error) => {
+                tracing::info!(%error, "conntrack cannot be read: all that pods have of UDP begins anew");
+                revoke::all(&revoked)
+            }
+        };
+        self.flushes.add(now, &flushes);
+    }
+
+    /// What conntrack has in the zones that policy knows, in the words of `dpctl/dump-conntrack`.
+    async fn connections(&self) -> std::io::Result<String> {
+        let Some(folder) = &self.options.control else {
+            return Err(std::io::Error::other("ovs-vswitchd is on another machine"));
+        };
+        let mut dump = String::new();
+        for zone in revoke::ZONES {
+            let arguments = [&*self.options.datapath, &format!("zone={zone}")];
+            dump += &unixctl::command(folder, "dpctl/dump-conntrack", &arguments).await?;
+            dump.push('\n');
+        }
+        Ok(dump)
     }
 
     fn failed(&mut self, failure: Failure) {
@@ -503,6 +539,7 @@ impl Actor {
                 }
                 Step::FlowGone(key) => tracing::warn!(flow = %key, "drift: not wanted"),
                 Step::Group(group) => tracing::warn!(?group, "drift: group"),
+                Step::Passing(_) => {}
                 Step::Forget(cookie) => tracing::warn!(%cookie, "drift: learned of what is gone"),
             }
         }
@@ -563,6 +600,22 @@ impl Actor {
                     }
                 });
             }
+            Request::Policies { done } => {
+                let read = self.read(generation).await;
+                let _gone = done.send(match (&self.model, read) {
+                    (_, Err(error)) => Err(error.into()),
+                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
+                    (Model::Known(compiler), Ok((flows, _))) => {
+                        Ok(inspect::policies(compiler, &flows))
+                    }
+                });
+            }
+            Request::Judgeable { pod, done } => {
+                let _gone = done.send(Ok(match &self.model {
+                    Model::Waiting(_) => false,
+                    Model::Known(compiler) => compiler.is_judgeable(&pod),
+                }));
+            }
             Request::Why { request, done } => {
                 let read = self.read(generation).await;
                 let _gone = done.send(match (&self.model, read) {
@@ -592,7 +645,7 @@ impl Actor {
 
     fn registry(&self) -> Registry {
         match &self.model {
-            Model::Known(compiler) => Registry::new(compiler.state()),
+            Model::Known(compiler) => compiler.registry(),
             Model::Waiting(_) => Registry::default(),
         }
     }
@@ -638,7 +691,13 @@ fn cookie(change: &Change) -> Option<Cookie> {
         Change::PeerSet(peer) => Some(Cookie::peer(&peer.name)),
         Change::PodSet(pod) => Some(Cookie::pod(&pod.id)),
         Change::ServiceSet(port) => Some(Cookie::service(&port.id)),
-        Change::PeerGone(_)
+        Change::PolicySet(_)
+        | Change::NamespaceSet(_)
+        | Change::NamespaceGone(_)
+        | Change::ClusterPodSet(_)
+        | Change::ClusterPodGone(..)
+        | Change::PolicyGone(_)
+        | Change::PeerGone(_)
         | Change::PodGone(_)
         | Change::ServiceGone(_)
         | Change::ForgetEndpoint(_)

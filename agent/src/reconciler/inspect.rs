@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::ServiceFlows;
+use super::{PolicyFlows, ServiceFlows};
 use openflow::connection::FlowStatsRequest;
 use openflow::{FlowStats, GroupDesc, TableId};
 use sluice_flows::model::{ServiceId, State};
@@ -19,7 +19,7 @@ pub(super) fn verify(
 ) -> VerifyReport {
     let program = compiler.desired();
     let patch = diff(&program, flows, groups);
-    let registry = Registry::new(compiler.state());
+    let registry = compiler.registry();
     let found: HashMap<FlowKey, &FlowStats> = flows.iter().map(|flow| (key(flow), flow)).collect();
     let mut differences = Vec::new();
     for flow in &patch.flows_set {
@@ -127,6 +127,30 @@ pub(super) fn annotate(
             })
         })
         .collect()
+}
+
+/// What is known of policies, with what these flows counted.
+pub(super) fn policies(compiler: &Compiler, flows: &[FlowStats]) -> PolicyFlows {
+    let tables = [Table::EgressPolicy.id(), Table::IngressPolicy.id()];
+    let mut counted: HashMap<u64, (u64, u64)> = HashMap::new();
+    for flow in flows.iter().filter(|flow| tables.contains(&flow.table)) {
+        let (packets, bytes) = counted.entry(flow.cookie).or_default();
+        *packets += flow.packet_count;
+        *bytes += flow.byte_count;
+    }
+    let pods = compiler.state().pods.values();
+    let named = pods.map(|pod| (pod.id.clone(), format!("{}/{}", pod.namespace, pod.name)));
+    PolicyFlows {
+        policies: compiler.policies(),
+        subjects: compiler.subjects(),
+        faults: compiler
+            .policy_faults()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
+        names: named.collect(),
+        counted,
+    }
 }
 
 /// What is known of Services, with what these flows counted.

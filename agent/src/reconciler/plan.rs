@@ -1,9 +1,9 @@
 //! A bundle in the making: what to send, in order, and which object each message is for.
 
 use openflow::message::{CtFlush, CtTuple};
-use openflow::{GroupMod, Message};
+use openflow::{FlowMod, GroupMod, Message};
 use sluice_flows::pipeline::ZONE_SERVICE;
-use sluice_flows::{Cookie, Flow, FlowKey, Patch};
+use sluice_flows::{Cookie, Flow, FlowKey, Patch, Revoked};
 
 /// What a message does.
 #[derive(Debug, Clone)]
@@ -14,6 +14,8 @@ pub(super) enum Step {
     FlowGone(FlowKey),
     /// Makes, replaces or removes a group.
     Group(GroupMod),
+    /// Makes a flow that goes by itself.
+    Passing(FlowMod),
     /// Removes what the switch learned with this cookie.
     Forget(Cookie),
 }
@@ -24,6 +26,7 @@ impl Step {
             Step::FlowSet(flow) => Message::FlowMod(flow.to_add()),
             Step::FlowGone(key) => Message::FlowMod(key.to_delete()),
             Step::Group(group) => Message::GroupMod(group.clone()),
+            Step::Passing(flow) => Message::FlowMod(flow.clone()),
             Step::Forget(cookie) => Message::FlowMod(cookie.to_forget()),
         }
     }
@@ -35,6 +38,8 @@ pub(super) struct Plan {
     steps: Vec<Step>,
     /// Connections to forget once the switch has the steps.
     flushes: Vec<CtFlush>,
+    /// Connections to judge anew then.
+    revoked: Vec<Revoked>,
 }
 
 impl Plan {
@@ -48,10 +53,13 @@ impl Plan {
             groups_gone,
             forgotten,
             released,
+            passing,
+            revoked,
         } = patch;
         self.steps
             .extend(groups_set.iter().map(|group| Step::Group(group.to_set())));
         self.steps.extend(flows_set.into_iter().map(Step::FlowSet));
+        self.steps.extend(passing.into_iter().map(Step::Passing));
         self.steps
             .extend(flows_gone.into_iter().map(Step::FlowGone));
         self.steps.extend(
@@ -71,6 +79,12 @@ impl Plan {
             ..CtFlush::default()
         });
         self.flushes.extend(flushes);
+        self.revoked.extend(revoked);
+    }
+
+    /// Takes out the connections to judge anew.
+    pub(super) fn take_revoked(&mut self) -> Vec<Revoked> {
+        std::mem::take(&mut self.revoked)
     }
 
     /// Takes out the connections to forget.

@@ -70,7 +70,7 @@ pub(super) fn why(
     let packet = packet(state, from, to, kind, source_port, port.unwrap_or_default());
     let tables = Tables::from(flows).with_groups(groups);
     let outcome = tables.run_in(&mut World::default(), packet.clone());
-    Ok(report(state, &packet, &outcome, (to, port)))
+    Ok(report(compiler, &packet, &outcome, (to, port)))
 }
 
 fn kind(name: &str) -> Result<Kind, String> {
@@ -94,9 +94,9 @@ fn addresses(state: &State, name: &str, side: &str) -> Result<Vec<IpAddr>, Strin
     if let Some(pod) = state.pods.values().find(local) {
         return Ok(pod.ips.clone());
     }
-    Err(format!(
-        "{side}: no pod {namespace}/{name} is attached here; write an address"
-    ))
+    let pod = state.cluster_pod(namespace, name);
+    pod.map(|pod| pod.ips.clone())
+        .ok_or_else(|| format!("{side}: no pod {namespace}/{name} is known here; write an address"))
 }
 
 /// Where a Service listens, if `name` is one's.
@@ -230,12 +230,13 @@ fn mapped(ip: IpAddr) -> std::net::Ipv6Addr {
 }
 
 fn report(
-    state: &State,
+    compiler: &Compiler,
     packet: &Packet,
     outcome: &Outcome,
     to: (IpAddr, Option<u16>),
 ) -> WhyReport {
-    let registry = Registry::new(state);
+    let state = compiler.state();
+    let registry = compiler.registry();
     let steps = steps(outcome, &registry);
     let decided = decided(outcome, &registry);
     let by = if decided.is_empty() {

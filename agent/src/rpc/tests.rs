@@ -56,6 +56,9 @@ impl Api for Fake {
     async fn services(&self, _: ServicesRequest) -> Result<ServicesReport, ErrorObject> {
         none()
     }
+    async fn policies(&self, _: PoliciesRequest) -> Result<PoliciesReport, ErrorObject> {
+        none()
+    }
     async fn why(&self, _: WhyRequest) -> Result<WhyReport, ErrorObject> {
         none()
     }
