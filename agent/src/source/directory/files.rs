@@ -164,6 +164,17 @@ impl Files {
                 return self.reject(name, fault(name, format!("cannot be read: {error}")));
             }
         };
+        let had = self
+            .files
+            .get(name)
+            .is_some_and(|file| !file.found.is_empty());
+        if had && text.trim().is_empty() {
+            // Somebody is about to write it anew, or else has lost what it said.
+            return self.reject(
+                name,
+                fault(name, "empty; remove it to remove its objects".to_owned()),
+            );
+        }
         match manifest::parse(&text) {
             Ok(found) => self.replace(name, Some(found), touched),
             Err(misfit) => {
