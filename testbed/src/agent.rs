@@ -17,7 +17,7 @@ const READY: Duration = Duration::from_secs(60);
 /// # Errors
 /// When the node's folder cannot be written.
 pub fn configure(node: &Node, options: &Options) -> Result<()> {
-    let text = format!(
+    let mut text = format!(
         "# Written by sluice-testbed.\n\
          node-name = \"{name}\"\n\
          manifests = \"{manifests}\"\n\
@@ -41,6 +41,10 @@ pub fn configure(node: &Node, options: &Options) -> Result<()> {
         socket = node.agent_socket().display(),
         conflist = node.conflist().display(),
     );
+    for line in &options.agent {
+        text.push_str(line);
+        text.push('\n');
+    }
     std::fs::create_dir_all(node.dir().join("net.d"))?;
     std::fs::write(node.dir().join("agent.toml"), text)
         .context("cannot write the agent's configuration")

@@ -220,11 +220,11 @@ impl Conn {
     ///
     /// # Errors
     /// The failure.
-    pub fn next(&mut self) -> Outcome {
+    pub fn heard(&mut self) -> Outcome {
         self.hear(Instant::now(), None)
     }
 
-    /// How long [`Self::ask`] and [`Self::next`] wait.
+    /// How long [`Self::ask`] and [`Self::heard`] wait.
     pub fn patience(&mut self, limit: Duration) {
         self.limit = limit;
     }

@@ -85,6 +85,11 @@ pub fn node_name(node: u8) -> String {
     format!("n{node}")
 }
 
+/// A node's zone: each has one of its own.
+pub fn zone(node: u8) -> String {
+    format!("zone-{node}")
+}
+
 /// A node's IPv4 address on the underlay.
 pub fn underlay_v4(node: u8) -> Ipv4Addr {
     Ipv4Addr::new(172, 30, 0, node)

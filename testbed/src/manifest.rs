@@ -23,7 +23,10 @@ fn node(number: u8, options: &Options) -> Value {
     json!({
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": layout::node_name(number)},
+        "metadata": {
+            "name": layout::node_name(number),
+            "labels": {"topology.kubernetes.io/zone": layout::zone(number)},
+        },
         "spec": {"podCIDR": cidrs.first(), "podCIDRs": cidrs},
         "status": {"addresses": addresses},
     })

@@ -80,6 +80,10 @@ pub struct Options {
     /// MTU of the network between the nodes, in bytes.
     #[arg(long, default_value_t = 1500, value_parser = clap::value_parser!(u16).range(1400..=9000))]
     pub mtu: u16,
+    /// More lines for the agents' configuration file.
+    #[arg(skip)]
+    #[serde(default)]
+    pub agent: Vec<String>,
 }
 
 impl Default for Options {
@@ -93,6 +97,7 @@ impl Default for Options {
             attach: Attach::Internal,
             datapath: None,
             mtu: 1500,
+            agent: Vec::new(),
         }
     }
 }

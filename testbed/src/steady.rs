@@ -299,13 +299,13 @@ fn pulse(conn: &mut Conn, interval: Duration, stop: &AtomicBool, sent: &AtomicU6
                 break;
             }
             conn.patience(left);
-            hear(conn.next(), &mut report, &mut last);
+            hear(conn.heard(), &mut report, &mut last);
         }
     }
     let deadline = Instant::now() + LATE;
     while !report.lost.is_empty() && Instant::now() < deadline {
         conn.patience(deadline.saturating_duration_since(Instant::now()));
-        hear(conn.next(), &mut report, &mut last);
+        hear(conn.heard(), &mut report, &mut last);
     }
     report
 }

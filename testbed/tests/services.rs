@@ -1,0 +1,53 @@
+//! Services, with real packets: who is reached at which address, what a change of endpoints disturbs, and what a
+//! packet costs the datapath.
+
+use std::process::ExitCode;
+
+use sluice_testbed::options::{Attach, Options};
+use sluice_testbed::suite::{self, Group, Scenario};
+
+#[path = "services/affinity.rs"]
+mod affinity;
+#[path = "services/bench.rs"]
+mod bench;
+#[path = "services/changes.rs"]
+mod changes;
+#[path = "services/cluster_ip.rs"]
+mod cluster_ip;
+#[path = "services/conntrack.rs"]
+mod conntrack;
+#[path = "services/cost.rs"]
+mod cost;
+#[path = "services/node_port.rs"]
+mod node_port;
+#[path = "services/spread.rs"]
+mod spread;
+
+fn main() -> ExitCode {
+    let group = |name: &str, attach, scenarios: &[&[Scenario]]| Group {
+        name: name.to_owned(),
+        options: Options {
+            nodes: 2,
+            attach,
+            ipv6: true,
+            ..Options::default()
+        },
+        pods: vec![(1, "c1"), (1, "a1"), (1, "b1"), (2, "a2"), (2, "c2")],
+        scenarios: scenarios.concat(),
+    };
+    let internal = |name, scenarios| group(name, Attach::Internal, &[scenarios]);
+    suite::main(vec![
+        internal("cluster_ip", cluster_ip::SCENARIOS),
+        internal("node_port", node_port::SCENARIOS),
+        internal("affinity", affinity::SCENARIOS),
+        internal("changes", changes::SCENARIOS),
+        internal("conntrack", conntrack::SCENARIOS),
+        internal("cost", cost::SCENARIOS),
+        internal("spread", spread::SCENARIOS),
+        group(
+            "veth",
+            Attach::Veth,
+            &[cluster_ip::BASIC, node_port::BASIC, cost::BASIC],
+        ),
+    ])
+}
