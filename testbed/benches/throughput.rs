@@ -4,15 +4,14 @@
 //! `cargo bench -p sluice-testbed --bench throughput [-- --rounds 21 --seconds 3]`
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use sluice_testbed::cluster::{self, Cluster, Depth};
 use sluice_testbed::layout::Name;
-use sluice_testbed::node::Node;
+use sluice_testbed::measure::{argument, iperf, median};
 use sluice_testbed::options::{self, Attach, Hosts, Options};
 use sluice_testbed::process::Process;
-use sluice_testbed::{bare, run, suite};
+use sluice_testbed::{bare, suite};
 
 fn main() -> ExitCode {
     match measure() {
@@ -22,13 +21,6 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-fn argument(name: &str, default: u64) -> u64 {
-    let mut args = std::env::args();
-    args.find(|arg| arg == name)
-        .and_then(|_| args.next()?.parse().ok())
-        .unwrap_or(default)
 }
 
 fn measure() -> Result<()> {
@@ -71,12 +63,14 @@ fn compare(mut cluster: Cluster, rounds: u64, seconds: u64) -> Result<()> {
             "from",
             "to",
             &to.address(false)?.to_string(),
+            &to.address(false)?.to_string(),
             seconds,
         )?;
         let bare = iperf(
             &node,
             &near.pod,
             &far.pod,
+            &far.address.to_string(),
             &far.address.to_string(),
             seconds,
         )?;
@@ -92,37 +86,4 @@ fn compare(mut cluster: Cluster, rounds: u64, seconds: u64) -> Result<()> {
         median(&mut ratios)
     );
     Ok(())
-}
-
-/// Mbit/s received.
-fn iperf(node: &Node, from: &str, to: &str, address: &str, seconds: u64) -> Result<f64> {
-    let mut server = node.pod_command(to, "iperf3", &["-s", "-1", "-B", address]);
-    let mut server = server
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .context("cannot run iperf3")?;
-    let listens = run::wait_for("iperf3 to listen", Duration::from_secs(5), || {
-        let sockets = node.pod_sh(to, "ss", &["-ltnH", "sport = 5201"])?;
-        Ok((!sockets.trim().is_empty()).then_some(()))
-    });
-    let seconds = seconds.to_string();
-    let text = listens.and_then(|()| {
-        node.pod_sh(
-            from,
-            "iperf3",
-            &["-J", "-t", &seconds, "-O", "1", "-c", address],
-        )
-    });
-    if text.is_err() {
-        server.kill()?;
-    }
-    server.wait()?;
-    let report: serde_json::Value = serde_json::from_str(&text?)?;
-    let rate = report["end"]["sum_received"]["bits_per_second"].as_f64();
-    Ok(rate.context("iperf3 reports no rate")? / 1e6)
-}
-
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
 }

@@ -20,6 +20,7 @@ pub mod guest;
 pub mod layout;
 pub mod look;
 pub mod manifest;
+pub mod measure;
 pub mod netns;
 pub mod node;
 pub mod objects;

@@ -30,13 +30,15 @@ pub fn flows(node: &Node) -> Result<Vec<String>> {
         .collect())
 }
 
-/// The flows without counters, cookies included, in an order of their own: equal when they mean the same.
+/// The flows without counters, cookies included, in an order of their own: equal when they mean the same. Flows
+/// with a timeout come and go in the switch by themselves, and are left out.
 ///
 /// # Errors
 /// When the switch does not answer.
 pub fn program(node: &Node) -> Result<Vec<String>> {
     let mut lines: Vec<String> = flows(node)?
         .iter()
+        .filter(|line| !line.contains("_timeout="))
         .map(|line| {
             let words = line.split(", ");
             let kept = words.filter(|word| {

@@ -363,6 +363,14 @@ impl Folder {
     /// # Errors
     /// When a switch is not there in time.
     pub fn settle(&mut self) -> Result<()> {
+        self.settle_within(SETTLE)
+    }
+
+    /// As [`Self::settle`], for much that takes longer.
+    ///
+    /// # Errors
+    /// When a switch is not there in time.
+    pub fn settle_within(&mut self, limit: Duration) -> Result<()> {
         static LAST: AtomicU16 = AtomicU16::new(0);
         let port = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         self.put(&service("marker", &[MARKER.parse()?]).port("marker", Protocol::Tcp, port, port))?;
@@ -371,7 +379,7 @@ impl Folder {
         for node in nodes {
             run::wait_for(
                 &format!("the switch of {} to follow the manifests", node.name()),
-                SETTLE,
+                limit,
                 || {
                     let text = node.sh(
                         "ovs-ofctl",

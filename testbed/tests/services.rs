@@ -20,6 +20,8 @@ mod conntrack;
 mod cost;
 #[path = "services/node_port.rs"]
 mod node_port;
+#[path = "services/report.rs"]
+mod report;
 #[path = "services/spread.rs"]
 mod spread;
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         internal("affinity", affinity::SCENARIOS),
         internal("changes", changes::SCENARIOS),
         internal("conntrack", conntrack::SCENARIOS),
+        internal("report", report::SCENARIOS),
         internal("cost", cost::SCENARIOS),
         internal("spread", spread::SCENARIOS),
         group(

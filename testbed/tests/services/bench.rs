@@ -1,15 +1,17 @@
 //! What the scenarios share: who is who, servers on every place, addresses of Services, and the objects of a plain one.
 
-use std::net::IpAddr;
+use std::io::{Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use sluice_testbed::cluster::Cluster;
 use sluice_testbed::dial::{self, Dial, Failure, Protocol, Tally};
-use sluice_testbed::layout;
 use sluice_testbed::node::Node;
 use sluice_testbed::objects::{self, Endpoint, Folder, Object};
 use sluice_testbed::options::Datapath;
 use sluice_testbed::serve::{Listen, Server};
+use sluice_testbed::{layout, netns};
 
 /// Where every server listens under its own name, TCP and UDP.
 pub(crate) const PORT: u16 = 8080;
@@ -219,6 +221,27 @@ pub(crate) fn ensure_seen(tally: &Tally, wanted: &[IpAddr]) -> Result<()> {
     let seen = tally.seen();
     ensure!(seen == wanted, "servers saw {seen:?}, not {wanted:?}");
     Ok(())
+}
+
+/// Status and body of an HTTP answer, asked for from a namespace.
+pub(crate) fn http(netns: &str, server: SocketAddr, path: &str) -> Result<(u16, String)> {
+    const LIMIT: Duration = Duration::from_secs(5);
+    let ask = format!("GET {path} HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
+    let text = netns::join(netns::within(netns, move || {
+        let mut stream = TcpStream::connect_timeout(&server, LIMIT)?;
+        stream.set_read_timeout(Some(LIMIT))?;
+        stream.write_all(ask.as_bytes())?;
+        let mut text = String::new();
+        stream.read_to_string(&mut text)?;
+        Ok(text)
+    })?)?;
+    let status = text
+        .split_whitespace()
+        .nth(1)
+        .and_then(|status| status.parse().ok())
+        .with_context(|| format!("no HTTP: {text}"))?;
+    let body = text.split_once("\r\n\r\n").map(|(_, body)| body);
+    Ok((status, body.unwrap_or_default().to_owned()))
 }
 
 fn text(place: &str, dial: &Dial) -> String {

@@ -7,15 +7,17 @@ use sluice_testbed::cluster::Cluster;
 use sluice_testbed::dial::{self, Dial, Protocol};
 use sluice_testbed::node::Daemon;
 use sluice_testbed::objects;
+use sluice_testbed::options::Datapath;
 use sluice_testbed::steady::{Held, Load, Pulse};
 use sluice_testbed::suite::{self, Scenario};
-use sluice_testbed::{agent, look};
+use sluice_testbed::{agent, look, ovs, run};
 
 use crate::bench::{Bench, FAMILIES, OTHER_PORT, PORT, ask, plain, port, vips};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("connections_outlive_every_change", every_change),
     ("connections_outlive_the_agent", agent_restart),
+    ("services_come_back_with_the_switch", switch_restart),
     ("no_connection_fails_while_endpoints_change", under_load),
     ("all_endpoints_may_change_at_once", all_at_once),
     ("datagrams_move_on_when_their_endpoint_goes", datagrams),
@@ -183,6 +185,45 @@ fn agent_restart(cluster: &mut Cluster) -> Result<()> {
             changes_now - changes,
             node.name()
         );
+    }
+    Ok(())
+}
+
+/// The switch has lost every flow; when it has them again they are what they were, and so are the answers.
+fn switch_restart(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = Bench::serving(cluster, &["a1", "b1", "a2", "c2"])?;
+    bench.publish("web", 1, &["a1", "b1", "a2"])?;
+    bench.folder.put(&plain("kept", 2).affinity(600))?;
+    bench.endpoints("kept", &["a1", "a2"])?;
+    bench.folder.settle()?;
+    bench.endpoints("web", &["b1", "a2", "c2"])?;
+    bench.folder.settle()?;
+    let node = bench.node(1)?;
+    let before = look::program(&node)?;
+    for signal in ["TERM", "KILL"] {
+        ovs::restart_vswitchd(&node, signal)?;
+        bench
+            .cluster
+            .record(std::slice::from_ref(&node), &[Daemon::Vswitchd])?;
+        if bench.datapath() == Datapath::Netdev {
+            ovs::underlay(&node, bench.cluster.options())?;
+        }
+        let patience = Duration::from_secs(60);
+        run::wait_for("Services to be back", patience, || {
+            for ipv6 in FAMILIES {
+                for number in [1, 2] {
+                    let dial = ask(Protocol::Tcp, number, ipv6).within(Duration::from_millis(300));
+                    bench.many("c1", &dial, 12)?.all_answered()?;
+                }
+            }
+            Ok(Some(()))
+        })?;
+        run::wait_for("the flows to be what they were", patience, || {
+            Ok((look::program(&node)? == before).then_some(()))
+        })?;
+        for ipv6 in FAMILIES {
+            bench.expect("c1", &ask(Protocol::Tcp, 1, ipv6), 60, &["b1", "a2", "c2"])?;
+        }
     }
     Ok(())
 }

@@ -1,17 +1,16 @@
 //! From outside the cluster, and to the node's own addresses: node ports, load balancers, external addresses.
 
-use std::io::{Read as _, Write as _};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::json;
 use sluice_testbed::cluster::Cluster;
 use sluice_testbed::dial::{Dial, Protocol, Why};
 use sluice_testbed::suite::Scenario;
-use sluice_testbed::{layout, netns, objects, run};
+use sluice_testbed::{layout, objects, run};
 
-use crate::bench::{Bench, FAMILIES, ensure_seen, port, vips};
+use crate::bench::{Bench, FAMILIES, ensure_seen, http, port, vips};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("node_ports_are_open_to_all", open_to_all),
@@ -155,27 +154,6 @@ fn local_policy(cluster: &mut Cluster) -> Result<()> {
     Ok(())
 }
 
-/// The answer of a node's health port: status and body.
-fn ask_health(node: SocketAddr, netns: &str) -> Result<(u16, String)> {
-    let text = netns::join(netns::within(netns, move || {
-        let mut stream = TcpStream::connect_timeout(&node, HOST)?;
-        stream.set_read_timeout(Some(HOST))?;
-        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n")?;
-        let mut text = String::new();
-        stream.read_to_string(&mut text)?;
-        Ok(text)
-    })?)?;
-    let status = text
-        .split_whitespace()
-        .nth(1)
-        .and_then(|status| status.parse().ok())
-        .with_context(|| format!("no HTTP: {text}"))?;
-    Ok((
-        status,
-        text.split("\r\n\r\n").nth(1).unwrap_or_default().to_owned(),
-    ))
-}
-
 fn health(cluster: &mut Cluster) -> Result<()> {
     let mut bench = Bench::serving(cluster, &["a1"])?;
     const PORT: u16 = 32_111;
@@ -191,7 +169,7 @@ fn health(cluster: &mut Cluster) -> Result<()> {
     let wait = |place: &str, bench: &Bench<'_>, wanted: u16| {
         let node = SocketAddr::new(bench.address(place, false)?, PORT);
         let body = run::wait_for(&format!("{place} to answer {wanted}"), HOST, || {
-            let (status, body) = ask_health(node, &outside)?;
+            let (status, body) = http(&outside, node, "/healthz")?;
             Ok((status == wanted).then_some(body))
         })?;
         ensure!(
