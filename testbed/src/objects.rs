@@ -275,6 +275,10 @@ pub fn pod(pod: &Pod, labels: &[(&str, &str)], ports: &[(&str, Protocol, u16)]) 
         .with("/status/podIP", ips.first().map(|ip| ip["ip"].clone()))
         .with("/status/podIPs", ips)
         .with("/status/phase", "Running")
+        .with(
+            "/status/conditions",
+            json!([{"type": "Ready", "status": "True"}]),
+        )
 }
 
 /// A Namespace with its usual label.

@@ -16,6 +16,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("the_node_itself_reaches_services", from_the_node),
     ("a_pod_reaches_itself_through_its_service", hairpin),
     ("ports_are_told_apart", ports),
+    ("pods_are_endpoints_without_slices", without_slices),
     ("no_endpoints_is_a_refusal", refusals),
     ("only_endpoints_that_are_ready_are_used", readiness),
     ("internal_policy_local_stays_on_the_node", internal_local),
@@ -155,6 +156,39 @@ fn ports(cluster: &mut Cluster) -> Result<()> {
         bench.fails("c1", &Dial::tcp(address, PORT).within(SILENCE))?;
     }
     Ok(())
+}
+
+/// Where nobody makes EndpointSlices the agents look for the pods themselves; a named port is each pod's own.
+fn without_slices(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = Bench::serving(cluster, &["a1", "a2", "b1"])?;
+    let tcp = Protocol::Tcp;
+    bench
+        .folder
+        .put(&objects::service("bare", &vips(1)).port("http", tcp, 80, "web"))?;
+    let put = |bench: &mut Bench<'_>, name: &str, app: &str, port: u16, ready: &str| {
+        let pod = bench.cluster.pod(name)?.clone();
+        let object = objects::pod(&pod, &[("app", app)], &[("web", tcp, port)]);
+        let conditions = json!([{"type": "Ready", "status": ready}]);
+        bench
+            .folder
+            .put(&object.with("/status/conditions", conditions))
+    };
+    put(&mut bench, "a1", "bare", PORT, "True")?;
+    put(&mut bench, "a2", "bare", OTHER_PORT, "True")?;
+    put(&mut bench, "b1", "bare", PORT, "False")?;
+    put(&mut bench, "c1", "other", PORT, "True")?;
+    bench.folder.settle()?;
+    let expect = |bench: &Bench<'_>, by: &[&str]| {
+        FAMILIES.into_iter().try_for_each(|ipv6| {
+            let dial = Dial::tcp(vip(1, ipv6), 80);
+            bench.expect("c1", &dial, 40, by).map(drop)
+        })
+    };
+    expect(&bench, &["a1", "a2:8081"])?;
+    put(&mut bench, "b1", "bare", PORT, "True")?;
+    put(&mut bench, "a1", "another", PORT, "True")?;
+    bench.folder.settle()?;
+    expect(&bench, &["b1", "a2:8081"])
 }
 
 /// RST or ICMP port unreachable, at once, whoever asks.
