@@ -245,6 +245,30 @@ pub struct PulseReport {
     pub silence: Duration,
 }
 
+impl PulseReport {
+    /// That no more than so many were lost.
+    ///
+    /// # Errors
+    /// When more were; some of them are named.
+    pub fn lost_at_most(&self, count: usize) -> Result<&Self> {
+        let some: Vec<String> = self
+            .lost
+            .iter()
+            .take(8)
+            .map(|(number, at)| format!("#{number} at {at:.1?}"))
+            .collect();
+        ensure!(
+            self.lost.len() <= count,
+            "{} of {} datagrams were lost: {} …; answers by {:?}",
+            self.lost.len(),
+            self.sent,
+            some.join(", "),
+            self.turns
+        );
+        Ok(self)
+    }
+}
+
 impl Pulse {
     /// Begins, once the first datagram has been answered.
     ///
@@ -292,7 +316,8 @@ fn pulse(conn: &mut Conn, interval: Duration, stop: &AtomicBool, sent: &AtomicU6
         report.lost.insert(report.sent, began.elapsed());
         report.sent += 1;
         sent.store(report.sent, Ordering::Relaxed);
-        next += interval;
+        // One that is late is not made up for: a burst would be lost by itself.
+        next = (next + interval).max(Instant::now());
         loop {
             let left = next.saturating_duration_since(Instant::now());
             if left.is_zero() {

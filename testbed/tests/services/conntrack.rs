@@ -295,7 +295,7 @@ fn isolation(cluster: &mut Cluster) -> Result<()> {
             report.lost.len()
         );
         // Without a handshake it takes the client's next datagram to tell who is the client.
-        ensure!(report.lost.len() <= 2, "{what}: lost {:?}", report.lost);
+        report.lost_at_most(2).context(what)?;
     }
     for (what, held) in denied {
         let count = held.servers().len();
