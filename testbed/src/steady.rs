@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,7 @@ impl<T> Drop for Running<T> {
 pub struct Held {
     running: Running<HeldReport>,
     servers: Vec<String>,
+    broken: Arc<AtomicUsize>,
 }
 
 /// What [`Held`] saw.
@@ -104,8 +105,14 @@ impl Held {
             conns.push((conn, answer.by));
         }
         let servers = conns.iter().map(|(_, by)| by.clone()).collect();
-        let running = Running::start(netns, move |stop, rounds| hold(conns, stop, rounds))?;
-        Ok(Self { running, servers })
+        let broken = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&broken);
+        let running = Running::start(netns, move |stop, rounds| hold(conns, stop, rounds, &count))?;
+        Ok(Self {
+            running,
+            servers,
+            broken,
+        })
     }
 
     /// The server of each connection.
@@ -116,10 +123,17 @@ impl Held {
     /// Waits until each connection has been asked `more` times from now on.
     ///
     /// # Errors
-    /// When that takes too long.
+    /// When that takes too long, or one is broken.
     pub fn wait(&self, more: u64) -> Result<()> {
         // The round under way began earlier.
-        self.running.wait(more + 1)
+        self.running.wait(more + 1)?;
+        let broken = self.broken.load(Ordering::Relaxed);
+        ensure!(
+            broken == 0,
+            "{broken} of {} connections broke",
+            self.servers.len()
+        );
+        Ok(())
     }
 
     /// Ends it.
@@ -146,7 +160,12 @@ impl Held {
     }
 }
 
-fn hold(conns: Vec<(Conn, String)>, stop: &AtomicBool, rounds: &AtomicU64) -> HeldReport {
+fn hold(
+    conns: Vec<(Conn, String)>,
+    stop: &AtomicBool,
+    rounds: &AtomicU64,
+    broken: &AtomicUsize,
+) -> HeldReport {
     let mut report = HeldReport::default();
     let mut conns: Vec<_> = conns.into_iter().enumerate().collect();
     let mut round = 0_u64;
@@ -171,6 +190,7 @@ fn hold(conns: Vec<(Conn, String)>, stop: &AtomicBool, rounds: &AtomicU64) -> He
                 }
             },
         );
+        broken.store(report.broken.len(), Ordering::Relaxed);
         rounds.store(round, Ordering::Relaxed);
         if conns.is_empty() {
             break;

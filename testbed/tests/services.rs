@@ -32,6 +32,7 @@ fn main() -> ExitCode {
             nodes: 2,
             attach,
             ipv6: true,
+            agent: vec!["external-ips = true".into()],
             ..Options::default()
         },
         pods: vec![(1, "c1"), (1, "a1"), (1, "b1"), (2, "a2"), (2, "c2")],

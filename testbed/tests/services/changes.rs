@@ -36,10 +36,19 @@ fn every_change(cluster: &mut Cluster) -> Result<()> {
     for ipv6 in FAMILIES {
         for client in ["c1", "n1"] {
             let dial = ask(Protocol::Tcp, 1, ipv6);
-            held.push(Held::open(&bench.netns(client)?, &dial, HELD)?);
+            held.push((
+                client,
+                ipv6,
+                Held::open(&bench.netns(client)?, &dial, HELD)?,
+            ));
         }
     }
-    let wait = |held: &[Held]| held.iter().try_for_each(|held| held.wait(3));
+    let wait = |held: &[(&str, bool, Held)]| {
+        held.iter().try_for_each(|(client, ipv6, held)| {
+            held.wait(3)
+                .with_context(|| format!("{client}, IPv6: {ipv6}"))
+        })
+    };
     wait(&held)?;
     type Change = (&'static str, fn(&mut Bench<'_>) -> Result<()>);
     let all_leaving: Change = ("all endpoints are leaving", |bench| {
@@ -99,7 +108,7 @@ fn every_change(cluster: &mut Cluster) -> Result<()> {
         bench.folder.settle()?;
         wait(&held).context(what)?;
     }
-    for held in held {
+    for (_, _, held) in held {
         let report = held.finish_whole()?;
         ensure!(report.answered > 30, "hardly anything was asked");
     }
