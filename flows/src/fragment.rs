@@ -26,6 +26,7 @@ const ETH_ARP: u16 = 0x0806;
 const ETH_IPV6: u16 = 0x86dd;
 const IPPROTO_ICMP: u8 = 1;
 const IPPROTO_UDP: u8 = 17;
+const IPPROTO_FRAGMENT: u8 = 44;
 const IPPROTO_ICMPV6: u8 = 58;
 
 /// Flows being collected, all with one cookie unless said otherwise.
@@ -372,6 +373,7 @@ pub(crate) trait MatchExt: Sized {
     fn whole(self) -> Self;
     fn fragment(self) -> Self;
     fn later_fragment(self) -> Self;
+    fn later_fragment_of(self, v6: bool, protocol: Protocol) -> Self;
     fn tcp_flags(self, with: u16, without: u16) -> Self;
     fn icmp(self, v6: bool) -> Self;
     fn icmp_type(self, v6: bool, type_: u8) -> Self;
@@ -493,6 +495,16 @@ impl MatchExt for Match {
 
     fn later_fragment(self) -> Self {
         self.masked(Field::NW_FRAG, 3u8, 3u8)
+    }
+
+    /// In IPv6 only the first fragment says which protocol it is of.
+    fn later_fragment_of(self, v6: bool, protocol: Protocol) -> Self {
+        let number = if v6 {
+            IPPROTO_FRAGMENT
+        } else {
+            protocol.number()
+        };
+        self.family(v6).later_fragment().eq(Field::IP_PROTO, number)
     }
 
     fn tcp_flags(self, with: u16, without: u16) -> Self {

@@ -103,8 +103,7 @@ pub(crate) fn listen(
         let to = row
             .from
             .destination(IpNet::from(listener.ip))
-            .protocol(port.protocol)
-            .later_fragment()
+            .later_fragment_of(port.v6, port.protocol)
             .ct_state(&[Tracked], &[Invalid]);
         let priority = LATER_FRAGMENT + row.priority;
         f.flow(Table::ServiceState, priority, to, row.steps);
