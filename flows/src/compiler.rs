@@ -398,7 +398,12 @@ impl Compiler {
         let after = self.state.services.get(id);
         let is = after.map(|port| services::Entries::of(port, &self.state));
         let mut patch = services::between(was.as_ref(), is.as_ref());
-        services::let_go(before.as_deref(), after.map(|port| &**port), &mut patch);
+        services::let_go(
+            before.as_deref(),
+            after.map(|port| &**port),
+            &self.state.local,
+            &mut patch,
+        );
         self.common(&delta, &mut patch);
         patch
     }

@@ -1,10 +1,12 @@
 //! What has to change in a switch, and in which order it is said.
 
+use std::net::IpAddr;
+
 use openflow::{FlowMod, GroupId, GroupMod, Message};
 
 use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey, Group, Program};
-use crate::model::{Backend, Protocol};
+use crate::model::{Backend, Protocol, ServiceId, State};
 use crate::policy::Revoked;
 
 /// A change of a switch's content, in no more than one word per flow and group.
@@ -23,11 +25,35 @@ pub struct Patch {
     pub forgotten: Vec<Cookie>,
     /// Endpoints that went and whose connections do not end by themselves: their conntrack entries should go once the
     /// patch is in the switch. Of protocols without an end of their own, and not a matter of flows.
-    pub released: Vec<(Protocol, Backend)>,
+    pub released: Vec<Released>,
     /// Flows that go by themselves after a while: no part of the program, and not compared.
     pub passing: Vec<FlowMod>,
     /// Connections that conntrack may have to forget, once the switch has the patch.
     pub revoked: Vec<Revoked>,
+}
+
+/// An endpoint that a Service let go of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Released {
+    /// The port of the Service.
+    pub service: ServiceId,
+    /// Its protocol.
+    pub protocol: Protocol,
+    /// Where the Service listened: to what its connections were addressed.
+    pub listeners: Vec<(IpAddr, u16)>,
+    /// The endpoint.
+    pub backend: Backend,
+}
+
+impl Released {
+    /// Whether the Service has the endpoint again.
+    pub fn is_back(&self, state: &State) -> bool {
+        let service = state.services.get(&self.service);
+        service.is_some_and(|port| {
+            let mut backends = port.cluster.iter().chain(&port.local);
+            backends.any(|backend| *backend == self.backend)
+        })
+    }
 }
 
 impl Patch {

@@ -10,8 +10,8 @@ use crate::claims::{Claim, Claims, Owner};
 use crate::cookie::Cookie;
 use crate::flow::Flow;
 use crate::fragment::Fragment;
-use crate::model::{Backend, Protocol, ServicePort, State};
-use crate::patch::Patch;
+use crate::model::{Backend, LocalNode, Protocol, ServicePort, State};
+use crate::patch::{Patch, Released};
 use crate::pipeline::Table;
 use crate::service::{Choice, Scope, Slot, Slots, changes, service_number};
 use crate::tables::{dnat, origin, service, service_state, spread};
@@ -179,7 +179,12 @@ pub(crate) fn between(before: Option<&Entries>, after: Option<&Entries>) -> Patc
 }
 
 /// What the switch need not remember any more.
-pub(crate) fn let_go(before: Option<&ServicePort>, after: Option<&ServicePort>, patch: &mut Patch) {
+pub(crate) fn let_go(
+    before: Option<&ServicePort>,
+    after: Option<&ServicePort>,
+    node: &LocalNode,
+    patch: &mut Patch,
+) {
     let Some(before) = before else {
         return;
     };
@@ -198,8 +203,14 @@ pub(crate) fn let_go(before: Option<&ServicePort>, after: Option<&ServicePort>, 
         gone.extend(went.into_iter().filter(|backend| !has(backend)));
     }
     if before.protocol != Protocol::Tcp {
-        let released = gone.iter().map(|backend| (before.protocol, *backend));
-        patch.released.extend(released);
+        let listeners = service::listeners(before, node);
+        let listeners: Vec<_> = listeners.iter().map(|it| (it.ip, it.port)).collect();
+        patch.released.extend(gone.iter().map(|backend| Released {
+            service: before.id.clone(),
+            protocol: before.protocol,
+            listeners: listeners.clone(),
+            backend: *backend,
+        }));
     }
     if before.affinity.is_some() {
         if after.is_none_or(|port| port.affinity.is_none()) {

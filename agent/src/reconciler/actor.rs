@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openflow::connection::{Connection, Error, Event, FlowStatsRequest, State as Session};
+use openflow::message::CtFlush;
 use openflow::{FlowStats, GroupDesc, Message};
 use sluice_flows::model::{Change, State};
 use sluice_flows::service::{COUNTED, affinity_remainder};
-use sluice_flows::{Compiler, Cookie, Patch, Program, cookie::Registry, diff};
+use sluice_flows::{Compiler, Cookie, Patch, Program, Released, Revoked, cookie::Registry, diff};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use super::flush::Flushes;
+use super::flush::{Flushes, forget};
 use super::plan::{Plan, Step};
 use super::refused::Refused;
 use super::{ApplyError, InspectError, Options, Request, Status, inspect, revoke, session, why};
@@ -30,6 +31,9 @@ const RETRY: Duration = Duration::from_millis(500);
 /// How long after a change the flows are counted again.
 const RECOUNT: Duration = Duration::from_secs(2);
 
+/// Above so many flows that takes too long, and they are counted only when the switch is read back.
+const COUNTED_OFTEN: usize = 20_000;
+
 /// Differences that an audit logs one by one.
 const LOGGED: usize = 20;
 
@@ -44,7 +48,9 @@ pub(super) struct Actor {
     listed: bool,
     refused: Refused,
     /// Connections that the switch is to forget.
-    flushes: Flushes,
+    flushes: Flushes<Released>,
+    /// Connections that policy is to judge anew.
+    revocations: Flushes<Revoked>,
     /// Whether what the switch held when the agent started was taken over.
     adopted: bool,
     /// Whether the switch can limit samples of dropped packets.
@@ -97,6 +103,7 @@ impl Actor {
             listed: false,
             refused: Refused::default(),
             flushes: Flushes::default(),
+            revocations: Flushes::default(),
             adopted: false,
             can_sample: false,
             waiters: Vec::new(),
@@ -169,10 +176,9 @@ impl Actor {
         } else {
             None
         };
-        [self.not_before, self.recount, retry, self.flushes.next()]
-            .into_iter()
-            .flatten()
-            .min()
+        let waits = [self.not_before, self.recount, retry];
+        let forgets = [self.flushes.next(), self.revocations.next()];
+        waits.into_iter().chain(forgets).flatten().min()
     }
 
     /// Takes note of what the switch says unasked. Of clients that shall keep their endpoint for longer than a flow
@@ -202,13 +208,20 @@ impl Actor {
 
     /// Has the switch forget the connections that are due.
     async fn flush(&mut self, now: Instant) {
-        let due = self.flushes.due(now);
-        let Some(generation) = self.status.generation.filter(|_| !due.is_empty()) else {
+        let mut due = self.flushes.due(now);
+        if let Model::Known(compiler) = &self.model {
+            due.retain(|released| !released.is_back(compiler.state()));
+        }
+        self.forget(due.iter().flat_map(forget).collect()).await;
+    }
+
+    async fn forget(&mut self, flushes: Vec<CtFlush>) {
+        let Some(generation) = self.status.generation.filter(|_| !flushes.is_empty()) else {
             return;
         };
         let connection = self.connection.pinned(generation);
-        let count = due.len();
-        let messages = due.into_iter().map(Message::CtFlush).collect();
+        let count = flushes.len();
+        let messages = flushes.into_iter().map(Message::CtFlush).collect();
         match connection.apply(messages).await {
             Ok(_) => tracing::debug!(count, "connections forgotten"),
             Err(error) => tracing::warn!(%error, count, "the switch does not forget connections"),
@@ -218,6 +231,7 @@ impl Actor {
     async fn woken(&mut self) {
         let now = Instant::now();
         self.flush(now).await;
+        self.revoke(now).await;
         self.not_before = self.not_before.filter(|&at| at > now);
         if self.recount.is_some_and(|at| at <= now)
             && let Model::Known(compiler) = &self.model
@@ -313,7 +327,7 @@ impl Actor {
         let connection = self.connection.pinned(generation);
         for _ in 0..REFUSALS {
             if plan.is_empty() {
-                self.settled(plan).await;
+                self.settled(plan);
                 return Ok(());
             }
             let flows = plan.flows();
@@ -329,7 +343,7 @@ impl Actor {
                 Ok(_) => {
                     self.metrics.bundle(Outcome::ok);
                     self.status.bundles += 1;
-                    self.settled(plan).await;
+                    self.settled(plan);
                     return Ok(());
                 }
                 Err(error) => error,
@@ -380,16 +394,18 @@ impl Actor {
     }
 
     /// The switch holds a plan: what conntrack has of before may have to go.
-    async fn settled(&mut self, plan: &mut Plan) {
+    fn settled(&mut self, plan: &mut Plan) {
         let now = Instant::now();
-        self.flushes.add(now, &plan.take_flushes());
-        let revoked = plan.take_revoked();
-        let Model::Known(compiler) = &self.model else {
+        self.flushes.add(now, plan.take_released());
+        self.revocations.add(now, plan.take_revoked());
+    }
+
+    /// Has the switch forget the connections of UDP that policy allows no more.
+    async fn revoke(&mut self, now: Instant) {
+        let revoked = self.revocations.due(now);
+        let (Model::Known(compiler), false) = (&self.model, revoked.is_empty()) else {
             return;
         };
-        if revoked.is_empty() {
-            return;
-        }
         let flushes = match self.connections().await {
             Ok(dump) => revoke::denied(compiler, &revoked, &dump),
             Err(error) => {
@@ -397,7 +413,7 @@ impl Actor {
                 revoke::all(&revoked)
             }
         };
-        self.flushes.add(now, &flushes);
+        self.forget(flushes).await;
     }
 
     /// What conntrack has in the zones that policy knows, in the words of `dpctl/dump-conntrack`.
@@ -469,7 +485,9 @@ impl Actor {
                     tracing::warn!("the switch has no meters: dropped packets are not sampled");
                     return None;
                 }
-                self.recount.get_or_insert_with(|| Instant::now() + RECOUNT);
+                if self.status.flows <= COUNTED_OFTEN {
+                    self.recount.get_or_insert_with(|| Instant::now() + RECOUNT);
+                }
                 Some(compiler.apply(change))
             }
             Model::Waiting(waiting) => {

@@ -1,9 +1,7 @@
 //! A bundle in the making: what to send, in order, and which object each message is for.
 
-use openflow::message::{CtFlush, CtTuple};
 use openflow::{FlowMod, GroupMod, Message};
-use sluice_flows::pipeline::ZONE_SERVICE;
-use sluice_flows::{Cookie, Flow, FlowKey, Patch, Revoked};
+use sluice_flows::{Cookie, Flow, FlowKey, Patch, Released, Revoked};
 
 /// What a message does.
 #[derive(Debug, Clone)]
@@ -36,8 +34,8 @@ impl Step {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     steps: Vec<Step>,
-    /// Connections to forget once the switch has the steps.
-    flushes: Vec<CtFlush>,
+    /// Endpoints whose connections are to be forgotten once the switch has the steps.
+    released: Vec<Released>,
     /// Connections to judge anew then.
     revoked: Vec<Revoked>,
 }
@@ -68,17 +66,7 @@ impl Plan {
                 .map(|id| Step::Group(GroupMod::delete(id))),
         );
         self.steps.extend(forgotten.into_iter().map(Step::Forget));
-        let flushes = released.into_iter().map(|(protocol, backend)| CtFlush {
-            ip_proto: protocol.number(),
-            reply: Some(CtTuple {
-                src: Some(backend.ip),
-                src_port: Some(backend.port),
-                ..CtTuple::default()
-            }),
-            zone: Some(ZONE_SERVICE),
-            ..CtFlush::default()
-        });
-        self.flushes.extend(flushes);
+        self.released.extend(released);
         self.revoked.extend(revoked);
     }
 
@@ -87,9 +75,9 @@ impl Plan {
         std::mem::take(&mut self.revoked)
     }
 
-    /// Takes out the connections to forget.
-    pub(super) fn take_flushes(&mut self) -> Vec<CtFlush> {
-        std::mem::take(&mut self.flushes)
+    /// Takes out the endpoints whose connections are to be forgotten.
+    pub(super) fn take_released(&mut self) -> Vec<Released> {
+        std::mem::take(&mut self.released)
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -97,7 +97,12 @@ fn what_goes_is_told() {
     let patch = compiler.apply(set(affine(&["10.0.2.7"])));
     let cookie = Cookie::affinity(&affine(&[]).id, &backend("10.0.1.11"));
     assert_eq!(patch.forgotten, [cookie]);
-    assert_eq!(patch.released, [(Protocol::Udp, backend("10.0.1.11"))]);
+    let released: Vec<_> = patch
+        .released
+        .iter()
+        .map(|released| (released.protocol, released.backend))
+        .collect();
+    assert_eq!(released, [(Protocol::Udp, backend("10.0.1.11"))]);
     let Some(Message::FlowMod(last)) = patch.messages().pop() else {
         panic!()
     };

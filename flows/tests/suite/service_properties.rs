@@ -170,7 +170,10 @@ proptest! {
             let has = taught(&compiler.desired());
             prop_assert!(had.difference(&has).all(|c| forgotten.contains(c)), "{patch:#?}");
             prop_assert!(forgotten.iter().all(|c| !has.contains(c)));
-            for (protocol, backend) in &patch.released {
+            for sluice_flows::Released {
+                protocol, backend, ..
+            } in &patch.released
+            {
                 prop_assert_ne!(*protocol, Protocol::Tcp);
                 let was = before.services.values();
                 let was = was.clone().any(|p| p.cluster.contains(backend) || p.local.contains(backend));
