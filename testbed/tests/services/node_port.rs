@@ -68,9 +68,9 @@ fn route_outside(bench: &Bench<'_>) -> Result<()> {
         &bench.netns("outside")?,
         &[
             format!("route replace 192.0.2.0/24 via {v4}"),
-            format!("-6 route replace 2001:db8::/64 via {v6}"),
+            format!("route replace 2001:db8::/64 via {v6}"),
             format!("addr replace {s4}/24 dev br0"),
-            format!("-6 addr replace {s6}/64 dev br0 nodad"),
+            format!("addr replace {s6}/64 dev br0 nodad"),
         ],
     )
 }
