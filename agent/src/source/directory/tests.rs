@@ -312,7 +312,7 @@ mod properties {
                         fs::write(&path, text.join("---\n")).expect("written");
                         // An empty file may be one that somebody is about to write anew.
                         match good.get_mut(&file) {
-                            Some(before) if nodes.is_empty() => drop(before),
+                            Some(_) if nodes.is_empty() => {}
                             _ => drop(good.insert(file, nodes)),
                         }
                     }
