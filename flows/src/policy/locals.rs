@@ -171,14 +171,14 @@ impl Engine {
             return applies;
         };
         // Pods of one workload have the same labels, as a rule.
-        let others = space.locals.iter().filter_map(|id| self.locals.get(id));
+        let mut others = space.locals.iter().filter_map(|id| self.locals.get(id));
         let same = |local: &&Local| {
             local
                 .joined
                 .as_ref()
                 .is_some_and(|p| p.labels == pod.labels)
         };
-        if let Some(other) = others.filter(same).next() {
+        if let Some(other) = others.find(same) {
             return other.applies.clone();
         }
         let mut selecting = Vec::new();
