@@ -11,12 +11,14 @@ use sluice_testbed::node::Node;
 use sluice_testbed::objects::{self, Endpoint, Folder, Object};
 use sluice_testbed::options::Datapath;
 use sluice_testbed::serve::{Listen, Server};
-use sluice_testbed::{layout, netns};
+use sluice_testbed::{layout, netns, run};
 
 /// Where every server listens under its own name, TCP and UDP.
 pub(crate) const PORT: u16 = 8080;
 /// Where it listens as `NAME:8081`.
 pub(crate) const OTHER_PORT: u16 = 8081;
+/// How long the way to another node may take to be known.
+const WARM: Duration = Duration::from_secs(20);
 /// Both families.
 pub(crate) const FAMILIES: [bool; 2] = [false, true];
 /// The ports of a plain Service: 80/TCP and 53/UDP, both to [`PORT`].
@@ -63,11 +65,41 @@ impl<'a> Bench<'a> {
     pub(crate) fn new(cluster: &'a mut Cluster) -> Result<Self> {
         let mut folder = Folder::new(&cluster.name, cluster.nodes()?);
         folder.put(&objects::namespace(objects::NAMESPACE))?;
-        Ok(Self {
+        let bench = Self {
             cluster,
             folder,
             servers: Vec::new(),
-        })
+        };
+        bench.warm()?;
+        Ok(bench)
+    }
+
+    /// The first packet to another node is lost while the userspace datapath, or the host, asks for its neighbour:
+    /// waits until every way between nodes is known.
+    fn warm(&self) -> Result<()> {
+        for (from, to) in [
+            ("c1", "c2"),
+            ("c2", "c1"),
+            ("c1", "n2"),
+            ("c2", "n1"),
+            ("n1", "c2"),
+            ("n2", "c1"),
+            ("n1", "n2"),
+            ("outside", "n1"),
+            ("outside", "n2"),
+        ] {
+            for ipv6 in FAMILIES {
+                let to = self.address(to, ipv6)?.to_string();
+                let netns = format!("--net=/run/netns/{}", self.netns(from)?);
+                run::wait_for(&format!("{to} to answer {from}"), WARM, || {
+                    let ping = ["ping", "-q", "-c", "1", "-W", "1", &to];
+                    let mut command = std::process::Command::new("nsenter");
+                    let answered = command.arg(&netns).args(ping).output()?.status.success();
+                    Ok(answered.then_some(()))
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// The same with servers on these places.

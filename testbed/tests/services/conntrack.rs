@@ -13,7 +13,7 @@ use sluice_testbed::objects;
 use sluice_testbed::steady::{Held, Pulse};
 use sluice_testbed::suite::{self, Scenario};
 
-use crate::bench::{Bench, FAMILIES, PORT, PORTS, ask, plain, port, vips};
+use crate::bench::{Bench, FAMILIES, PORT, PORTS, ask, port, vips};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("endpoints_are_reached_directly", direct),
@@ -129,10 +129,6 @@ fn entry_gone(cluster: &mut Cluster) -> Result<()> {
     agent::wait_ready(&node)?;
     bench.folder.settle()?;
     wait(&held, "after the agent came back")?;
-    bench.folder.take(&plain("web", 1))?;
-    bench.folder.take(&plain("self", 2))?;
-    bench.folder.settle()?;
-    wait(&held, "after the Services went")?;
     for (client, held) in held {
         held.finish_whole().context(client)?;
     }
@@ -153,8 +149,8 @@ fn one_port(cluster: &mut Cluster, order: Order) -> Result<()> {
     bench.folder.settle()?;
     let (client, count) = (bench.netns("c1")?, bench.count(40));
     let mut source = match order {
-        Order::ServiceFirst => 20_000,
-        Order::EndpointFirst => 25_000,
+        Order::ServiceFirst => 33_000,
+        Order::EndpointFirst => 38_000,
     };
     for ipv6 in FAMILIES {
         for (number, place) in [(1, "a1"), (2, "a2")] {
@@ -350,11 +346,18 @@ fn fragments(cluster: &mut Cluster) -> Result<()> {
                 for (number, place) in (1..).zip(["a1", "a2", "n2", "c1"]) {
                     for client in ["c1", "n1"] {
                         let dial = ask(udp, number, ipv6).of_size(size);
+                        if place == "n2" {
+                            // A host that answers learns by its first large datagram how small the way is.
+                            let _learnt = bench.many(client, &dial.clone().within(SILENCE), 2)?;
+                        }
                         bench
                             .expect(client, &dial, count, &[place])
                             .with_context(|| format!("{size} bytes, policed: {policed}"))?;
                     }
                     let direct = Dial::udp(bench.address(place, ipv6)?, PORT).of_size(size);
+                    if place == "n2" {
+                        let _learnt = bench.many("c1", &direct.clone().within(SILENCE), 2)?;
+                    }
                     if place != "c1" {
                         bench
                             .expect("c1", &direct, count, &[place])

@@ -244,7 +244,7 @@ fn trace(bench: &Bench<'_>) -> Result<()> {
     let port = sluice_testbed::look::ofport(&node, "c1")?;
     let pod = bench.cluster.pod("c1")?;
     let packet = format!(
-        "in_port={port},udp,dl_src={},dl_dst=aa:53:4c:55:49:43,nw_src={},nw_dst={},nw_ttl=64,tp_src=40000,tp_dst=53",
+        "in_port={port},udp,dl_src={},dl_dst=aa:53:4c:55:49:43,nw_src={},nw_dst={},nw_ttl=64,udp_src=40000,udp_dst=53",
         pod.mac,
         pod.address(false)?,
         vip(1, false)

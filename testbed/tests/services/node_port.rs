@@ -207,7 +207,7 @@ fn load_balancer(cluster: &mut Cluster) -> Result<()> {
             for place in ["outside", "c1", "c2", "n1", "n2"] {
                 bench.expect(place, &dial(1), 40, &["a1", "a2"])?;
             }
-            let tally = bench.expect("outside", &dial(2), 20, &["a1"])?;
+            let tally = bench.expect("outside", &dial(2).from_address(client), 20, &["a1"])?;
             ensure_seen(&tally, &[client])?;
             // What never left the cluster may go anywhere in it.
             for place in ["c1", "c2", "n2"] {
@@ -252,7 +252,7 @@ fn source_ranges(cluster: &mut Cluster) -> Result<()> {
     for (ipv6, client) in FAMILIES.into_iter().zip(allowed) {
         for protocol in Protocol::ALL {
             let dial = Dial::new(protocol, external_address(1, ipv6), port(protocol));
-            wait_open(&bench, "outside", &dial)?;
+            wait_open(&bench, "outside", &dial.clone().from_address(client))?;
             bench.expect(
                 "outside",
                 &dial.clone().from_address(client),
