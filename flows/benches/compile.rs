@@ -79,7 +79,7 @@ fn dump(program: &Program) -> Vec<FlowStats> {
             priority: key.priority,
             match_: key.match_.clone(),
             cookie: cookie.to_u64(),
-            instructions: instructions.to_vec(),
+            instructions: instructions.into(),
             duration: Duration::ZERO,
             packet_count: 0,
             byte_count: 0,

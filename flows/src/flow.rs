@@ -40,7 +40,7 @@ impl Flow {
             command: FlowModCommand::Add,
             priority: self.key.priority,
             match_: self.key.match_.clone(),
-            instructions: self.instructions.clone(),
+            instructions: self.instructions.clone().into(),
             ..FlowMod::default()
         }
     }

@@ -151,7 +151,7 @@ impl Steps {
         self.ct(Ct {
             zone: Zone::Imm(zone),
             table: Some(table.id()),
-            actions: vec![Action::Nat(Box::new(Nat::established()))],
+            actions: [Action::Nat(Nat::established())].into(),
             ..Ct::default()
         })
     }
@@ -160,7 +160,7 @@ impl Steps {
     pub(crate) fn translate(self, zone: u16) -> Self {
         self.ct(Ct {
             zone: Zone::Imm(zone),
-            actions: vec![Action::Nat(Box::new(Nat::established()))],
+            actions: [Action::Nat(Nat::established())].into(),
             ..Ct::default()
         })
     }
@@ -241,7 +241,7 @@ impl Steps {
             commit: true,
             zone: Zone::Imm(ZONE_SERVICE),
             table: Some(table.id()),
-            actions: vec![Action::Nat(Box::new(Nat::destination(ip, Some(port))))],
+            actions: [Action::Nat(Nat::destination(ip, Some(port)))].into(),
             ..Ct::default()
         })
     }
@@ -260,7 +260,7 @@ impl Steps {
         self.ct(Ct {
             commit: true,
             zone: Zone::Imm(ZONE_TRACK),
-            actions: vec![allowed()],
+            actions: [allowed()].into(),
             ..Ct::default()
         })
     }
@@ -278,7 +278,7 @@ impl Steps {
         self.ct(Ct {
             commit: true,
             zone: Zone::Imm(ZONE_WIRE),
-            actions: vec![Action::Nat(Box::new(source)), allowed()],
+            actions: [Action::Nat(source), allowed()].into(),
             ..Ct::default()
         })
     }

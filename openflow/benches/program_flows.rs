@@ -62,7 +62,7 @@ fn flow(i: u32) -> FlowMod {
                 zone: Zone::Imm(1),
                 commit: true,
                 table: Some(TableId(28)),
-                actions: vec![Action::Nat(Box::new(nat))],
+                actions: [Action::Nat(nat)].into(),
                 ..Ct::default()
             };
             (20, 200, m, vec![Action::Ct(Box::new(ct))])
@@ -99,7 +99,7 @@ fn flow(i: u32) -> FlowMod {
         table: TableId(table),
         priority,
         match_,
-        instructions: vec![Instruction::ApplyActions(actions)],
+        instructions: [Instruction::ApplyActions(actions)].into(),
         ..FlowMod::default()
     }
 }

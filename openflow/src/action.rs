@@ -16,6 +16,7 @@ mod parse;
 mod print;
 
 use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::few::Few;
 use crate::field::{Field, Subfield};
 use crate::types::{GroupId, PortNo, QueueId, TableId};
 use crate::value::Value;
@@ -197,7 +198,7 @@ pub enum Action {
     /// `ct(…)`.
     Ct(Box<Ct>),
     /// `nat(…)`; only within [`Action::Ct`].
-    Nat(Box<Nat>),
+    Nat(Nat),
     /// `ct_clear`.
     CtClear,
     /// `output(port=PORT,max_len=LEN)`.
@@ -481,9 +482,9 @@ impl Action {
     /// # Errors
     /// As Open vSwitch would answer; see [`ErrorKind`].
     pub fn decode(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
-        let mut one = Vec::with_capacity(1);
-        codec::decode(r, &mut one)?;
-        one.pop().ok_or_else(|| r.short())
+        let mut action = PLACEHOLDER;
+        codec::decode(r, &mut action)?;
+        Ok(action)
     }
 }
 
@@ -509,24 +510,76 @@ pub fn encode_list(actions: &[Action], w: &mut Writer<'_>) -> Result<(), EncodeE
 /// # Errors
 /// As [`Action::decode`].
 #[inline]
-pub fn decode_list(r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
+pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
     let mut out = Vec::new();
-    decode_list_to(r, &mut out)?;
+    decode_list_to(&mut r, &mut out)?;
     Ok(out)
 }
 
-/// As [`decode_list`], to the end of `out`.
-pub(crate) fn decode_list_to(mut r: Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
-    // An action is 16 bytes or more, almost always.
-    if out.is_empty() {
-        *out = Vec::with_capacity(r.len().div_ceil(16).min(64));
-    }
-    while !r.is_empty() {
-        if let Err(error) = codec::decode(&mut r, out) {
-            return Err(first_wrong(out, error));
+/// What stands where an action is going to be read to.
+const PLACEHOLDER: Action = Action::Exit;
+
+/// As [`decode_list`], in place; `out` is empty before.
+pub(crate) fn decode_list_to(
+    r: &mut Reader<'_>,
+    out: &mut Vec<Action>,
+) -> Result<(), DecodeError> {
+    out.resize_with(count(r.rest()), || PLACEHOLDER);
+    decode_each(r, out).map_err(|wrong| {
+        out.truncate(wrong.at);
+        first_wrong(out, wrong.error)
+    })
+}
+
+/// As [`decode_list_to`], where there are few.
+pub(crate) fn decode_few_to<const N: usize>(
+    r: &mut Reader<'_>,
+    out: &mut Few<Action, N>,
+) -> Result<(), DecodeError> {
+    out.resize_with(count(r.rest()), || PLACEHOLDER);
+    decode_each(r, out).map_err(|wrong| {
+        out.truncate(wrong.at);
+        first_wrong(out, wrong.error)
+    })
+}
+
+/// How many actions there are, as their lengths say; none of the last if it is cut short.
+#[inline]
+fn count(mut bytes: &[u8]) -> usize {
+    let mut n = 0;
+    while let Some([_, _, l0, l1, ..]) = bytes.first_chunk::<8>() {
+        let len = usize::from(u16::from_be_bytes([*l0, *l1]));
+        match bytes.get(len..) {
+            Some(rest) if len >= 8 => bytes = rest,
+            _ => break,
         }
+        n += 1;
     }
-    Ok(())
+    n
+}
+
+/// An error, and how many actions before it are right.
+struct Wrong {
+    at: usize,
+    error: DecodeError,
+}
+
+/// Reads actions, each in the place of a [`PLACEHOLDER`].
+#[inline]
+fn decode_each(r: &mut Reader<'_>, places: &mut [Action]) -> Result<(), Wrong> {
+    for (at, place) in places.iter_mut().enumerate() {
+        codec::decode(r, place).map_err(|error| Wrong { at, error })?;
+    }
+    if r.is_empty() {
+        return Ok(());
+    }
+    // Something is wrong with what is left, or it would have been counted.
+    let at = places.len();
+    let mut none = PLACEHOLDER;
+    match codec::decode(r, &mut none) {
+        Ok(()) => Err(Wrong { at, error: r.short() }),
+        Err(error) => Err(Wrong { at, error }),
+    }
 }
 
 /// What Open vSwitch answers when `error` comes after `out`: it refuses what it does not know where it stands.
@@ -537,13 +590,6 @@ fn first_wrong(out: &[Action], error: DecodeError) -> DecodeError {
         Err(earlier) if unknown => earlier,
         _ => error,
     }
-}
-
-/// Appends to `out` what `make` makes, built where it stays: to move it there costs more than to
-/// read it.
-#[inline(always)]
-pub(crate) fn push_made<T>(out: &mut Vec<T>, make: impl FnOnce() -> T) {
-    out.extend(std::iter::once_with(make));
 }
 
 impl HashFields {

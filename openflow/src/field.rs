@@ -92,6 +92,37 @@ pub enum Prerequisite {
     NdAdvert,
 }
 
+impl Prerequisite {
+    /// Every one.
+    #[cfg(test)]
+    pub(crate) const ALL: [Prerequisite; 18] = [
+        Prerequisite::Nothing,
+        Prerequisite::Ethernet,
+        Prerequisite::Arp,
+        Prerequisite::Vlan,
+        Prerequisite::Ipv4,
+        Prerequisite::Ipv6,
+        Prerequisite::Ip,
+        Prerequisite::Nsh,
+        Prerequisite::CtValid,
+        Prerequisite::Mpls,
+        Prerequisite::Tcp,
+        Prerequisite::Udp,
+        Prerequisite::Sctp,
+        Prerequisite::Icmp4,
+        Prerequisite::Icmp6,
+        Prerequisite::Nd,
+        Prerequisite::NdSolicit,
+        Prerequisite::NdAdvert,
+    ];
+
+    /// Its bit in a set of them; none for [`Nothing`](Prerequisite::Nothing), which always holds.
+    #[inline]
+    pub(crate) const fn bit(self) -> u32 {
+        1 << self as u32 >> 1
+    }
+}
+
 /// One of the headers a field has on the wire.
 #[derive(Clone, Copy, Debug)]
 struct Header {
@@ -438,7 +469,7 @@ impl Field {
     /// Whether actions may write it.
     #[must_use]
     #[inline]
-    pub fn is_writable(self) -> bool {
+    pub const fn is_writable(self) -> bool {
         self.info().writable
     }
 

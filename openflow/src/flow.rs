@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::action::check_instructions;
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::field::Field;
-use crate::instruction::{self, Instruction};
+use crate::instruction::{self, Instructions};
 use crate::match_::{Facts, Match, MatchText};
 use crate::text::{Names, Port, Print, Table, display_by_print};
 use crate::types::{GroupId, PortNo, TableId};
@@ -48,7 +48,7 @@ pub struct FlowMod {
     /// Which packets.
     pub match_: Match,
     /// What happens to them; nothing, not even forwarding, if there are none.
-    pub instructions: Vec<Instruction>,
+    pub instructions: Instructions,
 }
 
 /// What a [`FlowMod`] does.
@@ -150,7 +150,7 @@ impl Default for FlowMod {
             out_group: GroupId::ANY,
             flags: FlowFlags::default(),
             match_: Match::new(),
-            instructions: Vec::new(),
+            instructions: Instructions::new(),
         }
     }
 }
@@ -377,7 +377,7 @@ pub struct FlowStats {
     /// Which packets.
     pub match_: Match,
     /// What happens to them.
-    pub instructions: Vec<Instruction>,
+    pub instructions: Instructions,
 }
 
 /// How long it is before its match.
@@ -447,7 +447,7 @@ impl FlowStats {
             packet_count,
             byte_count,
             match_: Match::new(),
-            instructions: Vec::new(),
+            instructions: Instructions::new(),
         };
         // Open vSwitch looks at the length again only where the instructions begin.
         stats.match_.decode_from(r)?;

@@ -6,8 +6,9 @@
 
 use std::fmt;
 
-use crate::action::{self, Action, print_list, print_metadata, push_made};
+use crate::action::{self, Action, print_list, print_metadata};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::few::{Few, put};
 use crate::text::{Commas, Names, Print, Table, display_by_print};
 use crate::types::TableId;
 use crate::wire::{Reader, Writer};
@@ -36,6 +37,12 @@ pub enum Instruction {
     /// An instruction of an experimenter, as it came: all of it, its header included.
     Unknown(Box<[u8]>),
 }
+
+/// The instructions of a flow entry: a slice, of which one or two need no allocation.
+pub type Instructions = Few<Instruction, 2>;
+
+/// What stands where an instruction is going to be read to.
+const PLACEHOLDER: Instruction = Instruction::ClearActions;
 
 const GOTO_TABLE: u16 = 1;
 const WRITE_METADATA: u16 = 2;
@@ -106,35 +113,32 @@ impl Instruction {
     /// # Errors
     /// As Open vSwitch would answer; see [`ErrorKind`].
     pub fn decode(r: &mut Reader<'_>) -> Result<Instruction, DecodeError> {
-        let mut one = Vec::with_capacity(1);
+        let mut one = PLACEHOLDER;
         Self::decode_to(r, &mut one)?;
-        one.pop().ok_or_else(|| r.short())
+        Ok(one)
     }
 
-    /// Reads one instruction to the end of `out`, where it is built in place.
+    /// Reads one instruction to where a placeholder is.
     #[inline]
-    fn decode_to(r: &mut Reader<'_>, out: &mut Vec<Instruction>) -> Result<(), DecodeError> {
+    fn decode_to(r: &mut Reader<'_>, place: &mut Instruction) -> Result<(), DecodeError> {
         let bad_len = DecodeError::new(ErrorKind::BicBadLen, "instruction");
-        let all = r.rest();
-        let [t0, t1, l0, l1, b @ ..] = *all.first_chunk::<8>().ok_or(bad_len)?;
+        let [t0, t1, l0, l1, b @ ..] = *r.rest().first_chunk::<8>().ok_or(bad_len)?;
         let type_ = u16::from_be_bytes([t0, t1]);
         let len = usize::from(u16::from_be_bytes([l0, l1]));
         if len < 8 || len % 8 != 0 {
             return Err(bad_len);
         }
-        let mut body = r
-            .sub_as(len, ErrorKind::BicBadLen, "instruction")
-            .map_err(|_| bad_len)?;
-        let all = body.rest();
+        let all = r.bytes(len).map_err(|_| bad_len)?;
+        let mut body = r.over(all, ErrorKind::BicBadLen, "instruction");
         body.skip(8)?;
         match type_ {
-            APPLY_ACTIONS => push_made(out, || Instruction::ApplyActions(Vec::new())),
-            WRITE_ACTIONS => push_made(out, || Instruction::WriteActions(Vec::new())),
-            _ => out.push(Self::decode_other(type_, len, b, body, all)?),
+            APPLY_ACTIONS => put(place, Instruction::ApplyActions(Vec::new())),
+            WRITE_ACTIONS => put(place, Instruction::WriteActions(Vec::new())),
+            _ => put(place, Self::decode_other(type_, b, body, all)?),
         }
-        match out.last_mut() {
-            Some(Instruction::ApplyActions(list) | Instruction::WriteActions(list)) => {
-                action::decode_list_to(body, list)
+        match place {
+            Instruction::ApplyActions(list) | Instruction::WriteActions(list) => {
+                action::decode_list_to(&mut body, list)
             }
             _ => Ok(()),
         }
@@ -143,13 +147,12 @@ impl Instruction {
     /// Reads an instruction that has no actions.
     fn decode_other(
         type_: u16,
-        len: usize,
         b: [u8; 4],
         mut body: Reader<'_>,
         all: &[u8],
     ) -> Result<Instruction, DecodeError> {
         let bad_len = DecodeError::new(ErrorKind::BicBadLen, "instruction");
-        let exact = |n: usize| if len == n { Ok(()) } else { Err(bad_len) };
+        let exact = |n: usize| if all.len() == n { Ok(()) } else { Err(bad_len) };
         match type_ {
             GOTO_TABLE => {
                 exact(8)?;
@@ -207,15 +210,15 @@ pub fn encode_list(list: &[Instruction], w: &mut Writer<'_>) -> Result<(), Encod
 ///
 /// # Errors
 /// As [`Instruction::decode`].
-pub fn decode_list(r: Reader<'_>) -> Result<Vec<Instruction>, DecodeError> {
-    let mut out = Vec::new();
+pub fn decode_list(r: Reader<'_>) -> Result<Instructions, DecodeError> {
+    let mut out = Instructions::new();
     decode_list_to(r, &mut out)?;
     Ok(out)
 }
 
 /// As [`decode_list`], in place; `out` is empty before.
 #[inline]
-pub(crate) fn decode_list_to(r: Reader<'_>, out: &mut Vec<Instruction>) -> Result<(), DecodeError> {
+pub(crate) fn decode_list_to(r: Reader<'_>, out: &mut Instructions) -> Result<(), DecodeError> {
     decode_each_to(r, out).map_err(|error| first_wrong(r, error))
 }
 
@@ -255,14 +258,12 @@ fn first_wrong(mut r: Reader<'_>, error: DecodeError) -> DecodeError {
 }
 
 #[inline]
-fn decode_each_to(mut r: Reader<'_>, out: &mut Vec<Instruction>) -> Result<(), DecodeError> {
+fn decode_each_to(mut r: Reader<'_>, out: &mut Instructions) -> Result<(), DecodeError> {
     let mut seen = 0u8;
-    if !r.is_empty() {
-        *out = Vec::with_capacity(1);
-    }
     while !r.is_empty() {
-        Instruction::decode_to(&mut r, out)?;
-        let Some(i) = out.last() else { continue };
+        out.push(PLACEHOLDER);
+        let Some(i) = out.last_mut() else { continue };
+        Instruction::decode_to(&mut r, i)?;
         let bit = 1 << i.rank();
         if seen & bit != 0 && !matches!(i, Instruction::Unknown(_)) {
             return Err(DecodeError::new(ErrorKind::BicDupInst, "instructions"));
@@ -284,8 +285,8 @@ pub fn verify(list: &[Instruction]) -> Result<(), DecodeError> {
 /// `list` as Open vSwitch echoes it: in its order, empty apply-actions left out, actions in
 /// [their canonical form](action::canonical).
 #[must_use]
-pub fn canonical(list: &[Instruction]) -> Vec<Instruction> {
-    let mut out: Vec<Instruction> = list
+pub fn canonical(list: &[Instruction]) -> Instructions {
+    let mut out: Instructions = list
         .iter()
         .filter_map(|i| match i {
             Instruction::ApplyActions(actions) if actions.is_empty() => None,

@@ -18,6 +18,7 @@
 pub mod action;
 pub mod connection;
 pub mod error;
+pub mod few;
 pub mod field;
 pub mod flow;
 pub mod group;
@@ -36,7 +37,7 @@ pub use error::{DecodeError, EncodeError, ErrorKind, MatchError, ParseError};
 pub use field::{Field, Subfield};
 pub use flow::{FlowFlags, FlowMod, FlowModCommand, FlowStats};
 pub use group::{Bucket, GroupCommand, GroupDesc, GroupMod, GroupType};
-pub use instruction::Instruction;
+pub use instruction::{Instruction, Instructions};
 pub use match_::Match;
 pub use message::Message;
 pub use types::{GroupId, MacAddr, PortNo, QueueId, TableId};

@@ -10,6 +10,7 @@ mod facts;
 mod parse;
 mod plain;
 mod print;
+mod short;
 
 use smallvec::SmallVec;
 
@@ -18,13 +19,14 @@ use crate::field::{Field, OxmHeader, Prerequisite};
 use crate::value::Value;
 use crate::wire::{Reader, Writer};
 
-pub(crate) use canonical::{is_number_valid, is_value_valid};
+pub(crate) use canonical::is_value_valid;
 use entry::Entry;
 pub(crate) use facts::Facts;
 pub(crate) use parse::{MatchBuilder, parse_value};
 use plain::PlainFields;
 pub use print::MatchText;
 pub(crate) use print::{BytesHex, print_value};
+pub(crate) use short::Short;
 
 /// A conjunction of field values, each exact or masked. The empty one matches every packet.
 ///
@@ -230,9 +232,9 @@ impl Match {
             }
             _ => return Err(DecodeError::new(ErrorKind::BmcBadType, "match")),
         }
-        let padded = len.next_multiple_of(8) - 4;
-        let body = r.bytes(padded).map_err(|_| bad_len)?;
-        self.decode_fields_from(body.get(..fields).unwrap_or_default(), true)
+        let bytes = r.rest();
+        r.skip(len.next_multiple_of(8) - 4).map_err(|_| bad_len)?;
+        self.decode_fields_from(bytes, fields, true)
     }
 
     /// Reads fields alone, to the end of `bytes`. When not `strict`, unknown fields are skipped
@@ -242,30 +244,43 @@ impl Match {
     /// As [`decode`](Self::decode).
     pub fn decode_fields(bytes: &[u8], strict: bool) -> Result<Self, DecodeError> {
         let mut out = Match::new();
-        out.decode_fields_from(bytes, strict)?;
+        out.decode_fields_from(bytes, bytes.len(), strict)?;
         Ok(out)
     }
 
+    /// As [`decode_fields`](Self::decode_fields), of the first `left` bytes.
     #[inline]
-    fn decode_fields_from(&mut self, bytes: &[u8], strict: bool) -> Result<(), DecodeError> {
+    fn decode_fields_from(
+        &mut self,
+        bytes: &[u8],
+        left: usize,
+        strict: bool,
+    ) -> Result<(), DecodeError> {
         let mut fields = PlainFields {
-            rest: bytes,
+            bytes,
+            left,
             facts: Facts::default(),
-            strict,
+            satisfied: if strict {
+                Facts::default().satisfied()
+            } else {
+                plain::ALL
+            },
             end: self.end(),
         };
         loop {
             while let Some(entry) = fields.read() {
                 self.entries.push(entry);
             }
-            if fields.rest.is_empty() {
+            if fields.left == 0 {
                 return Ok(());
             }
-            let r = &mut Reader::new(fields.rest, ErrorKind::BmcBadLen, "match");
-            let facts = &mut fields.facts;
+            let rest = fields.bytes.get(..fields.left).unwrap_or_default();
+            let r = &mut Reader::new(rest, ErrorKind::BmcBadLen, "match");
             let header = OxmHeader::decode(r)?;
             let payload = r.bytes(header.payload_len())?;
-            fields.rest = r.rest();
+            let size = rest.len() - r.len();
+            fields.bytes = fields.bytes.get(size..).unwrap_or_default();
+            fields.left = r.len();
             let halves = header.has_mask().then(|| {
                 let (value, mask) = payload.split_at(payload.len() / 2);
                 // Of an odd length, the last byte means nothing.
@@ -296,13 +311,13 @@ impl Match {
             if !canonical::is_value_valid(field, &value) {
                 return Err(r.error(ErrorKind::BmcBadValue));
             }
-            if strict && !facts.has(field.prerequisite()) {
+            if strict && !fields.facts.has(field.prerequisite()) {
                 return Err(r.error(ErrorKind::BmcBadPrereq));
             }
             if !self.is_wild(field) {
                 return Err(r.error(ErrorKind::BmcDupField));
             }
-            facts.add(field, &value, &mask);
+            fields.note(field, &value, &mask);
             if field.is_variable() {
                 // Its length is that of the option in the table of the switch, and goes back as it came.
                 self.put(field, value, mask);
@@ -312,19 +327,6 @@ impl Match {
             fields.end = self.end();
         }
     }
-}
-
-/// The number in `bytes`, and how many there are, for the widths that short fields have.
-#[inline(always)]
-pub(crate) fn short_number(bytes: &[u8]) -> Option<(u64, u8)> {
-    Some(match *bytes {
-        [a] => (a.into(), 1),
-        [a, b] => (u16::from_be_bytes([a, b]).into(), 2),
-        [a, b, c, d] => (u32::from_be_bytes([a, b, c, d]).into(), 4),
-        [a, b, c, d, e, f] => (u64::from_be_bytes([0, 0, a, b, c, d, e, f]), 6),
-        [a, b, c, d, e, f, g, h] => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 8),
-        _ => return None,
-    })
 }
 
 /// What a prerequisite asks for, in words of the text form.

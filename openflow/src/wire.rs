@@ -139,6 +139,23 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// A reader over `bytes`, with errors of its own, as deep as this one.
+    #[must_use]
+    #[inline]
+    pub const fn over(
+        &self,
+        bytes: &'a [u8],
+        kind: ErrorKind,
+        context: &'static str,
+    ) -> Reader<'a> {
+        Reader {
+            rest: bytes,
+            kind,
+            context,
+            depth: self.depth,
+        }
+    }
+
     /// This reader one level deeper.
     ///
     /// # Errors

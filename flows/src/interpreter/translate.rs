@@ -325,7 +325,7 @@ impl<'r, 'a> Translation<'r, 'a> {
             Action::CtClear => self.clear_tracking(),
             Action::Nat(nat) => {
                 if let Some(exec) = &mut self.exec {
-                    exec.nat = Some((**nat).clone());
+                    exec.nat = Some(nat.clone());
                 }
             }
             Action::Exit => return Ok(Flow::Exit),

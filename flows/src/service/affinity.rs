@@ -57,7 +57,7 @@ pub fn affinity_remainder(removed: &FlowRemoved, state: &State) -> Option<FlowMo
         priority: REMAINDER,
         idle_timeout: rest,
         match_: match_.clone(),
-        instructions: remember(index),
+        instructions: remember(index).into(),
         ..FlowMod::default()
     })
 }

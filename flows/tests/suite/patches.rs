@@ -154,7 +154,7 @@ fn dump(program: &Program) -> Vec<FlowStats> {
                 priority: key.priority,
                 match_: key.match_.clone(),
                 cookie: cookie.to_u64(),
-                instructions: instructions.to_vec(),
+                instructions: instructions.into(),
                 duration: Duration::from_secs(60),
                 packet_count: 7,
                 byte_count: 700,

@@ -68,7 +68,7 @@ proptest! {
             let flow: FlowMod = line.parse().unwrap();
             let key = FlowKey { table: flow.table, priority: flow.priority, match_: flow.match_ };
             let cookie = Cookie::from_u64(flow.cookie).unwrap();
-            read.insert(Flow { key, cookie, instructions: flow.instructions });
+            read.insert(Flow { key, cookie, instructions: flow.instructions.into() });
         }
         prop_assert_eq!(read, program);
     }

@@ -43,7 +43,7 @@ fn push(action: &Action, out: &mut Vec<Action>) {
         }
         Action::Ct(ct) => {
             let mut ct = ct.clone();
-            ct.actions = canonical(&ct.actions);
+            ct.actions = canonical(&ct.actions).into();
             out.push(Action::Ct(ct));
         }
         Action::Clone(actions) => out.push(Action::Clone(canonical(actions))),

@@ -7,10 +7,11 @@
 //! +--------+--------+--------- … ---------+
 //! ```
 
-use super::{Action, Legacy, canonical, nicira, push_made};
+use super::{Action, Legacy, canonical, nicira};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::few::put;
 use crate::field::{Field, OxmHeader};
-use crate::match_::{is_number_valid, short_number};
+use crate::match_::{Short, is_value_valid};
 use crate::types::{GroupId, MacAddr, PortNo, QueueId};
 use crate::value::Value;
 use crate::wire::{Reader, Writer};
@@ -139,66 +140,61 @@ fn bad_length([t0, t1, _, _, experimenter @ ..]: [u8; 8]) -> DecodeError {
     DecodeError::new(kind, "action")
 }
 
-/// The type, the body as a reader, and all bytes of the next action.
-#[inline]
-fn frame<'a>(r: &mut Reader<'a>) -> Result<(u16, Reader<'a>, &'a [u8]), DecodeError> {
-    let all = r.rest();
+/// The type and all bytes of the next action.
+#[inline(always)]
+fn frame<'a>(r: &mut Reader<'a>) -> Result<(u16, &'a [u8]), DecodeError> {
     let bad = || DecodeError::new(ErrorKind::BacBadLen, "action");
-    let head @ [t0, t1, l0, l1, ..] = *all.first_chunk::<8>().ok_or_else(bad)?;
+    let head @ [t0, t1, l0, l1, ..] = *r.rest().first_chunk::<8>().ok_or_else(bad)?;
     let len = usize::from(u16::from_be_bytes([l0, l1]));
     if len < 8 || len % 8 != 0 {
         return Err(bad_length(head));
     }
-    let mut body = r
-        .sub_as(len, ErrorKind::BacBadLen, "action")
-        .map_err(|_| bad_length(head))?;
-    let all = body.rest();
-    body.skip(4)?;
-    Ok((u16::from_be_bytes([t0, t1]), body, all))
+    let all = r.bytes(len).map_err(|_| bad_length(head))?;
+    Ok((u16::from_be_bytes([t0, t1]), all))
 }
 
-/// Reads one action to the end of `out`, where it is built in place: moving actions about costs more
-/// than reading them.
+/// Reads one action to where a placeholder is.
 #[inline]
-pub(super) fn decode(r: &mut Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
-    let (type_, mut b, all) = frame(r)?;
+pub(super) fn decode(r: &mut Reader<'_>, place: &mut Action) -> Result<(), DecodeError> {
+    let (type_, all) = frame(r)?;
     match type_ {
-        EXPERIMENTER => nicira::decode(b, all, out),
-        SET_FIELD => decode_set_field(b, out),
+        EXPERIMENTER => return nicira::decode(r, all, place),
+        SET_FIELD => {
+            if let Some((field, value, len)) = short_set_field(all) {
+                let value = Value::from_u64(value, len);
+                let mask = None;
+                put(place, Action::SetField { field, value, mask });
+                return Ok(());
+            }
+        }
         OUTPUT => {
-            let [p @ .., l0, l1, _, _, _, _, _, _] = *b.array::<12>()?;
-            b.finish()?;
-            let port = PortNo(u32::from_be_bytes(p)).checked("output action")?;
-            check_output_port(port)?;
-            push_made(out, || Action::Output {
-                port,
-                max_len: u16::from_be_bytes([l0, l1]),
-            });
-            Ok(())
+            if let Ok([_, _, _, _, p0, p1, p2, p3, l0, l1, ..]) = <&[u8; 16]>::try_from(all) {
+                let port = PortNo(u32::from_be_bytes([*p0, *p1, *p2, *p3]));
+                let port = port.checked("output action")?;
+                check_output_port(port)?;
+                let max_len = u16::from_be_bytes([*l0, *l1]);
+                put(place, Action::Output { port, max_len });
+                return Ok(());
+            }
         }
-        DEC_NW_TTL => {
-            b.skip(4)?;
-            b.finish()?;
-            push_made(out, || Action::DecTtl);
-            Ok(())
+        DEC_NW_TTL if all.len() == 8 => {
+            put(place, Action::DecTtl);
+            return Ok(());
         }
-        GROUP => {
-            let group = GroupId(b.u32()?);
-            b.finish()?;
-            push_made(out, || Action::Group(group));
-            Ok(())
-        }
-        _ => {
-            out.push(decode_other(type_, b)?);
-            Ok(())
-        }
+        _ => {}
     }
+    let mut body = r.over(all, ErrorKind::BacBadLen, "action");
+    body.skip(4)?;
+    put(place, decode_other(type_, body)?);
+    Ok(())
 }
 
 #[inline(never)]
 fn decode_other(type_: u16, mut b: Reader<'_>) -> Result<Action, DecodeError> {
     let action = match type_ {
+        SET_FIELD => return decode_set_field(b),
         SET_QUEUE => Action::SetQueue(QueueId(b.u32()?)),
+        GROUP => Action::Group(GroupId(b.u32()?)),
         COPY_TTL_OUT => pad4(&mut b, Action::CopyTtlOut)?,
         COPY_TTL_IN => pad4(&mut b, Action::CopyTtlIn)?,
         DEC_MPLS_TTL => pad4(&mut b, Action::DecMplsTtl)?,
@@ -216,6 +212,7 @@ fn decode_other(type_: u16, mut b: Reader<'_>) -> Result<Action, DecodeError> {
         },
         POP_MPLS => Action::PopMpls(u16_of(&mut b)?),
         PUSH_PBB => Action::PushPbb(u16_of(&mut b)?),
+        OUTPUT | DEC_NW_TTL => return Err(b.short()),
         1..=10 | 13 | 14 => Action::Legacy(decode_legacy(type_, &mut b)?),
         _ => return Err(DecodeError::new(ErrorKind::BacBadType, "action")),
     };
@@ -256,8 +253,24 @@ pub(super) fn check_output_port(port: PortNo) -> Result<(), DecodeError> {
     }
 }
 
-#[inline]
-fn decode_set_field(b: Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
+/// The field, the value and its length of a whole `set_field` action of 16 bytes, if there is nothing special about the
+/// field and nothing wrong with the action.
+#[inline(always)]
+fn short_set_field(all: &[u8]) -> Option<(Field, u64, u8)> {
+    let [_, _, _, _, w0, w1, w2, w3, payload @ ..] = *<&[u8; 16]>::try_from(all).ok()?;
+    let word = u32::from_be_bytes([w0, w1, w2, w3]);
+    let payload = u64::from_be_bytes(payload);
+    let short = Short::of(word);
+    if word & 0x1ff != u32::from(short.len) || !short.is_writable() || short.is_limited() {
+        return None;
+    }
+    let shift = 64 - 8 * u32::from(short.len);
+    let value = payload.checked_shr(shift)?;
+    // Zeros follow.
+    (value << shift == payload).then_some((short.field, value, short.len))
+}
+
+fn decode_set_field(b: Reader<'_>) -> Result<Action, DecodeError> {
     let mut b = Reader::new(b.rest(), ErrorKind::BmcBadLen, "set_field action");
     let header = OxmHeader::decode(&mut b)?;
     let field = header.sized_field("set_field action")?;
@@ -267,33 +280,19 @@ fn decode_set_field(b: Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeEr
     }
     let bad = ErrorKind::BacBadSetArgument;
     b.finish_zero(bad)?;
-    let refused = |value: u64| {
-        field == Field::IN_PORT
-            || !field.is_writable()
-            || !is_number_valid(field, value)
-            || (field == Field::VLAN_VID && value & 0x1000 == 0)
-    };
-    if let Some((value, len)) = short_number(payload) {
-        if refused(value) {
-            return Err(DecodeError::new(bad, "set_field action"));
-        }
-        push_made(out, || Action::SetField {
-            field,
-            value: Value::from_u64(value, len),
-            mask: None,
-        });
-        return Ok(());
-    }
     let value = Value::from_bytes(payload);
-    if refused(value.to_u64()) {
+    if field == Field::IN_PORT
+        || !field.is_writable()
+        || !is_value_valid(field, &value)
+        || (field == Field::VLAN_VID && value.to_u64() & 0x1000 == 0)
+    {
         return Err(DecodeError::new(bad, "set_field action"));
     }
-    out.push(Action::SetField {
+    Ok(Action::SetField {
         field,
         value,
         mask: None,
-    });
-    Ok(())
+    })
 }
 
 fn decode_legacy(type_: u16, b: &mut Reader<'_>) -> Result<Legacy, DecodeError> {

@@ -5,8 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::codec::bad_argument;
 use super::nicira::{self, begin, header32, ofs_nbits};
-use super::{Action, decode_list_to, encode_list};
+use super::{Action, decode_few_to, encode_list};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::few::{Few, put};
 use crate::field::Subfield;
 use crate::types::TableId;
 use crate::wire::{Reader, Writer};
@@ -25,7 +26,7 @@ pub struct Ct {
     /// The helper, by its well-known port: 0 for none, 21 for FTP, 69 for TFTP.
     pub alg: u16,
     /// What is done with the connection. A `nat` that comes first prints before `exec`.
-    pub actions: Vec<Action>,
+    pub actions: Few<Action, 2>,
 }
 
 /// The zone of a connection.
@@ -149,13 +150,12 @@ pub(super) fn encode(ct: &Ct, w: &mut Writer<'_>) -> Result<(), EncodeError> {
 }
 
 /// Boxed from the start: to move it costs more than to read it.
-pub(super) fn decode(mut b: Reader<'_>) -> Result<Box<Ct>, DecodeError> {
+pub(super) fn decode(r: &Reader<'_>, all: &[u8]) -> Result<Box<Ct>, DecodeError> {
     let context = "ct action";
-    let flags = b.u16()?;
-    let (zone_src, zone) = (b.u32()?, b.u16()?);
-    let table = b.u8()?;
-    b.skip(3)?;
-    let alg = b.u16()?;
+    let mut b = r.over(all, ErrorKind::BacBadLen, "action").nested()?;
+    let [.., f0, f1, s0, s1, s2, s3, z0, z1, table, _, _, _, a0, a1] = *b.array::<24>()?;
+    let [flags, zone, alg] = [[f0, f1], [z0, z1], [a0, a1]].map(u16::from_be_bytes);
+    let zone_src = u32::from_be_bytes([s0, s1, s2, s3]);
     if flags & FORCE != 0 && flags & COMMIT == 0 {
         return Err(bad_argument(context));
     }
@@ -175,8 +175,8 @@ pub(super) fn decode(mut b: Reader<'_>) -> Result<Box<Ct>, DecodeError> {
     ct.table = (table != 0xff).then_some(TableId(table));
     ct.zone = zone;
     ct.alg = alg;
-    decode_list_to(b.nested()?, &mut ct.actions)?;
-    let plain = |a: &Action| matches!(a, Action::Nat(nat) if **nat == Nat::default());
+    decode_few_to(&mut b, &mut ct.actions)?;
+    let plain = |a: &Action| matches!(a, Action::Nat(nat) if *nat == Nat::default());
     if !commit && !ct.actions.iter().all(plain) {
         return Err(bad_argument(context));
     }
@@ -236,11 +236,13 @@ pub(super) fn encode_nat(nat: &Nat, w: &mut Writer<'_>) -> Result<(), EncodeErro
     w.end_padded(length, "nat")
 }
 
-pub(super) fn decode_nat(mut b: Reader<'_>) -> Result<Box<Nat>, DecodeError> {
+/// To where a placeholder is.
+pub(super) fn decode_nat(all: &[u8], place: &mut Action) -> Result<(), DecodeError> {
     let bad = bad_argument("nat action");
-    b.skip(2)?;
-    let flags = NatFlags(b.u16()?);
-    let present = b.u16()?;
+    let mut b = Reader::new(all, ErrorKind::BacBadLen, "action");
+    let [.., f0, f1, p0, p1] = *b.array::<16>()?;
+    let [flags, present] = [[f0, f1], [p0, p1]].map(u16::from_be_bytes);
+    let flags = NatFlags(flags);
     let both = |x, y| flags.contains(x) && flags.contains(y);
     if flags.0 & !0x1f != 0
         || both(NatFlags::SRC, NatFlags::DST)
@@ -248,8 +250,12 @@ pub(super) fn decode_nat(mut b: Reader<'_>) -> Result<Box<Nat>, DecodeError> {
     {
         return Err(bad);
     }
+    put(place, Action::Nat(Nat::default()));
+    let Action::Nat(nat) = place else {
+        return Err(bad);
+    };
+    nat.flags = flags;
     let has = |bit| present & bit != 0;
-    let mut addrs = None;
     if has(IPV4_MIN) {
         if has(IPV6_MIN) || has(IPV6_MAX) {
             return Err(bad);
@@ -261,7 +267,7 @@ pub(super) fn decode_nat(mut b: Reader<'_>) -> Result<Box<Nat>, DecodeError> {
             return Err(bad);
         }
         let ip = |a: u32| IpAddr::V4(Ipv4Addr::from(a));
-        addrs = Some((ip(min), max.map(ip)));
+        nat.addrs = Some((ip(min), max.map(ip)));
     } else if has(IPV4_MAX) {
         return Err(bad);
     } else if has(IPV6_MIN) {
@@ -272,25 +278,20 @@ pub(super) fn decode_nat(mut b: Reader<'_>) -> Result<Box<Nat>, DecodeError> {
             return Err(bad);
         }
         let ip = |a: u128| IpAddr::V6(Ipv6Addr::from(a));
-        addrs = Some((ip(min), max.map(ip)));
+        nat.addrs = Some((ip(min), max.map(ip)));
     } else if has(IPV6_MAX) {
         return Err(bad);
     }
-    let mut ports = None;
     if has(PROTO_MIN) {
         let mut port = || b.u16().map_err(|_| bad);
         let min = port()?;
         let max = if has(PROTO_MAX) { Some(port()?) } else { None };
-        if addrs.is_none() || min == 0 || max.is_some_and(|max| max < min) {
+        if nat.addrs.is_none() || min == 0 || max.is_some_and(|max| max < min) {
             return Err(bad);
         }
-        ports = Some((min, max));
+        nat.ports = Some((min, max));
     } else if has(PROTO_MAX) {
         return Err(bad);
     }
-    Ok(Box::new(Nat {
-        flags,
-        addrs,
-        ports,
-    }))
+    Ok(())
 }

@@ -10,10 +10,12 @@
 use super::codec::{EXPERIMENTER, bad_argument};
 use super::{
     Action, Controller, NICIRA, ONF, SampleDirection, composite, ct, decode_list, encode_list,
-    learn, push_made,
+    learn,
 };
 use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::few::put;
 use crate::field::{Field, OxmHeader, Subfield};
+use crate::match_::Short;
 use crate::types::{PortNo, TableId};
 use crate::value::Value;
 use crate::wire::{Length, Reader, Writer};
@@ -405,80 +407,75 @@ pub(super) fn subfield(field: Field, ofs_nbits: u16) -> Subfield {
     }
 }
 
-/// Reads an experimenter action. `b` is after type and length, `all` is the whole action.
+/// Reads an experimenter action, which is `all`, to where a placeholder is. `r` says how deep it is.
 #[inline]
 pub(super) fn decode(
-    mut b: Reader<'_>,
+    r: &Reader<'_>,
     all: &[u8],
-    out: &mut Vec<Action>,
+    place: &mut Action,
 ) -> Result<(), DecodeError> {
     // Six bytes follow for all that we know; another's may be shorter.
-    let (experimenter, subtype) = match b.array::<6>() {
-        Ok([v @ .., s0, s1]) => (u32::from_be_bytes(*v), u16::from_be_bytes([*s0, *s1])),
-        Err(_) => (0, 0),
+    let (experimenter, subtype) = match all.first_chunk::<10>() {
+        Some([_, _, _, _, e @ .., s0, s1]) => {
+            (u32::from_be_bytes(*e), u16::from_be_bytes([*s0, *s1]))
+        }
+        None => (0, 0),
     };
     match (experimenter, subtype) {
-        (NICIRA, REG_LOAD) => {
-            let ofs_nbits = b.u16()?;
-            let dst = subfield(field32(b.u32()?, "load action")?, ofs_nbits)
-                .check_writable("load action")?;
-            let value = b.u64()?;
-            b.finish()?;
-            if dst.n_bits < 64 && value >> dst.n_bits != 0 {
+        (NICIRA, REG_LOAD) if let Ok(all) = <&[u8; 24]>::try_from(all) => {
+            let [.., o0, o1, w0, w1, w2, w3, v0, v1, v2, v3, v4, v5, v6, v7] = *all;
+            let word = u32::from_be_bytes([w0, w1, w2, w3]);
+            let value = u64::from_be_bytes([v0, v1, v2, v3, v4, v5, v6, v7]);
+            let dst = load_destination(word, u16::from_be_bytes([o0, o1]))?;
+            if value >> (dst.n_bits - 1) > 1 {
                 return Err(bad_argument("load action"));
             }
-            push_made(out, || Action::Load { dst, value });
+            put(place, Action::Load { dst, value });
+            Ok(())
         }
-        (NICIRA, RESUBMIT_TABLE | RESUBMIT_TABLE_CT) => {
-            let port = PortNo::from_u16(b.u16()?);
-            let [table, pad @ ..] = *b.array::<4>()?;
-            b.finish()?;
-            if pad != [0; 3] {
+        (NICIRA, RESUBMIT_TABLE | RESUBMIT_TABLE_CT)
+            if let Ok(all) = <&[u8; 16]>::try_from(all) =>
+        {
+            let [.., p0, p1, table, z0, z1, z2] = *all;
+            if [z0, z1, z2] != [0; 3] {
                 return Err(bad_argument("resubmit action"));
             }
-            push_made(out, || Action::Resubmit {
-                port,
-                table: Some(TableId(table)),
-                ct: subtype == RESUBMIT_TABLE_CT,
-            });
+            let port = PortNo::from_u16(u16::from_be_bytes([p0, p1]));
+            let (table, ct) = (Some(TableId(table)), subtype == RESUBMIT_TABLE_CT);
+            put(place, Action::Resubmit { port, table, ct });
+            Ok(())
         }
-        (NICIRA, CT) => out.push(Action::Ct(ct::decode(b)?)),
-        (NICIRA, NAT) => out.push(Action::Nat(ct::decode_nat(b)?)),
-        (NICIRA, LEARN | LEARN2) => out.push(Action::Learn(Box::new(learn::decode(
-            b,
-            subtype == LEARN2,
-        )?))),
-        (NICIRA, REG_MOVE) => {
-            let [n, s, d] = [b.u16()?, b.u16()?, b.u16()?];
-            let (src, dst) = decode_move(b, n, s, d)?;
-            push_made(out, || Action::Move { src, dst });
+        (NICIRA, CT) => {
+            put(place, Action::Ct(ct::decode(r, all)?));
+            Ok(())
         }
-        (NICIRA, CONJUNCTION) => {
-            let (clause, n_clauses) = (b.u8()?, b.u8()?);
-            let id = b.u32()?;
-            b.finish()?;
-            if !(2..=64).contains(&n_clauses) || clause >= n_clauses {
-                return Err(DecodeError::new(
-                    ErrorKind::NxbacBadConjunction,
-                    "conjunction action",
-                ));
-            }
-            push_made(out, || Action::Conjunction {
-                id,
-                clause,
-                n_clauses,
-            });
+        (NICIRA, NAT) => ct::decode_nat(all, place),
+        _ => {
+            let mut body = r.over(all, ErrorKind::BacBadLen, "action");
+            body.skip(all.len().min(10))?;
+            let action = match experimenter {
+                NICIRA => decode_rare(subtype, body, all)?,
+                ONF if subtype == ONF_COPY_FIELD => decode_copy_field(body)?,
+                _ => Action::Unknown(all.into()),
+            };
+            put(place, action);
+            Ok(())
         }
-        (NICIRA, CT_CLEAR) => {
-            b.skip(6)?;
-            b.finish()?;
-            push_made(out, || Action::CtClear);
-        }
-        (NICIRA, _) => out.push(decode_rare(subtype, b, all)?),
-        (ONF, ONF_COPY_FIELD) => out.push(decode_copy_field(b)?),
-        _ => out.push(Action::Unknown(all.into())),
     }
-    Ok(())
+}
+
+/// The bits that a load writes, 1 to 64.
+#[inline(always)]
+fn load_destination(word: u32, ofs_nbits: u16) -> Result<Subfield, DecodeError> {
+    let short = Short::of(word);
+    let dst = subfield(short.field, ofs_nbits);
+    if word & 0x1ff == u32::from(short.len)
+        && short.is_writable()
+        && dst.start_bit + dst.n_bits <= u16::from(short.bits)
+    {
+        return Ok(dst);
+    }
+    subfield(field32(word, "load action")?, ofs_nbits).check_writable("load action")
 }
 
 fn decode_move(
@@ -520,6 +517,32 @@ fn decode_rare(subtype: u16, mut b: Reader<'_>, all: &[u8]) -> Result<Action, De
         Ok(action)
     };
     match subtype {
+        REG_LOAD | RESUBMIT_TABLE | RESUBMIT_TABLE_CT => Err(b.short()),
+        LEARN | LEARN2 => {
+            let learn = learn::decode(b, subtype == LEARN2)?;
+            Ok(Action::Learn(Box::new(learn)))
+        }
+        REG_MOVE => {
+            let [n, s, d] = [b.u16()?, b.u16()?, b.u16()?];
+            decode_move(b, n, s, d).map(|(src, dst)| Action::Move { src, dst })
+        }
+        CONJUNCTION => {
+            let (clause, n_clauses) = (b.u8()?, b.u8()?);
+            let id = b.u32()?;
+            b.finish()?;
+            if !(2..=64).contains(&n_clauses) || clause >= n_clauses {
+                return Err(DecodeError::new(
+                    ErrorKind::NxbacBadConjunction,
+                    "conjunction action",
+                ));
+            }
+            Ok(Action::Conjunction {
+                id,
+                clause,
+                n_clauses,
+            })
+        }
+        CT_CLEAR => void(b, Action::CtClear),
         RESUBMIT => {
             let port = PortNo::from_u16(b.u16()?);
             b.skip(4)?;

@@ -363,7 +363,7 @@ impl Parser {
             }
             "ct" => self.ct(arg)?.into(),
             "ct_clear" => Action::CtClear.into(),
-            "nat" => Action::Nat(Box::new(self.nat(arg)?)).into(),
+            "nat" => Action::Nat(self.nat(arg)?).into(),
             "output_trunc" => return Err(parse_error!("unknown action {arg}")),
             "clone" => {
                 let mut inner = self.clone();

@@ -76,7 +76,7 @@ impl FlowMod {
         }
         if let Some(actions) = actions {
             let table = Some(fm.table).filter(|t| *t != TableId::ALL);
-            fm.instructions = parse_instructions(actions, m.facts(), table)?;
+            fm.instructions = parse_instructions(actions, m.facts(), table)?.into();
         }
         fm.match_ = m.finish();
         if fm.table == TableId::ALL && !deletes {

@@ -316,7 +316,7 @@ pub(crate) fn is_value_valid(field: Field, value: &Value) -> bool {
 
 /// As [`is_value_valid`], for a field of at most 64 bits; wider ones can have any value.
 #[inline]
-pub(crate) fn is_number_valid(field: Field, value: u64) -> bool {
+pub(super) fn is_number_valid(field: Field, value: u64) -> bool {
     let max = match field {
         Field::IN_PORT | Field::ACTSET_OUTPUT => {
             return PortNo((value & 0xffff_ffff) as u32).to_u16().is_some();

@@ -100,6 +100,43 @@ impl Facts {
         }
     }
 
+    /// The [bits](Prerequisite::bit) of all prerequisites that hold.
+    pub(super) fn satisfied(&self) -> u32 {
+        use Prerequisite as P;
+        let set = |list: &[P]| list.iter().fold(0, |bits, p| bits | p.bit());
+        let mut bits = 0;
+        if self.packet_type == 0 {
+            bits |= set(&[P::Ethernet]);
+            if self.has_vlan() {
+                bits |= set(&[P::Vlan]);
+            }
+        }
+        if self.ct_valid() {
+            bits |= set(&[P::CtValid]);
+        }
+        let ip = match self.eth_type() {
+            Some(0x0800) => set(&[P::Ipv4, P::Ip]),
+            Some(0x86dd) => set(&[P::Ipv6, P::Ip]),
+            Some(0x0806 | 0x8035) => return bits | set(&[P::Arp]),
+            Some(0x8847 | 0x8848) => return bits | set(&[P::Mpls]),
+            Some(0x894f) => return bits | set(&[P::Nsh]),
+            _ => return bits,
+        };
+        bits |= ip;
+        match self.nw_proto {
+            6 if !self.later_fragment => bits | set(&[P::Tcp]),
+            17 if !self.later_fragment => bits | set(&[P::Udp]),
+            132 if !self.later_fragment => bits | set(&[P::Sctp]),
+            1 if ip & P::Ipv4.bit() != 0 => bits | set(&[P::Icmp4]),
+            58 if ip & P::Ipv6.bit() != 0 => {
+                let nd = [P::Nd, P::NdSolicit, P::NdAdvert];
+                let nd = nd.iter().filter(|p| self.has(**p));
+                nd.fold(bits | set(&[P::Icmp6]), |bits, p| bits | p.bit())
+            }
+            _ => bits,
+        }
+    }
+
     /// Whether a tag is known to be there.
     pub(crate) fn has_vlan(&self) -> bool {
         let [outer, _] = self.vlans;
@@ -149,6 +186,40 @@ impl Facts {
             P::Nd => nd() && matches!(self.icmp_type, 135 | 136),
             P::NdSolicit => nd() && self.icmp_type == 135,
             P::NdAdvert => nd() && self.icmp_type == 136,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_of_what_holds_agrees_with_each() {
+        let dl_types = [0, 0x0800, 0x0806, 0x8035, 0x86dd, 0x8847, 0x8848, 0x894f, 0x1234];
+        for dl_type in dl_types {
+            for packet_type in [0, 0x1_0000 | u32::from(dl_type), 0x2_0000] {
+                for nw_proto in [0, 1, 6, 17, 58, 132] {
+                    for (icmp_type, icmp_code) in [(0, 0), (135, 0), (136, 0), (135, 1)] {
+                        for n in 0..8u8 {
+                            let facts = Facts {
+                                packet_type,
+                                dl_type,
+                                nw_proto,
+                                later_fragment: n & 1 != 0,
+                                icmp_type,
+                                icmp_code,
+                                vlans: [n & 2 != 0, false],
+                                ct_state: if n & 4 != 0 { 0x20 } else { 0 },
+                                ct_mask: 0x30,
+                            };
+                            let each = Prerequisite::ALL.iter().filter(|p| facts.has(**p));
+                            let each = each.fold(0, |bits, p| bits | p.bit());
+                            assert_eq!(facts.satisfied(), each, "{facts:?}");
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::flow_removed::FlowRemovedReason;
 use crate::error::{DecodeError, EncodeError, ErrorKind};
-use crate::instruction::{self, Instruction};
+use crate::instruction::{self, Instructions};
 use crate::match_::Match;
 use crate::types::{PortNo, TableId};
 use crate::wire::{Reader, Writer};
@@ -155,7 +155,7 @@ pub struct FlowUpdateFull {
     /// Its match.
     pub match_: Match,
     /// Its instructions, if they were asked for.
-    pub instructions: Vec<Instruction>,
+    pub instructions: Instructions,
 }
 
 impl FlowUpdateFull {

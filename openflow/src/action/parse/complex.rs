@@ -317,7 +317,7 @@ impl Parser {
                         _ => return Err(parse_error!("invalid conntrack helper \"{value}\"")),
                     };
                 }
-                "nat" => ct.actions.push(Action::Nat(Box::new(self.nat(value)?))),
+                "nat" => ct.actions.push(Action::Nat(self.nat(value)?)),
                 "exec" => {
                     let mut inner = self.clone();
                     ct.actions.extend(inner.actions(value, Outer::Ct)?);

@@ -162,7 +162,7 @@ pub fn flow_stats(r: &mut Rng) -> FlowStats {
         packet_count: r.number(),
         byte_count: r.number(),
         match_: match_(r),
-        instructions: instructions(r),
+        instructions: instructions(r).into(),
     }
 }
 
@@ -352,7 +352,7 @@ pub fn reply(r: &mut Rng, kind: u64) -> MultipartReply {
                 table: TableId(r.n8()),
                 cookie: r.number(),
                 match_: match_(r),
-                instructions: instructions(r),
+                instructions: instructions(r).into(),
             }))
         })),
         15 => MultipartReply::IpfixBridge(ipfix(r)),
