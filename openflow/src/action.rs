@@ -520,11 +520,10 @@ pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
 const PLACEHOLDER: Action = Action::Exit;
 
 /// As [`decode_list`], in place; `out` is empty before.
-pub(crate) fn decode_list_to(
-    r: &mut Reader<'_>,
-    out: &mut Vec<Action>,
-) -> Result<(), DecodeError> {
-    out.resize_with(count(r.rest()), || PLACEHOLDER);
+pub(crate) fn decode_list_to(r: &mut Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
+    let n = count(r.rest());
+    *out = Vec::with_capacity(n);
+    out.resize_with(n, || PLACEHOLDER);
     decode_each(r, out).map_err(|wrong| {
         out.truncate(wrong.at);
         first_wrong(out, wrong.error)
@@ -536,11 +535,16 @@ pub(crate) fn decode_few_to<const N: usize>(
     r: &mut Reader<'_>,
     out: &mut Few<Action, N>,
 ) -> Result<(), DecodeError> {
-    out.resize_with(count(r.rest()), || PLACEHOLDER);
-    decode_each(r, out).map_err(|wrong| {
-        out.truncate(wrong.at);
-        first_wrong(out, wrong.error)
-    })
+    while !r.is_empty() {
+        out.push(PLACEHOLDER);
+        let at = out.len() - 1;
+        let Some(place) = out.last_mut() else { break };
+        if let Err(error) = codec::decode(r, place) {
+            out.truncate(at);
+            return Err(first_wrong(out, error));
+        }
+    }
+    Ok(())
 }
 
 /// How many actions there are, as their lengths say; none of the last if it is cut short.
@@ -577,7 +581,10 @@ fn decode_each(r: &mut Reader<'_>, places: &mut [Action]) -> Result<(), Wrong> {
     let at = places.len();
     let mut none = PLACEHOLDER;
     match codec::decode(r, &mut none) {
-        Ok(()) => Err(Wrong { at, error: r.short() }),
+        Ok(()) => Err(Wrong {
+            at,
+            error: r.short(),
+        }),
         Err(error) => Err(Wrong { at, error }),
     }
 }

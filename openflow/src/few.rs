@@ -35,12 +35,6 @@ impl<T, const N: usize> Few<T, N> {
         self.0.push(item);
     }
 
-    /// Makes it `n` long, with what `make` makes if it was shorter.
-    #[inline]
-    pub fn resize_with(&mut self, n: usize, make: impl FnMut() -> T) {
-        self.0.resize_with(n, make);
-    }
-
     /// Removes all from the one at `n` on.
     pub fn truncate(&mut self, n: usize) {
         self.0.truncate(n);

@@ -227,7 +227,7 @@ impl FlowMod {
         if fm.out_port.to_u16().is_none() {
             return Err(DecodeError::new(ErrorKind::BacBadOutPort, context));
         }
-        instruction::decode_list_to(r, &mut fm.instructions)?;
+        instruction::decode_list_to(&mut r, &mut fm.instructions)?;
         if let Err(error) = fm.flags.checked() {
             instruction::verify(&fm.instructions)?;
             return Err(error);
@@ -453,10 +453,10 @@ impl FlowStats {
         stats.match_.decode_from(r)?;
         let bad = DecodeError::new(ErrorKind::BicBadLen, context);
         let instructions = length.checked_sub(start - r.len()).ok_or(bad)?;
-        let instructions = r
+        let mut instructions = r
             .sub_as(instructions, ErrorKind::BicBadLen, context)
             .map_err(|_| bad)?;
-        instruction::decode_list_to(instructions, &mut stats.instructions)?;
+        instruction::decode_list_to(&mut instructions, &mut stats.instructions)?;
         Ok(stats)
     }
 

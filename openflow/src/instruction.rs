@@ -210,21 +210,26 @@ pub fn encode_list(list: &[Instruction], w: &mut Writer<'_>) -> Result<(), Encod
 ///
 /// # Errors
 /// As [`Instruction::decode`].
-pub fn decode_list(r: Reader<'_>) -> Result<Instructions, DecodeError> {
+pub fn decode_list(mut r: Reader<'_>) -> Result<Instructions, DecodeError> {
     let mut out = Instructions::new();
-    decode_list_to(r, &mut out)?;
+    decode_list_to(&mut r, &mut out)?;
     Ok(out)
 }
 
 /// As [`decode_list`], in place; `out` is empty before.
 #[inline]
-pub(crate) fn decode_list_to(r: Reader<'_>, out: &mut Instructions) -> Result<(), DecodeError> {
-    decode_each_to(r, out).map_err(|error| first_wrong(r, error))
+pub(crate) fn decode_list_to(
+    r: &mut Reader<'_>,
+    out: &mut Instructions,
+) -> Result<(), DecodeError> {
+    let all = r.rest();
+    decode_each_to(r, out).map_err(|error| first_wrong(all, error))
 }
 
 /// What Open vSwitch answers to a list that is wrong somewhere: it looks at all instructions before it looks into any.
 #[cold]
-fn first_wrong(mut r: Reader<'_>, error: DecodeError) -> DecodeError {
+fn first_wrong(all: &[u8], error: DecodeError) -> DecodeError {
+    let mut r = Reader::new(all, ErrorKind::BicBadLen, "instructions");
     let bad = |kind| DecodeError::new(kind, "instructions");
     let mut seen = 0u8;
     while let Some(&[t0, t1, l0, l1, ..]) = r.rest().first_chunk::<8>() {
@@ -258,12 +263,12 @@ fn first_wrong(mut r: Reader<'_>, error: DecodeError) -> DecodeError {
 }
 
 #[inline]
-fn decode_each_to(mut r: Reader<'_>, out: &mut Instructions) -> Result<(), DecodeError> {
+fn decode_each_to(r: &mut Reader<'_>, out: &mut Instructions) -> Result<(), DecodeError> {
     let mut seen = 0u8;
     while !r.is_empty() {
         out.push(PLACEHOLDER);
         let Some(i) = out.last_mut() else { continue };
-        Instruction::decode_to(&mut r, i)?;
+        Instruction::decode_to(r, i)?;
         let bit = 1 << i.rank();
         if seen & bit != 0 && !matches!(i, Instruction::Unknown(_)) {
             return Err(DecodeError::new(ErrorKind::BicDupInst, "instructions"));

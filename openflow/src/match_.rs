@@ -261,14 +261,16 @@ impl Match {
             left,
             facts: Facts::default(),
             satisfied: if strict {
-                Facts::default().satisfied()
+                Prerequisite::Ethernet.bit()
             } else {
                 plain::ALL
             },
             end: self.end(),
         };
         loop {
-            while let Some(entry) = fields.read() {
+            while fields.left != 0
+                && let Some(entry) = fields.read()
+            {
                 self.entries.push(entry);
             }
             if fields.left == 0 {

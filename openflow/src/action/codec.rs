@@ -264,8 +264,8 @@ fn short_set_field(all: &[u8]) -> Option<(Field, u64, u8)> {
     if word & 0x1ff != u32::from(short.len) || !short.is_writable() || short.is_limited() {
         return None;
     }
-    let shift = 64 - 8 * u32::from(short.len);
-    let value = payload.checked_shr(shift)?;
+    let shift = (64 - 8 * u32::from(short.len)) & 63;
+    let value = payload >> shift;
     // Zeros follow.
     (value << shift == payload).then_some((short.field, value, short.len))
 }

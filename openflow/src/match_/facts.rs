@@ -196,7 +196,9 @@ mod tests {
 
     #[test]
     fn the_set_of_what_holds_agrees_with_each() {
-        let dl_types = [0, 0x0800, 0x0806, 0x8035, 0x86dd, 0x8847, 0x8848, 0x894f, 0x1234];
+        let dl_types = [
+            0, 0x0800, 0x0806, 0x8035, 0x86dd, 0x8847, 0x8848, 0x894f, 0x1234,
+        ];
         for dl_type in dl_types {
             for packet_type in [0, 0x1_0000 | u32::from(dl_type), 0x2_0000] {
                 for nw_proto in [0, 1, 6, 17, 58, 132] {

@@ -42,13 +42,13 @@ impl PlainFields<'_> {
         let size = 4 + payload as usize;
         self.left.checked_sub(size)?;
         let field = short.field;
-        let shift = 64 - 8 * u32::from(len);
-        let value = u64::from_be_bytes(number).checked_shr(shift)?;
-        let ones = u64::MAX.checked_shr(shift)?;
+        let shift = (64 - 8 * u32::from(len)) & 63;
+        let value = u64::from_be_bytes(number) >> shift;
+        let ones = u64::MAX >> shift;
         let mut mask = ones;
         if masked {
             let number = self.bytes.get(4 + usize::from(len)..)?.first_chunk::<8>()?;
-            mask = u64::from_be_bytes(*number).checked_shr(shift)?;
+            mask = u64::from_be_bytes(*number) >> shift;
             if value & !mask != 0 || mask == 0 || (mask != ones && !short.is_maskable()) {
                 return None;
             }
@@ -62,7 +62,7 @@ impl PlainFields<'_> {
         self.bytes = self.bytes.get(size..)?;
         self.left -= size;
         if short.is_fact() {
-            self.note_number(field, value, mask);
+            self.satisfied = note(&mut self.facts, self.satisfied, field, value, mask);
         }
         self.end = field.index() + 1;
         Some(Entry::Short {
@@ -76,16 +76,20 @@ impl PlainFields<'_> {
     /// Takes note of a field that was read in the general way.
     pub(super) fn note(&mut self, field: Field, value: &Value, mask: &Value) {
         if Facts::concern(field) {
-            self.note_number(field, value.to_u64(), mask.to_u64());
+            let (value, mask) = (value.to_u64(), mask.to_u64());
+            self.satisfied = note(&mut self.facts, self.satisfied, field, value, mask);
         }
     }
+}
 
-    /// Takes note of a field that prerequisites look at.
-    #[inline(never)]
-    fn note_number(&mut self, field: Field, value: u64, mask: u64) {
-        self.facts.add_number(field, value, mask);
-        if self.satisfied != ALL {
-            self.satisfied = self.facts.satisfied();
-        }
+/// Takes note of a field that prerequisites look at, and says which hold then. No more than the facts is passed by
+/// reference, so that the rest stays in registers.
+#[inline(never)]
+fn note(facts: &mut Facts, satisfied: u32, field: Field, value: u64, mask: u64) -> u32 {
+    facts.add_number(field, value, mask);
+    if satisfied == ALL {
+        ALL
+    } else {
+        facts.satisfied()
     }
 }
