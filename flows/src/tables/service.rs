@@ -151,7 +151,12 @@ pub(crate) fn rows(
         return by_origin();
     };
     let mut rows = Vec::new();
-    let sources: BTreeSet<IpNet> = sources.iter().map(IpNet::trunc).collect();
+    let mut sources: BTreeSet<IpNet> = sources.iter().map(IpNet::trunc).collect();
+    // Where a load balancer's address is the node's own as well, that is what the node itself comes from.
+    let is_allowed = |own: &IpAddr| sources.iter().any(|net| net.contains(own));
+    if state.local.addresses.iter().any(is_allowed) {
+        sources.insert(IpNet::from(listener.ip));
+    }
     for net in sources {
         if net.addr().is_ipv6() != port.v6 {
             continue;
