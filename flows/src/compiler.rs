@@ -71,7 +71,7 @@ fn compile(state: &State, claims: &Claims) -> Program {
 /// The flows that every node has.
 fn base(state: &State) -> Vec<Flow> {
     type Base = fn(&mut Fragment);
-    let tables: [(Table, Base); 19] = [
+    let tables: [(Table, Base); 20] = [
         (Table::Classify, classify::base),
         (Table::Guard, guard::base),
         (Table::ArpNd, arp_nd::base),
@@ -79,6 +79,7 @@ fn base(state: &State) -> Vec<Flow> {
         (Table::Service, service::base),
         (Table::ServiceState, service_state::base),
         (Table::Dnat, dnat::base),
+        (Table::Reject, reject::base),
         (Table::Answer, answer::base),
         (Table::Route, route::base),
         (Table::EgressSubject, |f| {

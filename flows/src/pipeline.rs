@@ -171,7 +171,7 @@ impl Table {
                 "translates to the endpoint that was chosen; a connection that exists keeps the one it has"
             }
             Self::Reject => {
-                "has the host refuse what is for a Service without endpoints, by TCP RST or ICMP unreachable"
+                "has the host refuse what is for a Service without endpoints, or for a port that none has, by TCP RST or ICMP unreachable"
             }
             Self::Answer => "marks what may be the answer of a Service's endpoint",
             Self::Route => {

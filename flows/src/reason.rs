@@ -70,7 +70,7 @@ reasons! {
     RoutedBack = 16, "routed-back";
     /// The packet has used up its hops.
     TtlExpired = 17, "ttl-expired";
-    /// The destination is a Service's address, but the Service has no such port, or it is not TCP, UDP or SCTP.
+    /// The destination is a Service's address, and the packet is ICMP of no connection there: a Service answers no ping.
     NoServicePort = 18, "no-service-port";
     /// The Service sends what comes from outside to endpoints of this node only, and there is none here.
     NoLocalEndpoint = 19, "no-local-endpoint";

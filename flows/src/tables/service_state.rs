@@ -6,7 +6,8 @@
 //! Fragments of new connections are for UDP alone: the first packet of the others is never so large. Linux puts the
 //! packet together when conntrack is asked, and it has its ports here. The userspace datapath only looks at it as a
 //! whole; the fragments stay, and conntrack, which has no connection yet, knows the ports of the first one alone. The
-//! others are taken for the only UDP port that there is at the address; if there are several, they are dropped.
+//! others are taken for the only UDP port that there is at the address; if there are several, they go the way of what
+//! is for no port there: to the host, which never sees the rest of them.
 
 use std::net::IpAddr;
 
@@ -56,13 +57,13 @@ pub(crate) fn base(f: &mut Fragment) {
     f.flow(Table::ServiceState, ELSE, any(), goto(NO_SERVICE));
 }
 
-/// An address that belongs to Services alone.
+/// An address that belongs to Services alone: what is for none of their ports is refused.
 pub(crate) fn address(ip: IpAddr, f: &mut Fragment) {
     f.flow(
         Table::ServiceState,
         ADDRESS,
         any().destination(IpNet::from(ip)),
-        drop_for(DropReason::NoServicePort),
+        goto(Table::Reject),
     );
 }
 

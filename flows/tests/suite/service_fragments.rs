@@ -34,7 +34,7 @@ fn a_service_is_one_flow_and_one_for_each_endpoint() {
             "table=20,priority=300,tcp,nw_dst=10.96.0.10,nw_frag=no,tp_dst=80 actions=set_field:0x2706f80c3e38dffb->xreg4,set_field:0x20000->reg1,move:NXM_OF_TCP_SRC[1]->NXM_NX_REG1[0],resubmit(,22),goto_table:24",
             "table=22,priority=100,reg1=0x20000 actions=set_field:0->reg5",
             "table=22,priority=100,reg1=0x20001 actions=set_field:0x1->reg5",
-            "table=23,priority=100,ip,nw_dst=10.96.0.10 actions=set_field:0x12->reg3,goto_table:60",
+            "table=23,priority=100,ip,nw_dst=10.96.0.10 actions=goto_table:26",
             "table=24,priority=200,ip,reg5=0,reg8=0x2706f80c,reg9=0x3e38dffb actions=load:0x1->NXM_NX_REG0[6],ct(commit,table=36,zone=20929,nat(dst=10.0.1.11:8080))",
             "table=24,priority=200,ip,reg5=0x1,reg8=0x2706f80c,reg9=0x3e38dffb actions=load:0x1->NXM_NX_REG0[6],ct(commit,table=36,zone=20929,nat(dst=10.0.2.7:8080))",
         ]

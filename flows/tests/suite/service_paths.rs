@@ -444,10 +444,14 @@ fn a_service_without_endpoints_is_refused_by_the_host() {
 }
 
 #[test]
-fn what_is_for_no_port_of_a_service_is_dropped() {
-    let none = Verdict::Dropped(DropReason::NoServicePort);
+fn what_is_for_no_port_of_a_service_is_refused_and_pings_are_dropped() {
     let mut lab = lab_of(&["10.0.1.11"]);
-    assert_eq!(lab.verdict(flags(of_pod(VIP, 81), SYN)), none);
+    let refused = lab.send(flags(of_pod(VIP, 81), SYN));
+    assert_eq!(
+        (refused.port, addresses(&refused.packet)),
+        (PortNo(GATEWAY), (ip(POD), ip(VIP)))
+    );
+    let none = Verdict::Dropped(DropReason::NoServicePort);
     let echo = fixture::of_pod(VIP)
         .with(Field::IP_PROTO, 1u8)
         .with(Field::ICMPV4_TYPE, 8u8);
