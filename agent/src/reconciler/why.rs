@@ -99,13 +99,16 @@ fn addresses(state: &State, name: &str, side: &str) -> Result<Vec<IpAddr>, Strin
         .ok_or_else(|| format!("{side}: no pod {namespace}/{name} is known here; write an address"))
 }
 
+/// Addresses, and ports where they matter.
+type Targets = Vec<(IpAddr, Option<u16>)>;
+
 /// Where a Service listens, if `name` is one's.
 fn service(
     state: &State,
     name: &str,
     kind: Kind,
     port: Option<u16>,
-) -> Result<Option<Vec<(IpAddr, Option<u16>)>>, String> {
+) -> Result<Option<Targets>, String> {
     let (namespace, name) = name.split_once('/').unwrap_or(("default", name));
     let named = |service: &&ServicePort| service.namespace == namespace && service.name == name;
     let ports: Vec<&ServicePort> = state

@@ -336,7 +336,8 @@ fn isolated(direction: Direction, families: Families, subject: u32, f: &mut Frag
                     field: Field::CT_MARK,
                     value: Bits::from(CT_BLOCKED),
                     mask: Some(Bits::from(CT_BLOCKED)),
-                }],
+                }]
+                .into(),
                 ..Ct::default()
             })
             .then(drop_for(names.reason))

@@ -38,7 +38,7 @@ pub(crate) fn judging(program: &Program) -> Program {
             match_: all.match_,
         },
         cookie: Cookie::base(Table::ConntrackIn),
-        instructions: all.instructions,
+        instructions: all.instructions.to_vec(),
     });
     judging
 }

@@ -75,7 +75,7 @@ fn for_now(program: &Program, patch: &Patch, seconds: u16) -> Program {
                     match_: flow.match_.clone(),
                 },
                 cookie: Cookie::from_u64(flow.cookie).unwrap(),
-                instructions: flow.instructions.clone(),
+                instructions: flow.instructions.to_vec(),
             });
         }
     }

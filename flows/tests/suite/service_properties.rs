@@ -20,7 +20,7 @@ pub(crate) fn dump(program: &Program) -> Vec<FlowStats> {
         priority: key.priority,
         match_: key.match_.clone(),
         cookie: cookie.to_u64(),
-        instructions: instructions.to_vec(),
+        instructions: instructions.to_vec().into(),
         duration: Duration::ZERO,
         packet_count: 0,
         byte_count: 0,
