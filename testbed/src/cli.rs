@@ -177,7 +177,11 @@ fn up(name: Name, options: &Options, bin: &std::path::Path, depth: Depth) -> Res
         "testbed {}: {} nodes as {}, {} datapath, {} tunnels",
         name.as_str(),
         options.nodes,
-        options::name(options.hosts),
+        if options.kubernetes {
+            "namespaces with kubelets".to_owned()
+        } else {
+            options::name(options.hosts)
+        },
         options::name(options.datapath()),
         options::name(options.tunnel),
     ));
