@@ -18,7 +18,6 @@ use sluice_rpc::{
     report,
 };
 
-use tokio::sync::watch;
 
 use crate::attach;
 use crate::drops::{self, Drops};
@@ -26,7 +25,7 @@ use crate::index::Index;
 use crate::readiness::Readiness;
 use crate::reconciler::{self, InspectError};
 use crate::rpc::Api;
-use crate::source::DirectoryStatus;
+use crate::source::SourceStatus;
 use crate::switch::{Built, Switch};
 
 /// The agent as its callers see it.
@@ -52,8 +51,8 @@ pub struct Agent {
     pub drops: Drops,
     /// The cluster's objects, joined.
     pub index: Arc<Mutex<Index>>,
-    /// How the folder of manifests fares, once there is one.
-    pub source: Arc<OnceLock<watch::Receiver<DirectoryStatus>>>,
+    /// How the source of the cluster's state fares, once there is one.
+    pub source: Arc<OnceLock<SourceStatus>>,
 }
 
 impl Api for Agent {
@@ -188,8 +187,7 @@ impl Agent {
         problems.extend(status.refused.iter().cloned());
         problems.extend(status.conflicts.iter().cloned());
         if let Some(source) = self.source.get() {
-            let faults = &source.borrow().faults;
-            problems.extend(faults.iter().map(|fault| format!("not in force: {fault}")));
+            problems.extend(source.problems());
         }
         for pod in pods.iter().filter(|pod| pod.state == PodState::Broken) {
             let problem = pod.problem.as_deref().unwrap_or("broken");

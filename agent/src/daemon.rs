@@ -74,11 +74,18 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let (readiness, tasks) = (Readiness::default(), TaskTracker::new());
     let (metrics, registry) = Metrics::new();
+    let source = Arc::new(OnceLock::new());
     let node = config.node();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), node, bridge = %config.bridge, "starting");
     if let Some(address) = config.http.0 {
-        let serving = http::serve(address, readiness.clone(), registry, stop.clone()).await?;
-        tasks.spawn(serving);
+        let serving = http::serve(
+            address,
+            readiness.clone(),
+            registry,
+            Arc::clone(&source),
+            stop.clone(),
+        );
+        tasks.spawn(serving.await?);
     }
 
     let wanted = wanted(&config);
@@ -138,7 +145,6 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         names(service.clone(), Arc::clone(&index)),
         stop.clone(),
     ));
-    let source = Arc::new(OnceLock::new());
     let agent = Agent {
         node: node.clone(),
         started: Instant::now(),

@@ -355,6 +355,12 @@ fn check_machine(options: &Options) -> Result<()> {
         .into_iter()
         .filter(|program| !installed(program))
         .collect();
+    let loopback = Path::new(runtime::PLUGINS).join("loopback");
+    ensure!(
+        !options.kubernetes || loopback.exists(),
+        "there is no {}: Debian has it in containernetworking-plugins",
+        loopback.display()
+    );
     ensure!(
         missing.is_empty(),
         "these programs are not installed: {}",

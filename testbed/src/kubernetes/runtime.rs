@@ -18,6 +18,9 @@ use crate::run;
 /// How long a daemon gets from start to ready.
 const READY: Duration = Duration::from_secs(60);
 
+/// Where Debian has the reference's plugins.
+pub const PLUGINS: &str = "/usr/lib/cni";
+
 /// The runtime's socket.
 pub fn socket(node: &Node) -> PathBuf {
     node.dir().join("containerd.sock")
@@ -55,7 +58,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 "#,
         socket = socket(node).display(),
         pause = images::PAUSE,
-        bin = node.bin.display(),
+        bin = plugins(node)?.display(),
         conf = at("net.d"),
     );
     std::fs::write(dir.join("containerd.toml"), text)?;
@@ -118,6 +121,20 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
     };
     std::fs::write(dir.join("node-ip"), ips)?;
     Ok(())
+}
+
+/// The folder of CNI plugins: ours, and the reference's `loopback`, which the runtime calls for every pod.
+fn plugins(node: &Node) -> Result<PathBuf> {
+    let folder = node.dir().join("cni-bin");
+    std::fs::create_dir_all(&folder)?;
+    for plugin in [node.bin.join("sluice-cni"), Path::new(PLUGINS).join("loopback")] {
+        let name = plugin.file_name().context("a plugin has a name")?;
+        let link = folder.join(name);
+        if !link.exists() {
+            std::os::unix::fs::symlink(&plugin, link)?;
+        }
+    }
+    Ok(folder)
 }
 
 /// Starts the runtime, waits until it answers, and gives it the images of the archive.
