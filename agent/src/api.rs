@@ -24,6 +24,7 @@ use crate::drops::{self, Drops};
 use crate::index::Index;
 use crate::readiness::Readiness;
 use crate::reconciler::{self, InspectError};
+use crate::reporter::Reporter;
 use crate::rpc::Api;
 use crate::source::SourceStatus;
 use crate::switch::{Built, Switch};
@@ -51,13 +52,25 @@ pub struct Agent {
     pub drops: Drops,
     /// The cluster's objects, joined.
     pub index: Arc<Mutex<Index>>,
+    /// Tells the cluster of what fails.
+    pub reporter: Reporter,
     /// How the source of the cluster's state fares, once there is one.
     pub source: Arc<OnceLock<SourceStatus>>,
 }
 
 impl Api for Agent {
     async fn cni_add(&self, request: AddRequest) -> Result<AddResult, ErrorObject> {
-        Ok(self.service.add(request).await?)
+        let pod = request.pod.clone();
+        match self.service.add(request).await {
+            Ok(result) => Ok(result),
+            Err(error) => {
+                let error = ErrorObject::from(error);
+                if let Some(pod) = pod {
+                    self.reporter.attach_failed(&pod, error.to_string());
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn cni_del(&self, request: DelRequest) -> Result<DelResult, ErrorObject> {

@@ -26,6 +26,7 @@ use crate::health::{self, HealthChecks};
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
+use crate::reporter::Reporter;
 use crate::rpc::listener::{Limits, Listener};
 use crate::switch::{Built, Switch, SwitchError, Tunnel, Wanted};
 use crate::{conflist, http, mtu, node, reconciler, rpc};
@@ -145,6 +146,15 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         names(service.clone(), Arc::clone(&index)),
         stop.clone(),
     ));
+    let reporter = match config.access() {
+        None => Reporter::default(),
+        Some(access) => {
+            let (reporter, task) =
+                Reporter::new(access, node.clone(), readiness.clone(), stop.clone());
+            tasks.spawn(task);
+            reporter
+        }
+    };
     let agent = Agent {
         node: node.clone(),
         started: Instant::now(),
@@ -156,6 +166,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         readiness: readiness.clone(),
         drops: drops.clone(),
         index: Arc::clone(&index),
+        reporter,
         source: Arc::clone(&source),
     };
     let listener = Listener::bind(&config.socket).await?;

@@ -222,9 +222,7 @@ impl Cluster {
             runtime::start_containerd(node)?;
             runtime::import(node, &archive)?;
             runtime::start_kubelet(node, &bin)?;
-            runtime::wait_kubelet(node)?;
-            let object = kubernetes::wait_node_object(&control, node)?;
-            manifest::write_node_object(&self.name, node.number, &object)
+            runtime::wait_kubelet(node)
         })?;
         self.record(nodes, &[Daemon::Containerd, Daemon::Kubelet])
     }

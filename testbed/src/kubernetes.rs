@@ -76,25 +76,3 @@ pub fn condition(object: &Value, kind: &str) -> bool {
         .flatten()
         .any(|condition| condition["type"] == kind && condition["status"] == "True")
 }
-
-/// Waits until the Node object has podCIDRs and addresses, and returns it with little more than those.
-///
-/// # Errors
-/// When the controller manager gives it none.
-pub fn wait_node_object(control: &ControlPlane, node: &Node) -> Result<Value> {
-    let kubectl = control.kubectl();
-    run::wait_for("the Node object to have podCIDRs", READY, || {
-        let object = kubectl.get(&["node", &node.name()])?;
-        let complete = object["spec"]["podCIDRs"].is_array()
-            && object["status"]["addresses"].is_array();
-        Ok(complete.then(|| {
-            serde_json::json!({
-                "apiVersion": "v1",
-                "kind": "Node",
-                "metadata": {"name": object["metadata"]["name"]},
-                "spec": {"podCIDRs": object["spec"]["podCIDRs"]},
-                "status": {"addresses": object["status"]["addresses"]},
-            })
-        }))
-    })
-}

@@ -41,15 +41,6 @@ pub fn write_node(name: &Name, number: u8, options: &Options) -> Result<()> {
     write(&name.manifests(), &file(number), &text)
 }
 
-/// Writes a Node object that somebody else has made.
-///
-/// # Errors
-/// When the folder cannot be written.
-pub fn write_node_object(name: &Name, number: u8, object: &Value) -> Result<()> {
-    let text = serde_json::to_string_pretty(object)?;
-    write(&name.manifests(), &file(number), &text)
-}
-
 /// Removes a node's manifest.
 ///
 /// # Errors

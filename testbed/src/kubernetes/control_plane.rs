@@ -25,6 +25,9 @@ const READY: Duration = Duration::from_secs(120);
 /// Whom the agent is to the API server: the account that the manifests in `deploy/` give it.
 const AGENT: &str = "system:serviceaccount:kube-system:sluice-agent";
 
+/// What people install.
+pub const MANIFEST: &str = include_str!("../../../deploy/sluice.yaml");
+
 /// A program of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Component {
@@ -101,9 +104,27 @@ impl ControlPlane {
             self.start_component(component)?;
             if component == Component::ApiServer {
                 self.wait_ready()?;
+                self.allow_agent()?;
             }
         }
         Ok(())
+    }
+
+    /// Gives the agent what the manifest that people install gives it, and nothing more.
+    fn allow_agent(&self) -> Result<()> {
+        let documents = MANIFEST.split("\n---\n").filter(|document| {
+            ["ServiceAccount", "ClusterRole", "ClusterRoleBinding"]
+                .iter()
+                .any(|kind| document.lines().any(|line| line == format!("kind: {kind}")))
+        });
+        let documents: Vec<&str> = documents.collect();
+        let kubectl = self.kubectl();
+        // The namespace is made by the API server itself, some moments after it is ready.
+        run::wait_for("namespace kube-system", READY, || {
+            let namespace = kubectl.get(&["namespace", "kube-system"]);
+            Ok(namespace.is_ok().then_some(()))
+        })?;
+        kubectl.apply(&documents.join("\n---\n")).map(drop)
     }
 
     fn server(&self) -> String {

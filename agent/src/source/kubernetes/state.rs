@@ -141,28 +141,10 @@ impl StateFile {
     /// Starts the thread that writes what the other end of the channel is told, until that is dropped.
     pub(super) fn writer(&self) -> mpsc::Sender<Entry> {
         let (sender, entries) = mpsc::channel();
-        let mut writer = Writer {
-            path: self.path.clone(),
-            file: None,
-            lines: HashMap::new(),
-            listed: BTreeSet::new(),
-            size: 0,
-            live: 0,
-            troubled: false,
-        };
+        let mut writer = Writer::new(&self.path);
         thread::spawn(move || {
             for entry in entries {
-                let result = writer.take(entry);
-                match result {
-                    Ok(()) => writer.troubled = false,
-                    Err(error) => {
-                        if !std::mem::replace(&mut writer.troubled, true) {
-                            tracing::warn!(path = %writer.path.display(), %error, "last known state not written");
-                        }
-                        // What is in it is not known any more; the next list of any kind begins anew.
-                        writer.file = None;
-                    }
-                }
+                writer.take(entry);
             }
         });
         sender
@@ -209,7 +191,7 @@ fn set(kind: Kind, text: &str) -> String {
 
 struct Writer {
     path: PathBuf,
-    /// Open for appending; `None` while there is no file that holds all that `lines` says.
+    /// Open for appending, once every kind has been listed: until then the file of an earlier time stays.
     file: Option<File>,
     /// Where each object's line begins, and its length.
     lines: HashMap<ObjectRef, (u64, u64)>,
@@ -217,60 +199,111 @@ struct Writer {
     size: u64,
     /// Bytes of lines that are in force.
     live: u64,
-    troubled: bool,
+    /// What is not in the file: before every kind has been listed, and while the disk refuses.
+    waiting: Vec<Entry>,
+    /// Whether what follows `size` in the file is to be thrown away.
+    torn: bool,
 }
 
 impl Writer {
-    fn take(&mut self, entry: Entry) -> io::Result<()> {
-        match entry {
-            Entry::Listed(kind, objects) => {
-                self.listed.insert(kind);
-                self.rewrite(Some((kind, objects)))
-            }
-            Entry::Set(reference, text) => {
-                let line = set(reference.kind, &text);
-                let at = self.size;
-                self.append(&line)?;
-                let length = line.len() as u64;
-                self.live += length;
-                if let Some((_, old)) = self.lines.insert(reference, (at, length)) {
-                    self.live = self.live.saturating_sub(old);
-                }
-                self.tidy()
-            }
-            Entry::Gone(reference) => {
-                let ObjectRef {
-                    kind,
-                    namespace,
-                    name,
-                } = &reference;
-                self.append(&record(&format!("gone {kind} {namespace}/{name}")))?;
-                if let Some((_, old)) = self.lines.remove(&reference) {
-                    self.live = self.live.saturating_sub(old);
-                }
-                self.tidy()
-            }
+    fn new(path: &Path) -> Writer {
+        Writer {
+            path: path.to_owned(),
+            file: None,
+            lines: HashMap::new(),
+            listed: BTreeSet::new(),
+            size: 0,
+            live: 0,
+            waiting: Vec::new(),
+            torn: false,
         }
     }
 
-    fn append(&mut self, line: &str) -> io::Result<()> {
-        let Some(file) = &mut self.file else {
-            return Ok(());
-        };
-        file.write_all(line.as_bytes())?;
-        self.size += line.len() as u64;
-        Ok(())
+    fn take(&mut self, entry: Entry) {
+        if let Entry::Listed(kind, _) = &entry {
+            self.listed.insert(*kind);
+        }
+        self.waiting.push(entry);
+        if self.listed.len() < Kind::ALL.len() {
+            return;
+        }
+        let entries = std::mem::take(&mut self.waiting);
+        if let Err(error) = self.write(&entries) {
+            if !std::mem::replace(&mut self.torn, true) {
+                tracing::warn!(path = %self.path.display(), %error, "last known state not written; trying again with each change");
+            }
+            self.waiting = entries;
+        }
     }
 
-    fn tidy(&mut self) -> io::Result<()> {
-        if self.file.is_some() && self.size > SMALL && self.size > 2 * self.live {
-            return self.rewrite(None);
+    fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let lists = entries
+            .iter()
+            .any(|entry| matches!(entry, Entry::Listed(..)));
+        if self.file.is_none() || self.torn || lists {
+            return self.rewrite(entries);
+        }
+        for entry in entries {
+            match entry {
+                Entry::Set(reference, text) => {
+                    let line = set(reference.kind, text);
+                    let length = line.len() as u64;
+                    let place = (self.append(&line)?, length);
+                    self.live += length;
+                    if let Some((_, old)) = self.lines.insert(reference.clone(), place) {
+                        self.live = self.live.saturating_sub(old);
+                    }
+                }
+                Entry::Gone(reference) => {
+                    let ObjectRef {
+                        kind,
+                        namespace,
+                        name,
+                    } = reference;
+                    self.append(&record(&format!("gone {kind} {namespace}/{name}")))?;
+                    if let Some((_, old)) = self.lines.remove(reference) {
+                        self.live = self.live.saturating_sub(old);
+                    }
+                }
+                Entry::Listed(..) => {}
+            }
+        }
+        if self.size > SMALL && self.size > 2 * self.live {
+            self.rewrite(&[])?;
         }
         Ok(())
     }
 
-    /// Writes a new file of what is in force, with the objects of one kind replaced, and puts it in the old one's place.
-    fn rewrite(&mut self, replaced: Option<(Kind, Vec<(ObjectRef, Box<str>)>)>) -> io::Result<()> {
+    /// Adds a line and says where it begins.
+    fn append(&mut self, line: &str) -> io::Result<u64> {
+        let at = self.size;
+        if let Some(file) = &mut self.file {
+            file.write_all(line.as_bytes())?;
+            self.size += line.len() as u64;
+        }
+        Ok(at)
+    }
+
+    /// Writes a new file, of what is in force in the old one and of what is new, and puts it in the old one's place.
+    fn rewrite(&mut self, entries: &[Entry]) -> io::Result<()> {
+        // The last word on each object: its new text, or nothing.
+        let mut news: HashMap<&ObjectRef, Option<&str>> = HashMap::new();
+        let mut replaced = BTreeSet::new();
+        for entry in entries {
+            match entry {
+                Entry::Listed(kind, objects) => {
+                    replaced.insert(*kind);
+                    news.retain(|reference, _| reference.kind != *kind);
+                    news.extend(objects.iter().map(|(reference, text)| (reference, Some(&**text))));
+                }
+                Entry::Set(reference, text) => {
+                    news.insert(reference, Some(text));
+                }
+                Entry::Gone(reference) => {
+                    news.insert(reference, None);
+                }
+            }
+        }
         let beside = self.path.with_extension("new");
         let new = File::options()
             .create(true)
@@ -278,46 +311,67 @@ impl Writer {
             .truncate(true)
             .mode(0o600)
             .open(&beside)?;
-        let mut out = BufWriter::new(new);
-        let mut size = 0_u64;
-        let mut write = |out: &mut BufWriter<File>, line: &[u8]| -> io::Result<(u64, u64)> {
-            out.write_all(line)?;
-            let at = size;
-            size += line.len() as u64;
-            Ok((at, line.len() as u64))
+        let mut out = Output {
+            to: BufWriter::new(new),
+            size: 0,
         };
-        write(&mut out, HEADER.as_bytes())?;
+        out.write(HEADER.as_bytes())?;
         let mut lines = HashMap::new();
-        if let Some(kind) = replaced.as_ref().map(|(kind, _)| *kind) {
-            self.lines.retain(|reference, _| reference.kind != kind);
-        }
         if self.file.is_some() {
             let mut old = BufReader::new(File::open(&self.path)?);
-            let mut order: Vec<_> = self.lines.iter().collect();
-            order.sort_by_key(|(_, place)| **place);
+            let mut kept: Vec<_> = self
+                .lines
+                .iter()
+                .filter(|(reference, _)| {
+                    !replaced.contains(&reference.kind) && !news.contains_key(reference)
+                })
+                .collect();
+            kept.sort_by_key(|(_, place)| **place);
             let mut line = Vec::new();
-            for (reference, (at, _)) in order {
+            for (reference, (at, _)) in kept {
                 old.seek(SeekFrom::Start(*at))?;
                 line.clear();
                 old.read_until(b'\n', &mut line)?;
-                lines.insert(reference.clone(), write(&mut out, &line)?);
+                lines.insert(reference.clone(), out.write(&line)?);
             }
         }
-        for (reference, text) in replaced.into_iter().flat_map(|(_, objects)| objects) {
-            let line = set(reference.kind, &text);
-            lines.insert(reference, write(&mut out, line.as_bytes())?);
+        for (reference, text) in news {
+            if let Some(text) = text {
+                let place = out.write(set(reference.kind, text).as_bytes())?;
+                lines.insert(reference.clone(), place);
+            }
         }
-        for kind in &self.listed {
-            write(&mut out, record(&format!("listed {kind}")).as_bytes())?;
+        for kind in Kind::ALL {
+            out.write(record(&format!("listed {kind}")).as_bytes())?;
         }
-        let new = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let new = out
+            .to
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
         new.sync_data()?;
         fs::rename(&beside, &self.path)?;
-        self.live = size;
-        self.size = size;
+        self.live = out.size;
+        self.size = out.size;
         self.lines = lines;
         self.file = Some(new);
+        self.torn = false;
         Ok(())
+    }
+}
+
+/// A file that is being written, and how much of it there is.
+struct Output {
+    to: BufWriter<File>,
+    size: u64,
+}
+
+impl Output {
+    /// Adds a line; where it begins, and its length.
+    fn write(&mut self, line: &[u8]) -> io::Result<(u64, u64)> {
+        self.to.write_all(line)?;
+        let place = (self.size, line.len() as u64);
+        self.size += place.1;
+        Ok(place)
     }
 }
 

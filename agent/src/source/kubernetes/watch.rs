@@ -112,8 +112,9 @@ impl Watcher {
                         Some((last, _)) => *last = why,
                         None => watching.trouble = Some((why, Instant::now())),
                     });
-                    // Files may have changed since it was made.
+                    // Files may have changed since it was made, and the server may be another.
                     client = None;
+                    self.streams = true;
                 }
             }
             if began.elapsed() >= STABLE {
@@ -153,7 +154,8 @@ impl Watcher {
             watch_query()
         );
         let reader = match self.open(client, &query).await {
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => {
+            // Which code says so depends on whether the server is too old, or its database.
+            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422 | 500) => {
                 return Err(End::NoStreams);
             }
             other => other?,
