@@ -347,7 +347,7 @@ fn check_machine(options: &Options) -> Result<()> {
         Hosts::Docker => programs.extend(["docker", "tar"]),
     }
     if options.kubernetes {
-        programs.extend(["etcd", "containerd", "ctr", "runc", "unshare", "tar", "ldd"]);
+        programs.extend(["containerd", "ctr", "runc", "unshare", "tar", "ldd"]);
     }
     let missing: Vec<&str> = programs
         .into_iter()

@@ -28,13 +28,23 @@ const GO: &str = "go1.26";
 /// Names the folder with the programs.
 pub const VARIABLE: &str = "SLUICE_KUBERNETES_BIN";
 
-/// Each program and the minutes it takes from nothing on two cores.
-const PROGRAMS: [(&str, u8); 5] = [
-    ("kube-apiserver", 5),
-    ("kubelet", 2),
-    ("kube-controller-manager", 1),
-    ("kube-scheduler", 1),
-    ("kubectl", 1),
+/// The release of etcd, which is that of the client in Kubernetes. Debian's is too old for streamed lists.
+const ETCD_VERSION: &str = "v3.6.8";
+/// The database.
+const ETCD: &str = "etcd";
+
+/// Each program, its package, and the minutes it takes from nothing on two cores.
+const PROGRAMS: [(&str, &str, u8); 6] = [
+    ("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver", 5),
+    ("kubelet", "k8s.io/kubernetes/cmd/kubelet", 2),
+    (
+        "kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        1,
+    ),
+    ("kube-scheduler", "k8s.io/kubernetes/cmd/kube-scheduler", 1),
+    ("kubectl", "k8s.io/kubernetes/cmd/kubectl", 1),
+    (ETCD, "go.etcd.io/etcd/server/v3", 1),
 ];
 
 /// The folder with the programs: the one given, or the cache, filled now if it is not full.
@@ -43,7 +53,9 @@ const PROGRAMS: [(&str, u8); 5] = [
 /// When a given folder lacks one, or when there is no Go to build them with, or it fails.
 pub fn ensure(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(dir) = given {
-        let missing = missing(dir);
+        let mut missing = missing(dir);
+        // One that is installed will do.
+        missing.retain(|&name| name != ETCD || !installed(ETCD));
         ensure!(
             missing.is_empty(),
             "{} lacks {}: take it out of {VARIABLE} to have them built",
@@ -59,6 +71,12 @@ pub fn ensure(given: Option<&Path>) -> Result<PathBuf> {
     Ok(dir)
 }
 
+/// The database's program: the one in the folder, or the one that is installed.
+pub fn etcd(dir: &Path) -> PathBuf {
+    let own = dir.join(ETCD);
+    if own.exists() { own } else { PathBuf::from(ETCD) }
+}
+
 /// Whether [`ensure`] would answer at once.
 pub fn present() -> bool {
     let dir = std::env::var_os(VARIABLE).map(PathBuf::from);
@@ -67,7 +85,7 @@ pub fn present() -> bool {
 }
 
 fn missing(dir: &Path) -> Vec<&'static str> {
-    let names = PROGRAMS.iter().map(|(name, _)| *name);
+    let names = PROGRAMS.iter().map(|(name, ..)| *name);
     names.filter(|name| !dir.join(name).exists()).collect()
 }
 
@@ -88,21 +106,22 @@ fn build(dir: &Path) -> Result<()> {
     lock.lock()?;
     let todo: Vec<_> = PROGRAMS
         .iter()
-        .filter(|(name, _)| !dir.join(name).exists())
+        .filter(|(name, ..)| !dir.join(name).exists())
         .collect();
     if todo.is_empty() {
         return Ok(());
     }
     check_go()?;
-    let minutes: u8 = todo.iter().map(|(_, minutes)| minutes).sum();
+    let minutes: u8 = todo.iter().map(|(.., minutes)| minutes).sum();
     step(format!(
         "building Kubernetes {VERSION} from its Go modules into {} (once; up to {minutes} minutes)",
         dir.display()
     ));
     let module = dir.join("module");
     write_module(&module)?;
-    for (index, (name, _)) in todo.iter().enumerate() {
-        compile(dir, &module, name, &format!("{} of {}", index + 1, todo.len()))?;
+    for (index, (name, package, _)) in todo.iter().enumerate() {
+        let which = format!("{} of {}", index + 1, todo.len());
+        compile(dir, &module, name, package, &which)?;
     }
     Ok(())
 }
@@ -110,7 +129,7 @@ fn build(dir: &Path) -> Result<()> {
 fn check_go() -> Result<()> {
     let instead = format!(
         "put one on the PATH, or name a folder that has {} in {VARIABLE}",
-        PROGRAMS.map(|(name, _)| name).join(", ")
+        PROGRAMS.map(|(name, ..)| name).join(", ")
     );
     ensure!(
         installed("go"),
@@ -158,7 +177,7 @@ fn write_module(module: &Path) -> Result<()> {
 
 /// What is required, given Kubernetes' own `go.mod`.
 fn requires(theirs: &str) -> String {
-    let mut text = format!("\nrequire k8s.io/kubernetes {VERSION}\n\nreplace (\n");
+    let mut text = format!("\nrequire (\n\tk8s.io/kubernetes {VERSION}\n\tgo.etcd.io/etcd/server/v3 {ETCD_VERSION}\n)\n\nreplace (\n");
     for line in theirs.lines() {
         if let Some((part, _)) = line.trim().split_once(" => ./staging/") {
             text.push_str(&format!("\t{part} => {part} {STAGING}\n"));
@@ -168,8 +187,8 @@ fn requires(theirs: &str) -> String {
     text
 }
 
-fn compile(dir: &Path, module: &Path, name: &str, which: &str) -> Result<()> {
-    let package = "k8s.io/component-base/version";
+fn compile(dir: &Path, module: &Path, name: &str, target: &str, which: &str) -> Result<()> {
+    let version = "k8s.io/component-base/version";
     let stamps = [
         ("gitVersion", VERSION),
         ("gitMajor", "1"),
@@ -179,16 +198,15 @@ fn compile(dir: &Path, module: &Path, name: &str, which: &str) -> Result<()> {
     ];
     let mut flags = "-s -w".to_owned();
     for (key, value) in stamps {
-        flags.push_str(&format!(" -X {package}.{key}={value}"));
+        flags.push_str(&format!(" -X {version}.{key}={value}"));
     }
     // Beside and renamed: nobody starts half a program.
     let beside = dir.join(format!(".{name}.new"));
-    let target = format!("k8s.io/kubernetes/cmd/{name}");
     let out = beside.display().to_string();
     let mut command = go(
         module,
         &[
-            "build", "-mod=mod", "-trimpath", "-ldflags", &flags, "-o", &out, &target,
+            "build", "-mod=mod", "-trimpath", "-ldflags", &flags, "-o", &out, target,
         ],
     );
     let log = dir.join(format!("{name}.log"));

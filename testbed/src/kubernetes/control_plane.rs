@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use nix::sys::signal::Signal;
 
+use crate::kubernetes::binaries;
 use crate::kubernetes::certs::{self, Authority};
 use crate::kubernetes::cgroup;
 use crate::kubernetes::kubectl::Kubectl;
@@ -201,7 +202,7 @@ impl ControlPlane {
         );
         let mut command = self.command("setsid", &["--fork", "sh", "-c", &script, "sh"]);
         match component {
-            Component::Etcd => command.arg("etcd"),
+            Component::Etcd => command.arg(binaries::etcd(&self.bin)),
             other => command.arg(self.bin.join(other.name())),
         };
         command.args(self.arguments(component));

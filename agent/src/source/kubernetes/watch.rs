@@ -154,8 +154,7 @@ impl Watcher {
             watch_query()
         );
         let reader = match self.open(client, &query).await {
-            // Which code says so depends on whether the server is too old, or its database.
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422 | 500) => {
+            Err(kube::Error::Api(status)) if cannot_stream(status.code) => {
                 return Err(End::NoStreams);
             }
             other => other?,
@@ -179,6 +178,9 @@ impl Watcher {
                     items.retain(|item| !matches!(item, Item::Object(o, _) if o.reference() == reference));
                 }
                 Some(Line::Bookmark { .. } | Line::Unknown(_)) => {}
+                Some(Line::Error { code, .. }) if cannot_stream(code) => {
+                    return Err(End::NoStreams);
+                }
                 Some(Line::Error { code, message }) => return Err(ended(code, message)),
             }
         };
@@ -307,6 +309,11 @@ impl Watcher {
         self.status
             .send_modify(|status| change(status.kinds.entry(self.kind).or_default()));
     }
+}
+
+/// Whether a server says by this that it cannot stream lists: it is too old, or its database is.
+fn cannot_stream(code: u16) -> bool {
+    matches!(code, 400 | 422 | 500)
 }
 
 fn ended(code: u16, message: String) -> End {
