@@ -1,6 +1,6 @@
 //! Pods: they come up, talk, are probed, and go.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -67,25 +67,26 @@ pub(crate) fn kubectl_reaches_pods(cluster: &mut Cluster) -> Result<()> {
 }
 
 fn forwarded(cluster: &Cluster, forward: &mut std::process::Child) -> Result<String> {
-    let out = forward.stdout.take().context("no output")?;
+    // Kept to the end: it ends when it cannot say what it does.
+    let mut out = BufReader::new(forward.stdout.take().context("no output")?);
     let mut line = String::new();
     // "Forwarding from 127.0.0.1:PORT -> 8081"
-    BufReader::new(out).read_line(&mut line)?;
+    out.read_line(&mut line)?;
     let port: u16 = line
         .split(' ')
         .nth(2)
         .and_then(|address| address.rsplit(':').next()?.parse().ok())
         .with_context(|| format!("port-forward said {line:?}"))?;
     let netns = cluster.name.control();
-    sluice_testbed::netns::join(sluice_testbed::netns::within(&netns, move || {
+    let asking = sluice_testbed::netns::within(&netns, move || {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(Duration::from_secs(10)))?;
         stream.write_all(b"?\n")?;
-        stream.shutdown(std::net::Shutdown::Write)?;
         let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
+        BufReader::new(stream).read_line(&mut answer)?;
         Ok(answer)
-    })?)
+    })?;
+    sluice_testbed::netns::join(asking)
 }
 
 /// A kubelet reaches its pods at any time, and what a probe finds is what the cluster sees.

@@ -67,7 +67,9 @@ pub(crate) fn kubelet_and_runtime(cluster: &mut Cluster) -> Result<()> {
         names
     };
     ensure!(names(&pods) == names(&after), "{pods:?} became {after:?}");
-    all_pairs(&kubectl, &after, "tcp", 8081)?;
+    run::wait_for("the kubelet to know its pods again", SOON, || {
+        all_pairs(&kubectl, &after, "tcp", 8081).map(Some)
+    })?;
     // And the node takes new ones.
     deploy(&kubectl, "late", 2)?;
     undeploy(&kubectl, "late")?;

@@ -45,8 +45,10 @@ pub(crate) fn services_are_reached(cluster: &mut Cluster) -> Result<()> {
         let answer = ask(&kubectl, &from.name, "tcp", &target, 5000)?;
         let connected = match &answer[0] {
             Ok(_) => true,
-            // It expects TLS and closes, which takes a connection.
-            Err(why) => why.contains("closed") || why.contains("reset"),
+            // It expects TLS, and waits or closes; either takes a connection.
+            Err(why) => ["closed", "reset", "temporarily unavailable"]
+                .iter()
+                .any(|word| why.contains(word)),
         };
         ensure!(connected, "{} asks the API server: {answer:?}", from.name);
     }
