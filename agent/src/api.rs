@@ -18,7 +18,6 @@ use sluice_rpc::{
     report,
 };
 
-
 use crate::attach;
 use crate::drops::{self, Drops};
 use crate::index::Index;

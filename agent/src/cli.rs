@@ -64,10 +64,7 @@ where
         Some(("cleanup", inner)) => (Task::Cleanup, inner.clone()),
         Some(("install-cni", inner)) => {
             let folder = inner.get_one::<PathBuf>("folder").cloned();
-            (
-                Task::InstallCni(folder.unwrap_or_default()),
-                inner.clone(),
-            )
+            (Task::InstallCni(folder.unwrap_or_default()), inner.clone())
         }
         Some((_, inner)) => (Task::Run, inner.clone()),
         None => (Task::Run, matches),

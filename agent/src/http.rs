@@ -65,7 +65,12 @@ async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     };
     // What is wrong with the source does not keep the agent from serving.
-    for problem in shared.source.get().map(SourceStatus::problems).unwrap_or_default() {
+    for problem in shared
+        .source
+        .get()
+        .map(SourceStatus::problems)
+        .unwrap_or_default()
+    {
         text.push_str(&problem);
         text.push('\n');
     }

@@ -33,7 +33,11 @@ fn from(plugin: &Path, folder: &Path) -> anyhow::Result<()> {
     if let Err(error) = installed {
         let _gone = std::fs::remove_file(&draft);
         return Err(error).with_context(|| {
-            format!("cannot install {} as {}", plugin.display(), target.display())
+            format!(
+                "cannot install {} as {}",
+                plugin.display(),
+                target.display()
+            )
         });
     }
     tracing::info!(path = %target.display(), "CNI plugin installed");

@@ -95,7 +95,10 @@ async fn condition(access: &Access, node: &str, readiness: &Readiness) {
         match send(access, request).await {
             Ok(()) => return tracing::info!("the node's condition NetworkUnavailable is False"),
             Err(error) => {
-                tracing::warn!(error, "cannot clear the node's condition NetworkUnavailable");
+                tracing::warn!(
+                    error,
+                    "cannot clear the node's condition NetworkUnavailable"
+                );
             }
         }
         tokio::time::sleep(pause).await;

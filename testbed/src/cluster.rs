@@ -221,8 +221,7 @@ impl Cluster {
             runtime::configure(node, self.options())?;
             runtime::start_containerd(node)?;
             runtime::import(node, &archive)?;
-            runtime::start_kubelet(node, &bin)?;
-            runtime::wait_kubelet(node)
+            runtime::start_kubelet(node, &bin)
         })?;
         self.record(nodes, &[Daemon::Containerd, Daemon::Kubelet])
     }

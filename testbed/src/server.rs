@@ -101,7 +101,12 @@ fn run(command: Verb) -> Result<()> {
             targets,
             timeout_ms,
             count,
-        } => ask::all(transport, &targets, Duration::from_millis(timeout_ms), count),
+        } => ask::all(
+            transport,
+            &targets,
+            Duration::from_millis(timeout_ms),
+            count,
+        ),
         Verb::Probe {
             transport,
             target,
@@ -143,7 +148,11 @@ fn wait(signals: &SigSet) -> Result<()> {
 
 /// A socket for SCTP, one association a socket.
 fn sctp(address: SocketAddr) -> Result<Socket> {
-    match Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::from(132))) {
+    match Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::from(132)),
+    ) {
         Ok(socket) => Ok(socket),
         Err(error) => bail!("no SCTP in this kernel: {error}"),
     }

@@ -59,7 +59,10 @@ pub fn connect_control(name: &Name, options: &Options) -> Result<()> {
         &[
             format!("addr add {}/{v4_len} dev {UPLINK}", layout::control_v4()),
             format!("link set {UPLINK} up"),
-            format!("addr add {}/{v6_len} dev {UPLINK} nodad", layout::control_v6()),
+            format!(
+                "addr add {}/{v6_len} dev {UPLINK} nodad",
+                layout::control_v6()
+            ),
         ],
     )?;
     let enter = format!("--net={}", netns::path(&netns).display());

@@ -43,7 +43,10 @@ fn main() -> ExitCode {
             ("twenty_pods_reach_each_other", pods::twenty_pods),
             ("kubectl_reaches_pods", pods::kubectl_reaches_pods),
             ("kubelets_probe_pods", pods::kubelets_probe_pods),
-            ("host_network_pods_keep_the_nodes_address", pods::host_network),
+            (
+                "host_network_pods_keep_the_nodes_address",
+                pods::host_network,
+            ),
             ("manifests_are_accepted", pods::manifests_are_accepted),
             ("services_are_reached", services::services_are_reached),
             ("policies_are_in_force", services::policies_are_in_force),

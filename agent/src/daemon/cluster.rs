@@ -131,7 +131,9 @@ impl Cluster {
     async fn open(&self) -> Option<AnySource> {
         if let Some(access) = self.config.access() {
             let state = self.config.state_file.0.clone().map(StateFile::new);
-            return Some(AnySource::Kubernetes(KubernetesSource::start(access, state)));
+            return Some(AnySource::Kubernetes(KubernetesSource::start(
+                access, state,
+            )));
         }
         let path = self.config.manifests.0.clone()?;
         loop {

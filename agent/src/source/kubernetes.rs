@@ -127,7 +127,13 @@ impl KubernetesSource {
         });
         let mut tasks = JoinSet::new();
         for kind in Kind::ALL {
-            let watcher = Watcher::new(kind, access.clone(), sender.clone(), status.clone(), state.is_some());
+            let watcher = Watcher::new(
+                kind,
+                access.clone(),
+                sender.clone(),
+                status.clone(),
+                state.is_some(),
+            );
             tasks.spawn(watcher.run());
         }
         let mut source = KubernetesSource {
@@ -159,7 +165,9 @@ impl KubernetesSource {
                     .objects
                     .into_iter()
                     .map(|(kind, objects)| {
-                        let named = objects.iter().map(|object| (object.reference(), object.clone()));
+                        let named = objects
+                            .iter()
+                            .map(|object| (object.reference(), object.clone()));
                         self.known(kind).extend(named);
                         Event::Listed(kind, objects)
                     })
@@ -198,7 +206,9 @@ impl KubernetesSource {
             News::Changed(Item::Object(object, text)) => {
                 let reference = object.reference();
                 self.fault(&reference, None);
-                let before = self.known(object.kind()).insert(reference.clone(), object.clone());
+                let before = self
+                    .known(object.kind())
+                    .insert(reference.clone(), object.clone());
                 if before.as_ref() == Some(&object) {
                     return None;
                 }

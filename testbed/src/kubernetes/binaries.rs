@@ -74,7 +74,11 @@ pub fn ensure(given: Option<&Path>) -> Result<PathBuf> {
 /// The database's program: the one in the folder, or the one that is installed.
 pub fn etcd(dir: &Path) -> PathBuf {
     let own = dir.join(ETCD);
-    if own.exists() { own } else { PathBuf::from(ETCD) }
+    if own.exists() {
+        own
+    } else {
+        PathBuf::from(ETCD)
+    }
 }
 
 /// Whether [`ensure`] would answer at once.
@@ -171,13 +175,18 @@ fn write_module(module: &Path) -> Result<()> {
     );
     let theirs = answer["GoMod"].as_str().context("no go.mod was fetched")?;
     let theirs = std::fs::read_to_string(theirs)?;
-    std::fs::write(module.join("go.mod"), format!("{start}{}", requires(&theirs)))?;
+    std::fs::write(
+        module.join("go.mod"),
+        format!("{start}{}", requires(&theirs)),
+    )?;
     Ok(())
 }
 
 /// What is required, given Kubernetes' own `go.mod`.
 fn requires(theirs: &str) -> String {
-    let mut text = format!("\nrequire (\n\tk8s.io/kubernetes {VERSION}\n\tgo.etcd.io/etcd/server/v3 {ETCD_VERSION}\n)\n\nreplace (\n");
+    let mut text = format!(
+        "\nrequire (\n\tk8s.io/kubernetes {VERSION}\n\tgo.etcd.io/etcd/server/v3 {ETCD_VERSION}\n)\n\nreplace (\n"
+    );
     for line in theirs.lines() {
         if let Some((part, _)) = line.trim().split_once(" => ./staging/") {
             text.push_str(&format!("\t{part} => {part} {STAGING}\n"));
@@ -206,7 +215,14 @@ fn compile(dir: &Path, module: &Path, name: &str, target: &str, which: &str) -> 
     let mut command = go(
         module,
         &[
-            "build", "-mod=mod", "-trimpath", "-ldflags", &flags, "-o", &out, target,
+            "build",
+            "-mod=mod",
+            "-trimpath",
+            "-ldflags",
+            &flags,
+            "-o",
+            &out,
+            target,
         ],
     );
     let log = dir.join(format!("{name}.log"));
@@ -250,8 +266,14 @@ mod tests {
         let theirs = "require (\n\tk8s.io/api v0.0.0\n)\nreplace (\n\tk8s.io/api => ./staging/src/k8s.io/api\n\
                       \tk8s.io/client-go => ./staging/src/k8s.io/client-go\n\tother => example.org/other v1.0.0\n)\n";
         let text = requires(theirs);
-        assert!(text.contains("\tk8s.io/api => k8s.io/api v0.36.2\n"), "{text}");
-        assert!(text.contains("\tk8s.io/client-go => k8s.io/client-go v0.36.2\n"), "{text}");
+        assert!(
+            text.contains("\tk8s.io/api => k8s.io/api v0.36.2\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("\tk8s.io/client-go => k8s.io/client-go v0.36.2\n"),
+            "{text}"
+        );
         assert!(!text.contains("other"), "{text}");
     }
 
@@ -260,6 +282,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("kubelet"), "").expect("written");
         let error = ensure(Some(dir.path())).expect_err("refused").to_string();
-        assert!(error.contains("kube-apiserver") && !error.contains("kubelet"), "{error}");
+        assert!(
+            error.contains("kube-apiserver") && !error.contains("kubelet"),
+            "{error}"
+        );
     }
 }

@@ -33,9 +33,14 @@ impl Authority {
     pub fn new(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "sluice-testbed");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "sluice-testbed");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
         std::fs::write(dir.join(CA), issuer.pem())?;
         std::fs::write(dir.join("ca.key"), issuer.key().serialize_pem())?;
@@ -56,9 +61,14 @@ impl Authority {
         let key = std::fs::read_to_string(dir.join("ca.key"))
             .with_context(|| format!("no authority in {}", dir.display()))?;
         let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "sluice-testbed");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "sluice-testbed");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages = vec![
+            KeyUsagePurpose::KeyCertSign,
+            KeyUsagePurpose::DigitalSignature,
+        ];
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::from_pem(&key)?)?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -72,7 +82,10 @@ impl Authority {
     /// When the folder cannot be written.
     pub fn server(&self, name: &str, names: &[&str], addresses: &[IpAddr]) -> Result<()> {
         let mut params = CertificateParams::new(
-            names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>(),
+            names
+                .iter()
+                .map(|&name| name.to_owned())
+                .collect::<Vec<_>>(),
         )?;
         params
             .subject_alt_names
@@ -90,7 +103,9 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, user);
         if let Some(group) = group {
-            params.distinguished_name.push(DnType::OrganizationName, group);
+            params
+                .distinguished_name
+                .push(DnType::OrganizationName, group);
         }
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.sign(name, params)

@@ -161,7 +161,11 @@ impl ControlPlane {
         authority.client("kubelet-client", "kube-apiserver", Some("system:masters"))?;
         for (name, user, group) in [
             ("admin", "admin", Some("system:masters")),
-            ("kube-controller-manager", "system:kube-controller-manager", None),
+            (
+                "kube-controller-manager",
+                "system:kube-controller-manager",
+                None,
+            ),
             ("kube-scheduler", "system:kube-scheduler", None),
             ("sluice-agent", AGENT, None),
         ] {
@@ -182,7 +186,10 @@ impl ControlPlane {
         authority.server(
             &format!("kubelet-{name}"),
             &[&name],
-            &[layout::underlay_v4(node).into(), layout::underlay_v6(node).into()],
+            &[
+                layout::underlay_v4(node).into(),
+                layout::underlay_v6(node).into(),
+            ],
         )
     }
 
@@ -207,7 +214,9 @@ impl ControlPlane {
         };
         command.args(self.arguments(component));
         run::stdout(&mut command)?;
-        run::wait_for(component.name(), READY, || Ok(pidfile.exists().then_some(())))
+        run::wait_for(component.name(), READY, || {
+            Ok(pidfile.exists().then_some(()))
+        })
     }
 
     /// Ends one program by a signal and waits until it has gone.
@@ -305,14 +314,20 @@ impl ControlPlane {
                     format!("--tls-private-key-file={}", file("kube-apiserver.key")),
                     format!("--client-ca-file={}", file(certs::CA)),
                     format!("--kubelet-certificate-authority={}", file(certs::CA)),
-                    format!("--kubelet-client-certificate={}", file("kubelet-client.crt")),
+                    format!(
+                        "--kubelet-client-certificate={}",
+                        file("kubelet-client.crt")
+                    ),
                     format!("--kubelet-client-key={}", file("kubelet-client.key")),
                     "--kubelet-preferred-address-types=InternalIP".into(),
                     "--authorization-mode=Node,RBAC".into(),
                     "--enable-admission-plugins=NodeRestriction".into(),
                     format!("--service-cluster-ip-range={}", dual(layout::SERVICES)),
                     format!("--service-account-key-file={}", file(certs::ACCOUNTS[1])),
-                    format!("--service-account-signing-key-file={}", file(certs::ACCOUNTS[0])),
+                    format!(
+                        "--service-account-signing-key-file={}",
+                        file(certs::ACCOUNTS[0])
+                    ),
                     "--service-account-issuer=https://kubernetes.default.svc".into(),
                     "--allow-privileged=true".into(),
                 ]
@@ -323,7 +338,10 @@ impl ControlPlane {
                 format!("--authorization-kubeconfig={}", config(own)),
                 format!("--cert-dir={}", file("controller-manager")),
                 format!("--root-ca-file={}", file(certs::CA)),
-                format!("--service-account-private-key-file={}", file(certs::ACCOUNTS[0])),
+                format!(
+                    "--service-account-private-key-file={}",
+                    file(certs::ACCOUNTS[0])
+                ),
                 "--use-service-account-credentials=true".into(),
                 "--allocate-node-cidrs=true".into(),
                 format!("--cluster-cidr={}", dual(layout::PODS)),

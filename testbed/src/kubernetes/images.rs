@@ -59,7 +59,10 @@ pub fn write(bin: &Path, out: &Path) -> Result<()> {
     }
     let index = json!({"schemaVersion": 2, "manifests": manifests});
     fs::write(image.join("index.json"), index.to_string())?;
-    fs::write(image.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#)?;
+    fs::write(
+        image.join("oci-layout"),
+        r#"{"imageLayoutVersion":"1.0.0"}"#,
+    )?;
     let beside = work.path().join("image.tar");
     archive(&image, &beside)?;
     fs::rename(beside, out).with_context(|| format!("cannot write {}", out.display()))
@@ -72,7 +75,11 @@ fn kind(kind: &str) -> String {
 /// Adds a blob and returns what describes it.
 fn add(image: &Path, media: &str, data: &[u8]) -> Result<Value> {
     let digest = ring::digest::digest(&ring::digest::SHA256, data);
-    let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String = digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     fs::write(image.join("blobs/sha256").join(&hex), data)?;
     Ok(json!({"mediaType": kind(media), "digest": format!("sha256:{hex}"), "size": data.len()}))
 }

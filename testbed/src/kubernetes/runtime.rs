@@ -127,7 +127,10 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapsho
 fn plugins(node: &Node) -> Result<PathBuf> {
     let folder = node.dir().join("cni-bin");
     std::fs::create_dir_all(&folder)?;
-    for plugin in [node.bin.join("sluice-cni"), Path::new(PLUGINS).join("loopback")] {
+    for plugin in [
+        node.bin.join("sluice-cni"),
+        Path::new(PLUGINS).join("loopback"),
+    ] {
         let name = plugin.file_name().context("a plugin has a name")?;
         let link = folder.join(name);
         if !link.exists() {
@@ -148,10 +151,15 @@ pub fn start_containerd(node: &Node) -> Result<()> {
         "containerd",
         &["--config".into(), config],
     )?;
-    wait(node, Daemon::Containerd, || {
-        let mut version = ctr(node, &["version"]);
-        Ok(run::output(&mut version)?.status.success())
+    run::wait_for("containerd to answer", READY, || {
+        if !node.runs(Daemon::Containerd) {
+            return Ok(Some(false));
+        }
+        let answers = run::output(&mut ctr(node, &["version"]))?.status.success();
+        Ok(answers.then_some(true))
     })
+    .and_then(|answers| if answers { Ok(()) } else { bail!("it ended") })
+    .with_context(|| quote(node, Daemon::Containerd))
 }
 
 /// Gives the runtime the images of an archive.
@@ -167,11 +175,28 @@ pub fn import(node: &Node, archive: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Starts the kubelet; its node is not ready yet when this returns.
+/// Starts the kubelet and waits until it says that it is well; its node may be Ready only later.
+///
+/// One that ends is started again, as a service manager would: a runtime that has just started answers some
+/// moments before it knows its pods, and a kubelet does not wait for that.
 ///
 /// # Errors
-/// When it cannot be started.
+/// When it takes too long; the end of its log is quoted.
 pub fn start_kubelet(node: &Node, bin: &Path) -> Result<()> {
+    spawn_kubelet(node, bin)?;
+    run::wait_for("kubelet to answer", READY, || {
+        if !node.runs(Daemon::Kubelet) {
+            spawn_kubelet(node, bin)?;
+        }
+        let script = "exec 3<>/dev/tcp/127.0.0.1/10248; printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3; grep -q '200 OK' <&3";
+        let mut probe = node.command("bash", &["-c", script]);
+        let well = run::output(&mut probe)?.status.success();
+        Ok((well && node.runs(Daemon::Kubelet)).then_some(()))
+    })
+    .with_context(|| quote(node, Daemon::Kubelet))
+}
+
+fn spawn_kubelet(node: &Node, bin: &Path) -> Result<()> {
     let name = node.name();
     let ips = std::fs::read_to_string(node.dir().join("node-ip"))
         .context("the kubelet has not been configured")?;
@@ -191,18 +216,6 @@ pub fn start_kubelet(node: &Node, bin: &Path) -> Result<()> {
     )
 }
 
-/// Waits until the kubelet says that it is well.
-///
-/// # Errors
-/// When it ends or takes too long; the end of its log is quoted.
-pub fn wait_kubelet(node: &Node) -> Result<()> {
-    wait(node, Daemon::Kubelet, || {
-        let script = "exec 3<>/dev/tcp/127.0.0.1/10248; printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3; grep -q '200 OK' <&3";
-        let mut probe = node.command("bash", &["-c", script]);
-        Ok(run::output(&mut probe)?.status.success())
-    })
-}
-
 fn ctr(node: &Node, args: &[&str]) -> std::process::Command {
     let socket = socket(node).display().to_string();
     let mut words = vec!["--address", &socket];
@@ -210,20 +223,12 @@ fn ctr(node: &Node, args: &[&str]) -> std::process::Command {
     node.command("ctr", &words)
 }
 
-fn wait(node: &Node, daemon: Daemon, ready: impl Fn() -> Result<bool>) -> Result<()> {
-    run::wait_for(&format!("{} to answer", daemon.file()), READY, || {
-        if !node.runs(daemon) {
-            return Ok(Some(false));
-        }
-        Ok(ready()?.then_some(true))
-    })
-    .and_then(|ready| if ready { Ok(()) } else { bail!("it ended") })
-    .with_context(|| {
-        format!(
-            "{} of {}, last lines of its log:\n{}",
-            daemon.file(),
-            node.name(),
-            node.log_tail(daemon, 15)
-        )
-    })
+/// The end of a daemon's log, for a message.
+fn quote(node: &Node, daemon: Daemon) -> String {
+    format!(
+        "{} of {}, last lines of its log:\n{}",
+        daemon.file(),
+        node.name(),
+        node.log_tail(daemon, 15)
+    )
 }

@@ -19,7 +19,11 @@ pub(super) fn all(
     let threads: Vec<_> = targets
         .iter()
         .map(|&target| {
-            thread::spawn(move || (0..count).map(|_| one(transport, target, timeout)).collect::<Vec<_>>())
+            thread::spawn(move || {
+                (0..count)
+                    .map(|_| one(transport, target, timeout))
+                    .collect::<Vec<_>>()
+            })
         })
         .collect();
     let mut silent = 0;

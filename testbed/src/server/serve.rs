@@ -42,7 +42,9 @@ pub(super) fn start(options: &Options) -> Result<()> {
     if options.http != 0 {
         let listener = listen(options.http)?;
         let (name, ready) = (Arc::clone(&name), Arc::clone(&ready));
-        accept(listener, move |stream, peer| http(stream, &name, &ready, peer));
+        accept(listener, move |stream, peer| {
+            http(stream, &name, &ready, peer)
+        });
     }
     if options.tcp != 0 {
         let listener = listen(options.tcp)?;
@@ -149,7 +151,9 @@ fn http(stream: TcpStream, name: &str, ready: &AtomicBool, peer: SocketAddr) -> 
     }
     let path = request.split(' ').nth(1).unwrap_or("/");
     let (status, body) = match path {
-        "/ready" if !ready.load(Ordering::Relaxed) => ("503 Service Unavailable", "not ready".into()),
+        "/ready" if !ready.load(Ordering::Relaxed) => {
+            ("503 Service Unavailable", "not ready".into())
+        }
         "/ready/on" | "/ready/off" => {
             ready.store(path == "/ready/on", Ordering::Relaxed);
             ("200 OK", path.into())

@@ -80,7 +80,11 @@ pub(crate) fn rolled_out(kubectl: &Kubectl, name: &str, replicas: u32) -> Result
         Ok((pods.len() == wanted && ready == wanted)
             .then(|| pods.into_iter().map(|(pod, _)| pod).collect()))
     })
-    .with_context(|| kubectl.run(&["describe", "pods", "-l", &selector]).unwrap_or_default())
+    .with_context(|| {
+        kubectl
+            .run(&["describe", "pods", "-l", &selector])
+            .unwrap_or_default()
+    })
 }
 
 /// The pods that a selector finds, and whether each is ready.
@@ -103,7 +107,12 @@ pub(crate) fn pods(kubectl: &Kubectl, selector: &str) -> Result<Vec<(Pod, bool)>
 
 /// Removes objects and waits until they are gone.
 pub(crate) fn delete(kubectl: &Kubectl, what: &[&str]) -> Result<()> {
-    let mut words = vec!["delete", "--ignore-not-found", "--wait=true", "--timeout=90s"];
+    let mut words = vec![
+        "delete",
+        "--ignore-not-found",
+        "--wait=true",
+        "--timeout=90s",
+    ];
     words.extend(what);
     kubectl.run(&words).map(drop)
 }
@@ -126,7 +135,16 @@ pub(crate) fn ask(
     timeout_ms: u32,
 ) -> Result<Vec<Result<String, String>>> {
     let timeout = timeout_ms.to_string();
-    let mut words = vec!["exec", from, "--", "/t", "ask", "--timeout-ms", &timeout, transport];
+    let mut words = vec![
+        "exec",
+        from,
+        "--",
+        "/t",
+        "ask",
+        "--timeout-ms",
+        &timeout,
+        transport,
+    ];
     words.extend(targets.iter().map(String::as_str));
     // A missing answer makes it fail; what was printed counts.
     let output = run::output(&mut kubectl.command(&words))?;
@@ -151,12 +169,22 @@ pub(crate) fn ask(
 
 /// Asks every pod from every pod, by one transport; all must answer by their own name.
 pub(crate) fn all_pairs(kubectl: &Kubectl, pods: &[Pod], transport: &str, port: u16) -> Result<()> {
-    let targets: Vec<String> = pods.iter().map(|pod| format!("{}:{port}", pod.ip)).collect();
+    let targets: Vec<String> = pods
+        .iter()
+        .map(|pod| format!("{}:{port}", pod.ip))
+        .collect();
     for from in pods {
         let answers = ask(kubectl, &from.name, transport, &targets, 5000)?;
         for (to, answer) in pods.iter().zip(answers) {
             let good = answer.as_ref().is_ok_and(|text| text.starts_with(&to.name));
-            ensure!(good, "{} ({}) asks {} ({}) by {transport}: {answer:?}", from.name, from.ip, to.name, to.ip);
+            ensure!(
+                good,
+                "{} ({}) asks {} ({}) by {transport}: {answer:?}",
+                from.name,
+                from.ip,
+                to.name,
+                to.ip
+            );
         }
     }
     Ok(())
@@ -167,14 +195,23 @@ pub(crate) fn netns(node: &Node, pod: &str) -> Result<String> {
     let filter = format!("external_ids:sluice-pod-name={pod}");
     let ids = node.sh(
         "ovs-vsctl",
-        &["--bare", "--columns=external_ids", "find", "Interface", &filter],
+        &[
+            "--bare",
+            "--columns=external_ids",
+            "find",
+            "Interface",
+            &filter,
+        ],
     )?;
     let path = ids
         .split_whitespace()
         .find_map(|word| word.strip_prefix("sluice-netns="))
         .with_context(|| format!("no port of pod {pod} on {}: {ids}", node.name()))?;
     let root = machine::root(node).context("the node has no mounts of its own")?;
-    Ok(format!("{root}{}", path.trim_matches('"').replace("/var/run/", "/run/")))
+    Ok(format!(
+        "{root}{}",
+        path.trim_matches('"').replace("/var/run/", "/run/")
+    ))
 }
 
 /// The node that a pod is on.

@@ -27,7 +27,12 @@ pub(crate) fn twenty_pods(cluster: &mut Cluster) -> Result<()> {
         // What the cluster was told is what the agent gave.
         let ours = node.sh("sluicectl", &["pods", "-o", "json"])?;
         for pod in pods.iter().filter(|pod| pod.node == node.name()) {
-            ensure!(ours.contains(&pod.ip), "{} has {}, unknown to the agent: {ours}", pod.name, pod.ip);
+            ensure!(
+                ours.contains(&pod.ip),
+                "{} has {}, unknown to the agent: {ours}",
+                pod.name,
+                pod.ip
+            );
         }
     }
     for (transport, port) in [("tcp", 8081), ("udp", 8082)] {
@@ -49,7 +54,15 @@ pub(crate) fn kubectl_reaches_pods(cluster: &mut Cluster) -> Result<()> {
     let kubectl = kubectl(cluster)?;
     let pods = deploy(&kubectl, "tools", 2)?;
     for pod in &pods {
-        let said = kubectl.run(&["exec", &pod.name, "--", "/t", "ask", "http", "127.0.0.1:8080"])?;
+        let said = kubectl.run(&[
+            "exec",
+            &pod.name,
+            "--",
+            "/t",
+            "ask",
+            "http",
+            "127.0.0.1:8080",
+        ])?;
         ensure!(said.contains(&pod.name), "exec in {}: {said}", pod.name);
         let log = kubectl.run(&["logs", &pod.name])?;
         ensure!(log.contains(&pod.name), "log of {}: {log}", pod.name);
@@ -61,7 +74,11 @@ pub(crate) fn kubectl_reaches_pods(cluster: &mut Cluster) -> Result<()> {
         let _ = forward.kill();
         forward.wait()?;
         let answer = answer?;
-        ensure!(answer.contains(&pod.name), "port-forward to {}: {answer}", pod.name);
+        ensure!(
+            answer.contains(&pod.name),
+            "port-forward to {}: {answer}",
+            pod.name
+        );
     }
     undeploy(&kubectl, "tools")
 }
@@ -95,7 +112,10 @@ pub(crate) fn kubelets_probe_pods(cluster: &mut Cluster) -> Result<()> {
     let ready = deploy(&kubectl, "probed", 2)?;
     let target = format!("{}:8080", ready[0].ip);
     for (path, wanted) in [("/ready/off", false), ("/ready/on", true)] {
-        let switch = format!("exec 3<>/dev/tcp/{}; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3", target.replace(':', "/"));
+        let switch = format!(
+            "exec 3<>/dev/tcp/{}; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3",
+            target.replace(':', "/")
+        );
         let node = harness::node_of(cluster, &ready[0])?;
         node.sh("bash", &["-c", &switch])?;
         run::wait_for("the probe to be believed", SOON, || {
@@ -129,11 +149,25 @@ pub(crate) fn host_network(cluster: &mut Cluster) -> Result<()> {
     })?;
     let target = format!("{}:8081", layout::underlay_v4(2));
     for from in &own {
-        let answers = ask(&kubectl, &from.name, "tcp", std::slice::from_ref(&target), 5000)?;
-        ensure!(answers.iter().all(Result::is_ok), "{} ({}): {answers:?}", from.name, from.node);
+        let answers = ask(
+            &kubectl,
+            &from.name,
+            "tcp",
+            std::slice::from_ref(&target),
+            5000,
+        )?;
+        ensure!(
+            answers.iter().all(Result::is_ok),
+            "{} ({}): {answers:?}",
+            from.name,
+            from.node
+        );
     }
     let ours = cluster.node(2)?.sh("sluicectl", &["pods"])?;
-    ensure!(!ours.contains("hosted"), "the agent has attached it: {ours}");
+    ensure!(
+        !ours.contains("hosted"),
+        "the agent has attached it: {ours}"
+    );
     delete(&kubectl, &["pod", "hosted"])?;
     undeploy(&kubectl, "asker")
 }
@@ -141,7 +175,8 @@ pub(crate) fn host_network(cluster: &mut Cluster) -> Result<()> {
 /// The API server takes what `deploy/` has.
 pub(crate) fn manifests_are_accepted(cluster: &mut Cluster) -> Result<()> {
     let kubectl = kubectl(cluster)?;
-    let mut command = kubectl.command(&["apply", "--dry-run=server", "--validate=strict", "-f", "-"]);
+    let mut command =
+        kubectl.command(&["apply", "--dry-run=server", "--validate=strict", "-f", "-"]);
     let manifest = sluice_testbed::kubernetes::control_plane::MANIFEST;
     let output = run::with_input(&mut command, manifest.as_bytes())?;
     run::check(&command, &output)?;
@@ -168,4 +203,3 @@ pub(crate) fn churn(cluster: &mut Cluster) -> Result<()> {
     }
     Ok(())
 }
-

@@ -49,13 +49,15 @@ pub(crate) fn kubelet_and_runtime(cluster: &mut Cluster) -> Result<()> {
     let pods = deploy(&kubectl, "steady", 4)?;
     let probe = probe(cluster, &pods)?;
     let node = cluster.node(1)?;
-    let bin = cluster.kubernetes_bin().context("no Kubernetes")?.to_owned();
+    let bin = cluster
+        .kubernetes_bin()
+        .context("no Kubernetes")?
+        .to_owned();
     for signal in ["TERM", "KILL"] {
         node.end(Daemon::Kubelet, signal)?;
         node.end(Daemon::Containerd, signal)?;
         runtime::start_containerd(&node)?;
         runtime::start_kubelet(&node, &bin)?;
-        runtime::wait_kubelet(&node)?;
     }
     kubernetes::wait_node_ready(&kubernetes::control_plane(cluster)?, &node)?;
     none_lost(probe)?;
@@ -117,7 +119,8 @@ pub(crate) fn api_server(cluster: &mut Cluster) -> Result<()> {
     control.end_component(Component::ApiServer, Signal::SIGKILL)?;
     let began = Instant::now();
     let node = cluster.node(1)?;
-    let readyz = "exec 3<>/dev/tcp/127.0.0.1/9810; printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3; cat <&3";
+    let readyz =
+        "exec 3<>/dev/tcp/127.0.0.1/9810; printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3; cat <&3";
     run::wait_for("the agent to notice", SOON, || {
         let text = node.sh("bash", &["-c", readyz])?;
         Ok((text.contains("200 OK") && text.contains("last known state in force")).then_some(()))
@@ -135,9 +138,11 @@ pub(crate) fn api_server(cluster: &mut Cluster) -> Result<()> {
     ensure!(report.contains("in sync"), "{report}");
     // Away for a while, with packets flowing all the time.
     let asked = probe.asked();
-    run::wait_for("the API server to have been away for long", AWAY * 2, || {
-        Ok((began.elapsed() >= AWAY && probe.asked() > asked).then_some(()))
-    })?;
+    run::wait_for(
+        "the API server to have been away for long",
+        AWAY * 2,
+        || Ok((began.elapsed() >= AWAY && probe.asked() > asked).then_some(())),
+    )?;
     control.start_component(Component::ApiServer)?;
     control.wait_ready()?;
     back(&kubectl, cluster)?;

@@ -28,12 +28,23 @@ pub(crate) fn services_are_reached(cluster: &mut Cluster) -> Result<()> {
     });
     kubectl.apply(&service.to_string())?;
     let made = kubectl.get(&["service", "backend"])?;
-    let vip = made["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned();
-    let node_port = |index: usize| made["spec"]["ports"][index]["nodePort"].as_u64().unwrap_or(0);
+    let vip = made["spec"]["clusterIP"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let node_port = |index: usize| {
+        made["spec"]["ports"][index]["nodePort"]
+            .as_u64()
+            .unwrap_or(0)
+    };
     for (transport, port, index) in [("http", 80, 0), ("tcp", 81, 1), ("udp", 53, 2)] {
         let mut targets = vec![format!("{vip}:{port}")];
         for node in 1..=2 {
-            targets.push(format!("{}:{}", layout::underlay_v4(node), node_port(index)));
+            targets.push(format!(
+                "{}:{}",
+                layout::underlay_v4(node),
+                node_port(index)
+            ));
         }
         for from in clients.iter().chain(&pods[..1]) {
             reached(&kubectl, from, transport, &targets, &pods)?;
@@ -64,17 +75,24 @@ pub(crate) fn services_are_reached(cluster: &mut Cluster) -> Result<()> {
 }
 
 /// Waits until every target answers from inside a pod, by one of some pods.
-fn reached(kubectl: &Kubectl, from: &Pod, transport: &str, targets: &[String], by: &[Pod]) -> Result<()> {
+fn reached(
+    kubectl: &Kubectl,
+    from: &Pod,
+    transport: &str,
+    targets: &[String],
+    by: &[Pod],
+) -> Result<()> {
     let mut last = Vec::new();
     let result = run::wait_for("every address of the Service to answer", SOON, || {
         last = ask(kubectl, &from.name, transport, targets, 2000)?;
-        let good = |answer: &Result<String, String>| {
-            matches!(answer, Ok(text) if by.iter().any(|pod| text.starts_with(&pod.name)))
-        };
+        let good = |answer: &Result<String, String>| matches!(answer, Ok(text) if by.iter().any(|pod| text.starts_with(&pod.name)));
         Ok(last.iter().all(good).then_some(()))
     });
     result.map_err(|error| {
-        error.context(format!("{} on {} asks {targets:?} by {transport}: {last:?}", from.name, from.node))
+        error.context(format!(
+            "{} on {} asks {targets:?} by {transport}: {last:?}",
+            from.name, from.node
+        ))
     })
 }
 
@@ -83,8 +101,14 @@ pub(crate) fn policies_are_in_force(cluster: &mut Cluster) -> Result<()> {
     let servers = deploy(&kubectl, "server", 2)?;
     let friends = deploy(&kubectl, "friend", 2)?;
     let strangers = deploy(&kubectl, "stranger", 2)?;
-    let tcp: Vec<String> = servers.iter().map(|pod| format!("{}:8081", pod.ip)).collect();
-    let http: Vec<String> = servers.iter().map(|pod| format!("{}:8080", pod.ip)).collect();
+    let tcp: Vec<String> = servers
+        .iter()
+        .map(|pod| format!("{}:8081", pod.ip))
+        .collect();
+    let http: Vec<String> = servers
+        .iter()
+        .map(|pod| format!("{}:8080", pod.ip))
+        .collect();
     expect(&kubectl, &strangers, "tcp", &tcp, true)?;
     kubectl.apply(&policy().to_string())?;
     expect(&kubectl, &strangers, "tcp", &tcp, false)?;
@@ -117,15 +141,27 @@ fn policy() -> Value {
 }
 
 /// Waits until all, or none, of the targets answer each of some pods.
-fn expect(kubectl: &Kubectl, from: &[Pod], transport: &str, targets: &[String], reached: bool) -> Result<()> {
+fn expect(
+    kubectl: &Kubectl,
+    from: &[Pod],
+    transport: &str,
+    targets: &[String],
+    reached: bool,
+) -> Result<()> {
     for pod in from {
         let mut last = Vec::new();
         let result = run::wait_for("the policy's effect", SOON, || {
             last = ask(kubectl, &pod.name, transport, targets, 1000)?;
-            Ok(last.iter().all(|answer| answer.is_ok() == reached).then_some(()))
+            Ok(last
+                .iter()
+                .all(|answer| answer.is_ok() == reached)
+                .then_some(()))
         });
         result.map_err(|error| {
-            error.context(format!("{} on {} asks {targets:?}, expected {reached}: {last:?}", pod.name, pod.node))
+            error.context(format!(
+                "{} on {} asks {targets:?}, expected {reached}: {last:?}",
+                pod.name, pod.node
+            ))
         })?;
     }
     Ok(())

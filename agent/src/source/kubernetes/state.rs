@@ -110,7 +110,9 @@ impl StateFile {
                 }
                 Some(Record::Set(kind, text)) => {
                     // What an older agent could read and this one cannot is not there for it.
-                    if let Ok(object) = decode::object(kind, &mut serde_json::Deserializer::from_str(text)) {
+                    if let Ok(object) =
+                        decode::object(kind, &mut serde_json::Deserializer::from_str(text))
+                    {
                         known.insert(object.reference(), object);
                     }
                 }
@@ -294,7 +296,11 @@ impl Writer {
                 Entry::Listed(kind, objects) => {
                     replaced.insert(*kind);
                     news.retain(|reference, _| reference.kind != *kind);
-                    news.extend(objects.iter().map(|(reference, text)| (reference, Some(&**text))));
+                    news.extend(
+                        objects
+                            .iter()
+                            .map(|(reference, text)| (reference, Some(&**text))),
+                    );
                 }
                 Entry::Set(reference, text) => {
                     news.insert(reference, Some(text));
@@ -383,7 +389,11 @@ pub(super) fn text(raw: &str) -> Option<Box<str>> {
             fields.retain(|name, _| !names.contains(&name.as_str()));
         }
     };
-    drop(&mut value, "/metadata", &["managedFields", "ownerReferences", "finalizers"]);
+    drop(
+        &mut value,
+        "/metadata",
+        &["managedFields", "ownerReferences", "finalizers"],
+    );
     drop(
         &mut value,
         "/metadata/annotations",
@@ -392,7 +402,13 @@ pub(super) fn text(raw: &str) -> Option<Box<str>> {
     drop(
         &mut value,
         "/spec",
-        &["volumes", "tolerations", "affinity", "topologySpreadConstraints", "template"],
+        &[
+            "volumes",
+            "tolerations",
+            "affinity",
+            "topologySpreadConstraints",
+            "template",
+        ],
     );
     drop(
         &mut value,
@@ -414,7 +430,8 @@ pub(super) fn text(raw: &str) -> Option<Box<str>> {
         for container in list.and_then(Value::as_array_mut).into_iter().flatten() {
             if let Some(fields) = container.as_object_mut() {
                 // Environments and commands may hold secrets, too.
-                fields.retain(|name, _| matches!(name.as_str(), "name" | "ports" | "restartPolicy"));
+                fields
+                    .retain(|name, _| matches!(name.as_str(), "name" | "ports" | "restartPolicy"));
             }
         }
     }

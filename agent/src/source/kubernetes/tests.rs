@@ -36,11 +36,21 @@ impl Fake {
             streams,
             ..Fake::default()
         };
-        fake.put("/api/v1/nodes", vec![json!({
-            "metadata": {"name": "n1", "resourceVersion": "1"},
-            "spec": {"podCIDRs": ["10.1.0.0/24"]},
-        })]);
-        fake.put(PODS, vec![pod("a", "10.1.0.1"), pod("b", "10.1.0.2"), pod("c", "10.1.0.3")]);
+        fake.put(
+            "/api/v1/nodes",
+            vec![json!({
+                "metadata": {"name": "n1", "resourceVersion": "1"},
+                "spec": {"podCIDRs": ["10.1.0.0/24"]},
+            })],
+        );
+        fake.put(
+            PODS,
+            vec![
+                pod("a", "10.1.0.1"),
+                pod("b", "10.1.0.2"),
+                pod("c", "10.1.0.3"),
+            ],
+        );
         Arc::new(fake)
     }
 
@@ -70,13 +80,22 @@ impl Fake {
         if path == PODS {
             self.asked.lock().expect("a lock").push(query.to_owned());
         }
-        let objects = self.objects.lock().expect("a lock").get(path).cloned().unwrap_or_default();
+        let objects = self
+            .objects
+            .lock()
+            .expect("a lock")
+            .get(path)
+            .cloned()
+            .unwrap_or_default();
         if !query.contains("watch=true") {
             return page(&objects, query);
         }
         let initial = query.contains("sendInitialEvents=true");
         if initial && !self.streams {
-            return status(StatusCode::UNPROCESSABLE_ENTITY, "sendInitialEvents is forbidden");
+            return status(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "sendInitialEvents is forbidden",
+            );
         }
         if path == PODS && !initial && self.forgetful.swap(false, Ordering::Relaxed) {
             return status(StatusCode::GONE, "too old resource version");
@@ -98,14 +117,23 @@ impl Fake {
             std::mem::forget(sender);
         }
         let stream = futures::stream::poll_fn(move |context| lines.poll_recv(context));
-        Body::from_stream(stream.map(|line| Ok::<_, std::io::Error>(Bytes::from(line)))).into_response()
+        Body::from_stream(stream.map(|line| Ok::<_, std::io::Error>(Bytes::from(line))))
+            .into_response()
     }
 }
 
 /// Objects one by one, so that pages are needed.
 fn page(objects: &[Value], query: &str) -> Response {
-    let at = query.split("continue=").nth(1).and_then(|at| at.parse().ok()).unwrap_or(0_usize);
-    let next = if at + 1 < objects.len() { (at + 1).to_string() } else { String::new() };
+    let at = query
+        .split("continue=")
+        .nth(1)
+        .and_then(|at| at.parse().ok())
+        .unwrap_or(0_usize);
+    let next = if at + 1 < objects.len() {
+        (at + 1).to_string()
+    } else {
+        String::new()
+    };
     let items: Vec<_> = objects.get(at).into_iter().collect();
     json!({"metadata": {"resourceVersion": "10", "continue": next}, "items": items})
         .to_string()
@@ -143,7 +171,9 @@ impl Bench {
             fake.answer(request.uri().path(), query)
         };
         let app = Router::new().fallback(answer).with_state(Arc::clone(&fake));
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("bound");
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("bound");
         let address = listener.local_addr().expect("an address");
         let server = tokio::spawn(async move { axum::serve(listener, app).await.expect("served") });
         let folder = tempfile::tempdir().expect("a folder");
@@ -174,7 +204,9 @@ impl Bench {
 }
 
 async fn next(source: &mut KubernetesSource) -> Vec<Event> {
-    tokio::time::timeout(Duration::from_secs(20), source.next()).await.expect("events")
+    tokio::time::timeout(Duration::from_secs(20), source.next())
+        .await
+        .expect("events")
 }
 
 /// Waits until every kind was listed; the pods' names.
@@ -186,7 +218,10 @@ async fn listed(source: &mut KubernetesSource) -> Vec<String> {
                 Event::Listed(kind, objects) => {
                     kinds.insert(kind);
                     if kind == Kind::Pod {
-                        names = objects.iter().map(|pod| pod.reference().name.to_string()).collect();
+                        names = objects
+                            .iter()
+                            .map(|pod| pod.reference().name.to_string())
+                            .collect();
                     }
                 }
                 other => panic!("before all was listed: {other:?}"),
@@ -196,7 +231,11 @@ async fn listed(source: &mut KubernetesSource) -> Vec<String> {
     names
 }
 
-async fn until(source: &mut KubernetesSource, what: &str, mut done: impl FnMut(&KubernetesStatus) -> bool) {
+async fn until(
+    source: &mut KubernetesSource,
+    what: &str,
+    mut done: impl FnMut(&KubernetesStatus) -> bool,
+) {
     let mut status = source.status();
     let work = async {
         loop {
@@ -210,7 +249,9 @@ async fn until(source: &mut KubernetesSource, what: &str, mut done: impl FnMut(&
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(20), work).await.expect(what);
+    tokio::time::timeout(Duration::from_secs(20), work)
+        .await
+        .expect(what);
 }
 
 #[tokio::test]
@@ -218,21 +259,35 @@ async fn lists_then_changes_whether_streamed_or_in_pages() {
     for streams in [true, false] {
         let bench = Bench::new(streams).await;
         let mut source = bench.start(false);
-        assert_eq!(listed(&mut source).await, ["a", "b", "c"], "streams: {streams}");
+        assert_eq!(
+            listed(&mut source).await,
+            ["a", "b", "c"],
+            "streams: {streams}"
+        );
         until(&mut source, "a watch", |status| status.is_live()).await;
         while bench.fake.watches.lock().expect("a lock").is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         bench.fake.say("ADDED", &pod("d", "10.1.0.4"));
         let events = next(&mut source).await;
-        assert!(matches!(&events[..], [Event::Set(Object::Pod(pod))] if &*pod.name == "d"), "{events:?}");
+        assert!(
+            matches!(&events[..], [Event::Set(Object::Pod(pod))] if &*pod.name == "d"),
+            "{events:?}"
+        );
         // What changes nothing that is kept is no change.
         bench.fake.say("MODIFIED", &pod("d", "10.1.0.4"));
         bench.fake.say("DELETED", &pod("a", "10.1.0.1"));
         let events = next(&mut source).await;
-        assert!(matches!(&events[..], [Event::Gone(gone)] if &*gone.name == "a"), "{events:?}");
+        assert!(
+            matches!(&events[..], [Event::Gone(gone)] if &*gone.name == "a"),
+            "{events:?}"
+        );
         assert_eq!(source.status().borrow().kinds[&Kind::Pod].objects, 3);
-        let in_pages = bench.fake.asked().iter().any(|query| query.contains("continue=2"));
+        let in_pages = bench
+            .fake
+            .asked()
+            .iter()
+            .any(|query| query.contains("continue=2"));
         assert_eq!(in_pages, !streams, "{:?}", bench.fake.asked());
     }
 }
@@ -248,10 +303,15 @@ async fn a_malformed_object_is_reported_and_keeps_its_last_good_form() {
     bench.fake.say("MODIFIED", &bad);
     bench.fake.say("ADDED", &pod("e", "10.1.0.5"));
     let events = next(&mut source).await;
-    assert!(matches!(&events[..], [Event::Set(Object::Pod(pod))] if &*pod.name == "e"), "{events:?}");
+    assert!(
+        matches!(&events[..], [Event::Set(Object::Pod(pod))] if &*pod.name == "e"),
+        "{events:?}"
+    );
     let problems = source.status().borrow().problems();
     assert!(
-        problems.len() == 1 && problems[0].contains("Pod default/b") && problems[0].contains("status.podIPs"),
+        problems.len() == 1
+            && problems[0].contains("Pod default/b")
+            && problems[0].contains("status.podIPs"),
         "{problems:?}"
     );
     // A list with it in says the same, and does not lose it.
@@ -262,9 +322,15 @@ async fn a_malformed_object_is_reported_and_keeps_its_last_good_form() {
     let [Event::Listed(Kind::Pod, pods)] = &events[..] else {
         panic!("{events:?}");
     };
-    let names: Vec<_> = pods.iter().map(|pod| pod.reference().name.to_string()).collect();
+    let names: Vec<_> = pods
+        .iter()
+        .map(|pod| pod.reference().name.to_string())
+        .collect();
     assert_eq!(names, ["a", "b"]);
-    until(&mut source, "a watch", |_| !bench.fake.watches.lock().expect("a lock").is_empty()).await;
+    until(&mut source, "a watch", |_| {
+        !bench.fake.watches.lock().expect("a lock").is_empty()
+    })
+    .await;
     bench.fake.say("MODIFIED", &pod("b", "10.1.0.9"));
     next(&mut source).await;
     assert_eq!(source.status().borrow().problems(), Vec::<String>::new());
@@ -278,9 +344,15 @@ async fn a_watch_that_ends_goes_on_where_it_was() {
     bench.fake.say("ADDED", &pod("d", "10.1.0.4"));
     next(&mut source).await;
     bench.fake.hang_up();
-    until(&mut source, "a watch", |_| !bench.fake.watches.lock().expect("a lock").is_empty()).await;
+    until(&mut source, "a watch", |_| {
+        !bench.fake.watches.lock().expect("a lock").is_empty()
+    })
+    .await;
     let last = bench.fake.asked().pop().unwrap_or_default();
-    assert!(last.contains("resourceVersion=11") && !last.contains("sendInitialEvents"), "{last}");
+    assert!(
+        last.contains("resourceVersion=11") && !last.contains("sendInitialEvents"),
+        "{last}"
+    );
     assert_eq!(source.status().borrow().kinds[&Kind::Pod].lists, 1);
 }
 
@@ -301,7 +373,10 @@ async fn without_a_server_the_last_known_state_is_in_force() {
         let saved = state.read().expect("readable");
         let objects = saved.map(|saved| saved.objects).unwrap_or_default();
         let pods = objects.get(&Kind::Pod).cloned().unwrap_or_default();
-        let mut pods: Vec<_> = pods.iter().map(|pod| pod.reference().name.to_string()).collect();
+        let mut pods: Vec<_> = pods
+            .iter()
+            .map(|pod| pod.reference().name.to_string())
+            .collect();
         pods.sort();
         if pods == ["b", "c", "d"] {
             break pods;
@@ -309,7 +384,10 @@ async fn without_a_server_the_last_known_state_is_in_force() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
     let text = std::fs::read_to_string(state.path()).expect("read");
-    assert!(!text.contains("hush") && !text.contains("managedFields"), "{text}");
+    assert!(
+        !text.contains("hush") && !text.contains("managedFields"),
+        "{text}"
+    );
     let mut source = bench.start(true);
     let mut names = listed(&mut source).await;
     names.sort();

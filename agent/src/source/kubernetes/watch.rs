@@ -48,7 +48,9 @@ impl From<kube::Error> for End {
     fn from(error: kube::Error) -> End {
         match &error {
             kube::Error::Api(status) if status.code == 410 => End::Expired,
-            kube::Error::Api(status) => End::Failed(format!("{} ({})", status.message, status.code)),
+            kube::Error::Api(status) => {
+                End::Failed(format!("{} ({})", status.message, status.code))
+            }
             other => End::Failed(chain(other)),
         }
     }
@@ -175,7 +177,9 @@ impl Watcher {
                     initial: true,
                 }) => break version,
                 Some(Line::Gone { reference, .. }) => {
-                    items.retain(|item| !matches!(item, Item::Object(o, _) if o.reference() == reference));
+                    items.retain(
+                        |item| !matches!(item, Item::Object(o, _) if o.reference() == reference),
+                    );
                 }
                 Some(Line::Bookmark { .. } | Line::Unknown(_)) => {}
                 Some(Line::Error { code, .. }) if cannot_stream(code) => {
@@ -356,7 +360,9 @@ fn escape(text: &str) -> String {
 /// Half to all of a pause.
 fn jitter(pause: Duration) -> Duration {
     let half = pause / 2;
-    half + Duration::from_nanos(random() % u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1))
+    half + Duration::from_nanos(
+        random() % u64::try_from(half.as_nanos()).unwrap_or(u64::MAX).max(1),
+    )
 }
 
 /// A number that differs from node to node and from time to time.
@@ -395,7 +401,8 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             }
             let end = chunk.iter().position(|&byte| byte == b'\n');
             let length = end.map_or(chunk.len(), |end| end + 1);
-            self.line.extend_from_slice(chunk.get(..length).unwrap_or(chunk));
+            self.line
+                .extend_from_slice(chunk.get(..length).unwrap_or(chunk));
             self.reader.consume_unpin(length);
             if end.is_some() {
                 self.done = true;

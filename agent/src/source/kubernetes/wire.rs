@@ -37,7 +37,10 @@ pub(super) enum Line {
     /// An object came or changed, or was there at the start.
     Set { item: Item, version: String },
     /// An object went.
-    Gone { reference: ObjectRef, version: String },
+    Gone {
+        reference: ObjectRef,
+        version: String,
+    },
     /// Nothing changed up to here; `initial` marks the end of what was there at the start.
     Bookmark { version: String, initial: bool },
     /// The server ends the watch.

@@ -69,7 +69,11 @@ fn what_was_told_is_read_back() {
     let mut bench = Bench::new(all_listed(&["a", "b"]));
     assert_eq!(names(&bench.state), ["a", "b"]);
     let gone = ObjectRef::new(Kind::Pod, "default", "a");
-    bench.take(vec![set("c", "10.0.0.3"), Entry::Gone(gone), set("b", "10.0.0.9")]);
+    bench.take(vec![
+        set("c", "10.0.0.3"),
+        Entry::Gone(gone),
+        set("b", "10.0.0.9"),
+    ]);
     assert_eq!(names(&bench.state), ["b", "c"]);
     // A list replaces all of its kind, and nothing else.
     bench.take(vec![Entry::Listed(Kind::Pod, vec![entry("d", "10.0.0.4")])]);
@@ -83,8 +87,15 @@ fn a_file_that_is_incomplete_or_another_is_refused() {
     // Until every kind is known, what was there before stays.
     let bench = Bench::new(listed);
     assert!(matches!(bench.state.read(), Ok(None)));
-    std::fs::write(bench.state.path(), format!("{HEADER}{}", record("listed Pod"))).expect("written");
-    assert!(matches!(bench.state.read(), Err(StateError::Incomplete(Kind::Node))));
+    std::fs::write(
+        bench.state.path(),
+        format!("{HEADER}{}", record("listed Pod")),
+    )
+    .expect("written");
+    assert!(matches!(
+        bench.state.read(),
+        Err(StateError::Incomplete(Kind::Node))
+    ));
     std::fs::write(bench.state.path(), "sluice-state 2\n").expect("written");
     assert!(matches!(bench.state.read(), Err(StateError::Version(_))));
     std::fs::remove_file(bench.state.path()).expect("removed");
@@ -116,12 +127,18 @@ fn damage_at_any_byte_loses_only_what_follows() {
         cut.truncate(at);
         std::fs::write(bench.state.path(), &cut).expect("written");
         let read = names(&bench.state);
-        assert!(read.starts_with(&["a".to_owned(), "b".to_owned()]) && read.len() < 4, "cut at {at}: {read:?}");
+        assert!(
+            read.starts_with(&["a".to_owned(), "b".to_owned()]) && read.len() < 4,
+            "cut at {at}: {read:?}"
+        );
         let mut flipped = bytes.clone();
         flipped[at] ^= 0x10;
         std::fs::write(bench.state.path(), &flipped).expect("written");
         let read = names(&bench.state);
-        assert!(read.starts_with(&["a".to_owned(), "b".to_owned()]) && read.len() < 4, "flipped at {at}: {read:?}");
+        assert!(
+            read.starts_with(&["a".to_owned(), "b".to_owned()]) && read.len() < 4,
+            "flipped at {at}: {read:?}"
+        );
     }
 }
 
@@ -130,12 +147,20 @@ fn a_file_does_not_grow_without_end() {
     let mut bench = Bench::new(all_listed(&["a", "b"]));
     let mut largest = 0;
     for round in 0..40_000 {
-        bench.take(vec![set("b", &format!("10.0.{}.{}", round / 250 % 250, round % 250))]);
+        bench.take(vec![set(
+            "b",
+            &format!("10.0.{}.{}", round / 250 % 250, round % 250),
+        )]);
         largest = largest.max(bench.writer.size);
     }
     assert!(largest <= SMALL + 1024, "{largest}");
     assert_eq!(names(&bench.state), ["a", "b"]);
-    assert_eq!(std::fs::metadata(bench.state.path()).expect("metadata").len(), bench.writer.size);
+    assert_eq!(
+        std::fs::metadata(bench.state.path())
+            .expect("metadata")
+            .len(),
+        bench.writer.size
+    );
 }
 
 #[test]
