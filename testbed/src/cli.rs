@@ -61,6 +61,8 @@ enum Verb {
     },
     /// Nodes, pods and the health of their daemons.
     Status,
+    /// Build the programs of Kubernetes, unless they are there, and print their folder.
+    BuildKubernetes,
     /// Run kubectl on a testbed that was put up with --kubernetes.
     Kubectl {
         /// What kubectl is given.
@@ -149,6 +151,9 @@ impl Cli {
                 cluster.detach(node, &pod)?;
             }
             Verb::Status => print!("{}", demo::status(&Cluster::open(name)?)?),
+            Verb::BuildKubernetes => {
+                println!("{}", kubernetes::binaries::ensure()?.display());
+            }
             Verb::Kubectl { args } => {
                 let control = kubernetes::control_plane(&Cluster::open(name)?)?;
                 let status = control.kubectl().interactive(&args).status()?;

@@ -56,13 +56,7 @@ impl Cluster {
             options.hosts = Hosts::Netns;
         }
         check_machine(&options)?;
-        let kubernetes_bin = options
-            .kubernetes
-            .then(|| {
-                let given = std::env::var_os(binaries::VARIABLE).map(PathBuf::from);
-                binaries::ensure(given.as_deref())
-            })
-            .transpose()?;
+        let kubernetes_bin = options.kubernetes.then(binaries::ensure).transpose()?;
         std::fs::create_dir_all(name.manifests()).with_context(|| {
             format!("cannot make {} (is this root?)", name.manifests().display())
         })?;

@@ -1,7 +1,7 @@
 //! A real cluster: pods come by kubelet, container runtime and plugin, and what is asked is asked with `kubectl`.
 //!
-//! Where neither a folder with the programs of Kubernetes is named nor Go is there to build them, nothing runs,
-//! which is said aloud; with `SLUICE_REQUIRE_KUBERNETES` set, that is a failure.
+//! Where the programs of Kubernetes are not there (`sluice-testbed build-kubernetes` makes them), nothing runs, which
+//! is said aloud; with `SLUICE_REQUIRE_KUBERNETES` set, they are built first.
 
 #[path = "kubernetes/harness.rs"]
 mod harness;
@@ -14,14 +14,13 @@ mod services;
 
 use std::process::ExitCode;
 
-use sluice_testbed::cluster::installed;
 use sluice_testbed::kubernetes::binaries;
 use sluice_testbed::options::Options;
 use sluice_testbed::suite::{self, Group};
 
 fn main() -> ExitCode {
-    let missing = if !binaries::present() && !installed("go") {
-        "no programs of Kubernetes, and no Go to build them with"
+    let missing = if !binaries::present() {
+        "no programs of Kubernetes: `sluice-testbed build-kubernetes` makes them"
     } else if !std::path::Path::new("/usr/lib/cni/loopback").exists() {
         "no /usr/lib/cni/loopback (containernetworking-plugins)"
     } else {
@@ -30,6 +29,10 @@ fn main() -> ExitCode {
     if !missing.is_empty() && std::env::var_os("SLUICE_REQUIRE_KUBERNETES").is_none() {
         println!("\nkubernetes: NOT RUN: {missing}");
         return ExitCode::SUCCESS;
+    }
+    if let Err(error) = binaries::ensure() {
+        println!("\nkubernetes: FAILED: {error:#}");
+        return ExitCode::FAILURE;
     }
     suite::main(vec![Group {
         name: "cluster".to_owned(),

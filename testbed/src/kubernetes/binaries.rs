@@ -47,11 +47,16 @@ const PROGRAMS: [(&str, &str, u8); 6] = [
     (ETCD, "go.etcd.io/etcd/server/v3", 1),
 ];
 
-/// The folder with the programs: the one given, or the cache, filled now if it is not full.
+/// The folder with the programs: the one that [`VARIABLE`] names, or the cache, filled now if it is not full.
 ///
 /// # Errors
 /// When a given folder lacks one, or when there is no Go to build them with, or it fails.
-pub fn ensure(given: Option<&Path>) -> Result<PathBuf> {
+pub fn ensure() -> Result<PathBuf> {
+    let given = std::env::var_os(VARIABLE).map(PathBuf::from);
+    find(given.as_deref())
+}
+
+fn find(given: Option<&Path>) -> Result<PathBuf> {
     if let Some(dir) = given {
         let mut missing = missing(dir);
         // One that is installed will do.
@@ -281,7 +286,7 @@ mod tests {
     fn a_given_folder_that_lacks_a_program_is_refused_by_name() {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("kubelet"), "").expect("written");
-        let error = ensure(Some(dir.path())).expect_err("refused").to_string();
+        let error = find(Some(dir.path())).expect_err("refused").to_string();
         assert!(
             error.contains("kube-apiserver") && !error.contains("kubelet"),
             "{error}"
