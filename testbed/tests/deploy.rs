@@ -27,21 +27,18 @@ fn read(file: &str) -> String {
 
 /// The text of one `{{ … }}`.
 fn expression(text: &str, values: &Value) -> String {
-    let lookup = |path: &str| {
-        let value = match path {
-            ".Release.Namespace" => Value::from("kube-system"),
-            _ => {
-                let path = path
-                    .strip_prefix(".Values")
-                    .expect("a value")
-                    .replace('.', "/");
-                values
-                    .pointer(&path)
-                    .unwrap_or_else(|| panic!("values.yaml has no {path}"))
-                    .clone()
-            }
-        };
-        value
+    let lookup = |path: &str| match path {
+        ".Release.Namespace" => Value::from("kube-system"),
+        _ => {
+            let path = path
+                .strip_prefix(".Values")
+                .expect("a value")
+                .replace('.', "/");
+            values
+                .pointer(&path)
+                .unwrap_or_else(|| panic!("values.yaml has no {path}"))
+                .clone()
+        }
     };
     let plain = |value: Value| match value {
         Value::String(text) => text,

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sluice_testbed::server::main()
+    sluice_testbed::testserver::main()
 }
