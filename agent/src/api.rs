@@ -18,15 +18,14 @@ use sluice_rpc::{
     report,
 };
 
-use tokio::sync::watch;
-
 use crate::attach;
 use crate::drops::{self, Drops};
 use crate::index::Index;
 use crate::readiness::Readiness;
 use crate::reconciler::{self, InspectError};
+use crate::reporter::Reporter;
 use crate::rpc::Api;
-use crate::source::DirectoryStatus;
+use crate::source::SourceStatus;
 use crate::switch::{Built, Switch};
 
 /// The agent as its callers see it.
@@ -52,13 +51,25 @@ pub struct Agent {
     pub drops: Drops,
     /// The cluster's objects, joined.
     pub index: Arc<Mutex<Index>>,
-    /// How the folder of manifests fares, once there is one.
-    pub source: Arc<OnceLock<watch::Receiver<DirectoryStatus>>>,
+    /// Tells the cluster of what fails.
+    pub reporter: Reporter,
+    /// How the source of the cluster's state fares, once there is one.
+    pub source: Arc<OnceLock<SourceStatus>>,
 }
 
 impl Api for Agent {
     async fn cni_add(&self, request: AddRequest) -> Result<AddResult, ErrorObject> {
-        Ok(self.service.add(request).await?)
+        let pod = request.pod.clone();
+        match self.service.add(request).await {
+            Ok(result) => Ok(result),
+            Err(error) => {
+                let error = ErrorObject::from(error);
+                if let Some(pod) = pod {
+                    self.reporter.attach_failed(&pod, error.to_string());
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn cni_del(&self, request: DelRequest) -> Result<DelResult, ErrorObject> {
@@ -188,8 +199,7 @@ impl Agent {
         problems.extend(status.refused.iter().cloned());
         problems.extend(status.conflicts.iter().cloned());
         if let Some(source) = self.source.get() {
-            let faults = &source.borrow().faults;
-            problems.extend(faults.iter().map(|fault| format!("not in force: {fault}")));
+            problems.extend(source.problems());
         }
         for pod in pods.iter().filter(|pod| pod.state == PodState::Broken) {
             let problem = pod.problem.as_deref().unwrap_or("broken");

@@ -1,7 +1,7 @@
 //! Undoing everything that the agent made on a node, and nothing else. Calling it again is fine.
 //!
 //! Removed: the bridge with its ports (pods lose their network), `flow-restore-wait`, veth pairs,
-//! routes, the nftables table, the conflist, the socket. Left: what others made, IP forwarding.
+//! routes, the nftables table, the conflist, the state file, the socket. Left: what others made, IP forwarding.
 
 use std::time::Duration;
 
@@ -54,6 +54,14 @@ pub async fn clean(config: &Config) -> anyhow::Result<()> {
         note("conflist", conflist::remove(path));
     }
     note("bridge", bridge(config).await);
+    if let Some(path) = &config.state_file.0 {
+        let removed = match std::fs::remove_file(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error.into()),
+        };
+        note("state file", removed);
+    }
     let cleaned = host::cleanup().await;
     note(
         "routes and nftables table",

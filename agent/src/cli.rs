@@ -10,15 +10,17 @@ use clap::parser::ValueSource;
 use clap::{Arg, Command};
 
 use crate::config::{Config, ConfigError, KEYS, Origin};
-use crate::{cleanup, daemon, telemetry};
+use crate::{cleanup, daemon, install, telemetry};
 
 /// What the command line asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Task {
     /// Run the agent; also without any subcommand.
     Run,
     /// Remove from the node whatever the agent made.
     Cleanup,
+    /// Put the CNI plugin, which lies beside this program, into this folder.
+    InstallCni(PathBuf),
 }
 
 /// Runs `sluice-agent` with the process's arguments; returns the exit code.
@@ -37,6 +39,7 @@ pub fn main() -> ExitCode {
     let result = match task {
         Task::Run => daemon::run(config),
         Task::Cleanup => cleanup::run(&config),
+        Task::InstallCni(folder) => install::run(&folder),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,6 +62,10 @@ where
     let matches = command().try_get_matches_from(arguments)?;
     let (task, matches) = match matches.subcommand() {
         Some(("cleanup", inner)) => (Task::Cleanup, inner.clone()),
+        Some(("install-cni", inner)) => {
+            let folder = inner.get_one::<PathBuf>("folder").cloned();
+            (Task::InstallCni(folder.unwrap_or_default()), inner.clone())
+        }
         Some((_, inner)) => (Task::Run, inner.clone()),
         None => (Task::Run, matches),
     };
@@ -90,6 +97,19 @@ pub fn command() -> Command {
         .subcommand(Command::new("cleanup").about(
             "Remove from this node whatever the agent made: ports, bridge, routes, firewall table, conflist",
         ))
+        .subcommand(
+            Command::new("install-cni")
+                .about(
+                    "Put the CNI plugin sluice-cni, which lies beside this program, into a folder, by rename",
+                )
+                .arg(
+                    Arg::new("folder")
+                        .value_name("FOLDER")
+                        .required(true)
+                        .value_parser(clap::value_parser!(PathBuf))
+                        .help("Where the container runtime looks for plugins, such as /opt/cni/bin"),
+                ),
+        )
         .arg(
             Arg::new("config")
                 .long("config")

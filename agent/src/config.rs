@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::source::kubernetes::Access;
+
 mod values;
 
 pub use values::{AttachMode, Cidrs, DatapathType, LogFormat, Optional, Span, TunnelType, Word};
@@ -48,10 +50,16 @@ macro_rules! keys {
 keys! {
     /// Name of this node, as the cluster state spells it; the host name if not given.
     node_name: Optional<Word> = "node-name", "SLUICE_NODE_NAME", "";
-    /// Address ranges of this node's pods, comma-separated; without it they come from the Node object of the manifests.
+    /// Address ranges of this node's pods, comma-separated; without it they come from the Node object.
     pod_cidrs: Cidrs = "pod-cidrs", "SLUICE_POD_CIDRS", "";
     /// Folder of Kubernetes manifests to take the cluster state from, watched.
     manifests: Optional<PathBuf> = "manifests", "SLUICE_MANIFESTS", "";
+    /// How to reach the Kubernetes API to take the cluster state from: a kubeconfig file, or in-cluster for the pod's own account.
+    kubeconfig: Optional<PathBuf> = "kubeconfig", "SLUICE_KUBECONFIG", "";
+    /// URL of the API server instead of the one that the kubeconfig or the pod's environment names: one that is reached without Services.
+    kubernetes_server: Optional<Word> = "kubernetes-server", "SLUICE_KUBERNETES_SERVER", "";
+    /// File that keeps the last known state of the Kubernetes API, for a start while it does not answer.
+    state_file: Optional<PathBuf> = "state-file", "SLUICE_STATE_FILE", "";
     /// OVSDB server of the switch: unix:PATH or tcp:HOST:PORT.
     ovsdb: Word = "ovsdb", "SLUICE_OVSDB", "unix:/var/run/openvswitch/db.sock";
     /// OpenFlow endpoint of the bridge: unix:PATH or tcp:HOST:PORT; if not given, BRIDGE.mgmt beside the OVSDB socket.
@@ -217,6 +225,15 @@ impl Config {
         path.parent().map(Path::to_owned)
     }
 
+    /// The way to the API server, if the cluster state comes from there.
+    pub fn access(&self) -> Option<Access> {
+        let file = self.kubeconfig.0.as_ref()?;
+        Some(Access {
+            kubeconfig: (file != Path::new("in-cluster")).then(|| file.clone()),
+            server: self.kubernetes_server.0.as_ref().map(Word::to_string),
+        })
+    }
+
     fn check(&self) -> Result<(), ConfigError> {
         for (key, name) in [
             ("bridge", &self.bridge),
@@ -230,6 +247,14 @@ impl Config {
                     message: format!("{name:?} is no device name (1 to 15 characters, no slash)"),
                 });
             }
+        }
+        if self.manifests.0.is_some() && self.kubeconfig.0.is_some() {
+            return Err(ConfigError::Value {
+                key: "kubeconfig",
+                origin: Origin::Flag,
+                message: "the cluster state comes from here or from `manifests`, not from both"
+                    .to_owned(),
+            });
         }
         Ok(())
     }

@@ -13,13 +13,19 @@ use serde_json::json;
 /// Name of the network in the list; also how [`remove`] knows the file as ours.
 pub const NETWORK: &str = "sluice";
 
-/// The CNI version that the list asks for: the first with GC and STATUS.
-pub const CNI_VERSION: &str = "1.1.0";
+/// The CNI version that the list asks for where the runtime knows of no choice: containerd 1.6 takes any that is
+/// named here for granted, and then fails on a result of a version that it does not know.
+pub const CNI_VERSION: &str = "1.0.0";
+
+/// All versions that the plugin speaks. A runtime that knows 1.1.0, the first with GC and STATUS, knows this key and
+/// takes the highest that it speaks itself.
+pub const CNI_VERSIONS: [&str; 4] = ["0.3.1", "0.4.0", "1.0.0", "1.1.0"];
 
 /// The list, for an agent that listens on `socket`.
 pub fn render(socket: &Path) -> String {
     let list = json!({
         "cniVersion": CNI_VERSION,
+        "cniVersions": CNI_VERSIONS,
         "name": NETWORK,
         "plugins": [{ "type": "sluice-cni", "socket": socket }],
     });

@@ -26,6 +26,7 @@ use crate::health::{self, HealthChecks};
 use crate::index::Index;
 use crate::metrics::Metrics;
 use crate::readiness::{Condition, Readiness};
+use crate::reporter::Reporter;
 use crate::rpc::listener::{Limits, Listener};
 use crate::switch::{Built, Switch, SwitchError, Tunnel, Wanted};
 use crate::{conflist, http, mtu, node, reconciler, rpc};
@@ -74,11 +75,18 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let (readiness, tasks) = (Readiness::default(), TaskTracker::new());
     let (metrics, registry) = Metrics::new();
+    let source = Arc::new(OnceLock::new());
     let node = config.node();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), node, bridge = %config.bridge, "starting");
     if let Some(address) = config.http.0 {
-        let serving = http::serve(address, readiness.clone(), registry, stop.clone()).await?;
-        tasks.spawn(serving);
+        let serving = http::serve(
+            address,
+            readiness.clone(),
+            registry,
+            Arc::clone(&source),
+            stop.clone(),
+        );
+        tasks.spawn(serving.await?);
     }
 
     let wanted = wanted(&config);
@@ -138,7 +146,15 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         names(service.clone(), Arc::clone(&index)),
         stop.clone(),
     ));
-    let source = Arc::new(OnceLock::new());
+    let reporter = match config.access() {
+        None => Reporter::default(),
+        Some(access) => {
+            let (reporter, task) =
+                Reporter::new(access, node.clone(), readiness.clone(), stop.clone());
+            tasks.spawn(task);
+            reporter
+        }
+    };
     let agent = Agent {
         node: node.clone(),
         started: Instant::now(),
@@ -150,6 +166,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         readiness: readiness.clone(),
         drops: drops.clone(),
         index: Arc::clone(&index),
+        reporter,
         source: Arc::clone(&source),
     };
     let listener = Listener::bind(&config.socket).await?;

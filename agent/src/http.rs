@@ -1,7 +1,7 @@
 //! `/healthz`, `/readyz` and `/metrics`, over plain HTTP.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -14,11 +14,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::readiness::Readiness;
+use crate::source::SourceStatus;
 
 #[derive(Clone)]
 struct Shared {
     readiness: Readiness,
     registry: Arc<Registry>,
+    source: Arc<OnceLock<SourceStatus>>,
 }
 
 /// Binds the listener; the returned future serves until `stop`.
@@ -29,13 +31,14 @@ pub async fn serve(
     address: SocketAddr,
     readiness: Readiness,
     registry: Registry,
+    source: Arc<OnceLock<SourceStatus>>,
     stop: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = ()> + Send> {
     let listener = TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}"))?;
     tracing::info!(address = %listener.local_addr()?, "serving /healthz, /readyz and /metrics");
-    let app = router(readiness, registry);
+    let app = router(readiness, registry, source);
     Ok(async move {
         let serving = axum::serve(listener, app).with_graceful_shutdown(stop.cancelled_owned());
         if let Err(error) = serving.await {
@@ -44,7 +47,7 @@ pub async fn serve(
     })
 }
 
-fn router(readiness: Readiness, registry: Registry) -> Router {
+fn router(readiness: Readiness, registry: Registry, source: Arc<OnceLock<SourceStatus>>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
@@ -52,14 +55,26 @@ fn router(readiness: Readiness, registry: Registry) -> Router {
         .with_state(Shared {
             readiness,
             registry: Arc::new(registry),
+            source,
         })
 }
 
 async fn readyz(State(shared): State<Shared>) -> impl IntoResponse {
-    match shared.readiness.explain() {
+    let (status, mut text) = match shared.readiness.explain() {
         None => (StatusCode::OK, "ok\n".to_owned()),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+    };
+    // What is wrong with the source does not keep the agent from serving.
+    for problem in shared
+        .source
+        .get()
+        .map(SourceStatus::problems)
+        .unwrap_or_default()
+    {
+        text.push_str(&problem);
+        text.push('\n');
     }
+    (status, text)
 }
 
 async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {

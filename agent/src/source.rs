@@ -4,6 +4,7 @@
 //! happen. It may list a kind again at any time (after it lost its place); whoever listens compares.
 //!
 //! * [`directory`]: a watched folder of Kubernetes manifests.
+//! * [`kubernetes`]: an API server.
 //! * [`object`]: the objects, as little of them as is used.
 //! * [`decode`]: from the API's form of an object to ours, whatever the source.
 //!
@@ -11,13 +12,17 @@
 
 use std::future::Future;
 
+use tokio::sync::watch;
+
 pub mod decode;
 pub mod directory;
 pub(crate) mod intern;
+pub mod kubernetes;
 mod manifest;
 pub mod object;
 
 pub use directory::{DirectorySource, DirectoryStatus, Fault};
+pub use kubernetes::{KubernetesSource, KubernetesStatus};
 pub use object::{
     EndpointSlice, Kind, Namespace, NetworkPolicy, Node, Object, ObjectRef, Pod, Refusal, Service,
 };
@@ -40,4 +45,57 @@ pub trait Source: Send {
     /// It answers as long as the source lives; a source that cannot reach its origin for a while waits and tries
     /// again by itself, since the last known state stays in force.
     fn next(&mut self) -> impl Future<Output = Vec<Event>> + Send;
+}
+
+/// A source of whichever kind the configuration names.
+#[derive(Debug)]
+pub enum AnySource {
+    /// A watched folder.
+    Directory(DirectorySource),
+    /// An API server.
+    Kubernetes(KubernetesSource),
+}
+
+impl AnySource {
+    /// How it fares.
+    pub fn status(&self) -> SourceStatus {
+        match self {
+            AnySource::Directory(source) => SourceStatus::Directory(source.status()),
+            AnySource::Kubernetes(source) => SourceStatus::Kubernetes(source.status()),
+        }
+    }
+}
+
+impl Source for AnySource {
+    async fn next(&mut self) -> Vec<Event> {
+        match self {
+            AnySource::Directory(source) => source.next().await,
+            AnySource::Kubernetes(source) => source.next().await,
+        }
+    }
+}
+
+/// How a source fares, to be asked at any time.
+#[derive(Clone, Debug)]
+pub enum SourceStatus {
+    /// Of a watched folder.
+    Directory(watch::Receiver<DirectoryStatus>),
+    /// Of an API server.
+    Kubernetes(watch::Receiver<KubernetesStatus>),
+}
+
+impl SourceStatus {
+    /// What a person should know, a line each; empty when all is well.
+    pub fn problems(&self) -> Vec<String> {
+        match self {
+            SourceStatus::Directory(status) => {
+                let faults = &status.borrow().faults;
+                faults
+                    .iter()
+                    .map(|fault| format!("not in force: {fault}"))
+                    .collect()
+            }
+            SourceStatus::Kubernetes(status) => status.borrow().problems(),
+        }
+    }
 }

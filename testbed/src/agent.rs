@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::kubernetes::certs;
 use crate::layout::BRIDGE;
 use crate::node::{Daemon, Node};
 use crate::options::{self, Options};
@@ -20,7 +21,7 @@ pub fn configure(node: &Node, options: &Options) -> Result<()> {
     let mut text = format!(
         "# Written by sluice-testbed.\n\
          node-name = \"{name}\"\n\
-         manifests = \"{manifests}\"\n\
+         {source}\
          ovsdb = \"{ovsdb}\"\n\
          bridge = \"{BRIDGE}\"\n\
          datapath-type = \"{datapath}\"\n\
@@ -31,7 +32,7 @@ pub fn configure(node: &Node, options: &Options) -> Result<()> {
          socket = \"{socket}\"\n\
          conflist = \"{conflist}\"\n",
         name = node.name(),
-        manifests = node.testbed.manifests().display(),
+        source = source(node, options),
         ovsdb = node.ovsdb(),
         datapath = options::name(options.datapath()),
         tunnel = options::name(options.tunnel),
@@ -48,6 +49,20 @@ pub fn configure(node: &Node, options: &Options) -> Result<()> {
     std::fs::create_dir_all(node.dir().join("net.d"))?;
     std::fs::write(node.dir().join("agent.toml"), text)
         .context("cannot write the agent's configuration")
+}
+
+/// Where the agent learns of the cluster.
+fn source(node: &Node, options: &Options) -> String {
+    if options.kubernetes {
+        let config = certs::kubeconfig(&node.testbed.control_dir(), "sluice-agent");
+        format!(
+            "kubeconfig = \"{}\"\nstate-file = \"{}\"\n",
+            config.display(),
+            node.dir().join("state").display()
+        )
+    } else {
+        format!("manifests = \"{}\"\n", node.testbed.manifests().display())
+    }
 }
 
 /// The agent's command line.

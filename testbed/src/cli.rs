@@ -10,7 +10,7 @@ use crate::cluster::{self, Cluster, Depth};
 use crate::layout::Name;
 use crate::options::{self, Options};
 use crate::run::step;
-use crate::{demo, guest};
+use crate::{demo, guest, kubernetes};
 
 /// Several Sluice nodes on one machine.
 #[derive(Debug, Parser)]
@@ -61,6 +61,14 @@ enum Verb {
     },
     /// Nodes, pods and the health of their daemons.
     Status,
+    /// Build the programs of Kubernetes, unless they are there, and print their folder.
+    BuildKubernetes,
+    /// Run kubectl on a testbed that was put up with --kubernetes.
+    Kubectl {
+        /// What kubectl is given.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Run a command on a node (n1) or in a pod (web or n1/web).
     Exec {
         /// Node or pod.
@@ -108,6 +116,12 @@ impl Cli {
                 pods,
                 down,
             } => {
+                if options.kubernetes {
+                    bail!(
+                        "the demo attaches its pods itself: with Kubernetes it is `up --kubernetes`, \
+                         and then `kubectl`"
+                    );
+                }
                 let cluster = match Cluster::open(name.clone()) {
                     Ok(cluster) => cluster,
                     Err(_) => up(
@@ -137,6 +151,14 @@ impl Cli {
                 cluster.detach(node, &pod)?;
             }
             Verb::Status => print!("{}", demo::status(&Cluster::open(name)?)?),
+            Verb::BuildKubernetes => {
+                println!("{}", kubernetes::binaries::ensure()?.display());
+            }
+            Verb::Kubectl { args } => {
+                let control = kubernetes::control_plane(&Cluster::open(name)?)?;
+                let status = control.kubectl().interactive(&args).status()?;
+                return Ok(exit_code(status));
+            }
             Verb::Exec { place, command } => return exec(&Cluster::open(name)?, &place, &command),
             Verb::Down { all } => {
                 let names = if all { cluster::all() } else { vec![name] };
@@ -160,7 +182,11 @@ fn up(name: Name, options: &Options, bin: &std::path::Path, depth: Depth) -> Res
         "testbed {}: {} nodes as {}, {} datapath, {} tunnels",
         name.as_str(),
         options.nodes,
-        options::name(options.hosts),
+        if options.kubernetes {
+            "namespaces with kubelets".to_owned()
+        } else {
+            options::name(options.hosts)
+        },
         options::name(options.datapath()),
         options::name(options.tunnel),
     ));
@@ -221,6 +247,11 @@ fn exec(cluster: &Cluster, place: &str, command: &[String]) -> Result<ExitCode> 
         .node(number)?
         .interactive(pod, program, args)
         .status()?;
+    Ok(exit_code(status))
+}
+
+/// Ours, given that of a command we ran.
+fn exit_code(status: std::process::ExitStatus) -> ExitCode {
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(ExitCode::from(code.unwrap_or(1)))
+    ExitCode::from(code.unwrap_or(1))
 }

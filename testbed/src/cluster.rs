@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::docker::{self, Docker};
+use crate::kubernetes::{self, binaries, cgroup, images, machine, runtime};
 use crate::layout::{self, Name};
 use crate::node::{Daemon, Host, Node};
 use crate::options::{Hosts, Options};
@@ -50,15 +51,21 @@ impl Cluster {
             name.as_str(),
             name.as_str()
         );
-        check_machine(options)?;
+        let mut options = options.clone();
+        if options.kubernetes {
+            options.hosts = Hosts::Netns;
+        }
+        check_machine(&options)?;
+        let kubernetes_bin = options.kubernetes.then(binaries::ensure).transpose()?;
         std::fs::create_dir_all(name.manifests()).with_context(|| {
             format!("cannot make {} (is this root?)", name.manifests().display())
         })?;
         let mut cluster = Self {
             state: State {
-                options: options.clone(),
+                options,
                 owner,
                 bin: bin.to_owned(),
+                kubernetes_bin,
                 nodes: Vec::new(),
                 pods: Vec::new(),
                 processes: Vec::new(),
@@ -66,8 +73,13 @@ impl Cluster {
             name,
         };
         cluster.state.save(&cluster.name)?;
-        underlay::create(&cluster.name, options)?;
-        let numbers: Vec<u8> = (1..=options.nodes).collect();
+        underlay::create(&cluster.name, cluster.options())?;
+        if cluster.options().kubernetes {
+            step("starting the control plane");
+            kubernetes::control_plane(&cluster)?.start()?;
+            images::write(bin, &kubernetes::archive(&cluster.name))?;
+        }
+        let numbers: Vec<u8> = (1..=cluster.options().nodes).collect();
         cluster.add_nodes(&numbers, depth)?;
         Ok(cluster)
     }
@@ -84,6 +96,11 @@ impl Cluster {
     /// The shape it was put up in.
     pub fn options(&self) -> &Options {
         &self.state.options
+    }
+
+    /// The folder with the programs of Kubernetes, if it was put up with them.
+    pub fn kubernetes_bin(&self) -> Option<&Path> {
+        self.state.kubernetes_bin.as_deref()
     }
 
     /// Its nodes, by number.
@@ -158,7 +175,9 @@ impl Cluster {
             .collect::<Result<_>>()?;
         for node in &nodes {
             std::fs::create_dir_all(node.dir())?;
-            manifest::write_node(&self.name, node.number, self.options())?;
+            if !self.options().kubernetes {
+                manifest::write_node(&self.name, node.number, self.options())?;
+            }
         }
         self.each("starting hosts and switches", &nodes, |node| {
             let netns = self.start_host(node)?;
@@ -167,6 +186,9 @@ impl Cluster {
             ovs::underlay(node, self.options())
         })?;
         self.record(&nodes, &[Daemon::Ovsdb, Daemon::Vswitchd])?;
+        if self.options().kubernetes {
+            self.start_kubelets(&nodes)?;
+        }
         if depth == Depth::Agents {
             self.each("starting agents", &nodes, |node| {
                 agent::configure(node, self.options())?;
@@ -174,8 +196,28 @@ impl Cluster {
             })?;
             self.record(&nodes, &[Daemon::Agent])?;
             self.each("waiting for agents to be ready", &nodes, agent::wait_ready)?;
+            if self.options().kubernetes {
+                let control = kubernetes::control_plane(self)?;
+                self.each("waiting for nodes to be Ready", &nodes, |node| {
+                    kubernetes::wait_node_ready(&control, node)
+                })?;
+            }
         }
         Ok(())
+    }
+
+    fn start_kubelets(&mut self, nodes: &[Node]) -> Result<()> {
+        let control = kubernetes::control_plane(self)?;
+        let bin = self.state.kubernetes_bin.clone().unwrap_or_default();
+        let archive = kubernetes::archive(&self.name);
+        self.each("starting container runtimes and kubelets", nodes, |node| {
+            control.write_node_keys(node.number)?;
+            runtime::configure(node, self.options())?;
+            runtime::start_containerd(node)?;
+            runtime::import(node, &archive)?;
+            runtime::start_kubelet(node, &bin)
+        })?;
+        self.record(nodes, &[Daemon::Containerd, Daemon::Kubelet])
     }
 
     /// Takes a node away, as if it had died: no daemon is asked to tidy up.
@@ -188,6 +230,7 @@ impl Cluster {
         match &node.host {
             Host::Container(docker, name) => docker.remove(std::slice::from_ref(name))?,
             Host::Netns(name) => {
+                cgroup::remove(name)?;
                 for daemon in [Daemon::Agent, Daemon::Vswitchd, Daemon::Ovsdb] {
                     if let Some(process) = node.process(daemon) {
                         process.stop()?;
@@ -232,6 +275,9 @@ impl Cluster {
         match &node.host {
             Host::Netns(name) => {
                 netns::add(name)?;
+                if self.options().kubernetes {
+                    machine::start(node)?;
+                }
                 Ok(name.clone())
             }
             Host::Container(docker, _) => Ok(docker
@@ -293,10 +339,19 @@ fn check_machine(options: &Options) -> Result<()> {
         ]),
         Hosts::Docker => programs.extend(["docker", "tar"]),
     }
+    if options.kubernetes {
+        programs.extend(["containerd", "ctr", "runc", "unshare", "tar", "ldd"]);
+    }
     let missing: Vec<&str> = programs
         .into_iter()
         .filter(|program| !installed(program))
         .collect();
+    let loopback = Path::new(runtime::PLUGINS).join("loopback");
+    ensure!(
+        !options.kubernetes || loopback.exists(),
+        "there is no {}: Debian has it in containernetworking-plugins",
+        loopback.display()
+    );
     ensure!(
         missing.is_empty(),
         "these programs are not installed: {}",
@@ -321,6 +376,7 @@ pub fn installed(program: &str) -> bool {
 /// When something of it resists.
 pub fn down(name: &Name) -> Result<()> {
     let state = State::load(name).ok();
+    cgroup::remove_prefix(&name.prefix())?;
     for process in state.iter().flat_map(|state| &state.processes) {
         process.stop()?;
     }

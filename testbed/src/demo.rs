@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::cluster::Cluster;
+use crate::kubernetes::{self, control_plane::Component};
 use crate::layout::{self, BRIDGE, Name};
 use crate::node::{Daemon, Node};
 use crate::options;
@@ -297,20 +298,30 @@ fn flows(node: &Node) -> Result<String> {
     Ok(out)
 }
 
+fn up_or_down(name: &str, runs: bool) -> String {
+    format!("{name} {}", if runs { "up" } else { "DOWN" })
+}
+
 /// Nodes, pods and daemons as text.
 ///
 /// # Errors
 /// When Docker does not answer.
 pub fn status(cluster: &Cluster) -> Result<String> {
     let mut out = drawing(cluster);
+    if let Ok(control) = kubernetes::control_plane(cluster) {
+        let parts = Component::ALL
+            .map(|component| up_or_down(component.name(), control.process(component).is_ok()));
+        let _ = writeln!(out, "control plane: {}", parts.join(", "));
+    }
     for node in cluster.nodes()? {
-        let daemons = [Daemon::Ovsdb, Daemon::Vswitchd, Daemon::Agent].map(|daemon| {
-            format!(
-                "{} {}",
-                daemon.file(),
-                if node.runs(daemon) { "up" } else { "DOWN" }
-            )
-        });
+        let mut daemons = vec![Daemon::Ovsdb, Daemon::Vswitchd, Daemon::Agent];
+        if cluster.options().kubernetes {
+            daemons.extend([Daemon::Containerd, Daemon::Kubelet]);
+        }
+        let daemons: Vec<String> = daemons
+            .into_iter()
+            .map(|daemon| up_or_down(daemon.file(), node.runs(daemon)))
+            .collect();
         let _ = writeln!(out, "{}: {}", node.name(), daemons.join(", "));
         if let Ok(text) = node.sh("sluicectl", &["status"]) {
             for line in text.lines() {

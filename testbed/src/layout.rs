@@ -18,6 +18,17 @@ pub const PHYS: &str = "br-phys";
 pub const BRIDGE: &str = "br-sluice";
 /// The last octet of the underlay's own address, which stands for the world outside.
 const OUTSIDE: u8 = 254;
+/// The last octet of the control plane's address.
+const CONTROL: u8 = 253;
+/// The ranges of pods in a Kubernetes testbed; a node's part is given by the cluster.
+pub const PODS: (&str, &str) = ("10.244.0.0/16", "fd00:244::/48");
+/// The ranges of Services.
+pub const SERVICES: (&str, &str) = ("10.96.0.0/16", "fd00:96::/112");
+/// The first Service of each range, which is the API server's own.
+pub const FIRST_SERVICE: (Ipv4Addr, Ipv6Addr) = (
+    Ipv4Addr::new(10, 96, 0, 1),
+    Ipv6Addr::new(0xfd00, 0x96, 0, 0, 0, 0, 0, 1),
+);
 
 /// A testbed's name: up to 12 letters, digits and dashes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +63,16 @@ impl Name {
     /// The namespace with the bridge that joins the nodes.
     pub fn underlay(&self) -> String {
         format!("{}underlay", self.prefix())
+    }
+
+    /// The namespace of the control plane.
+    pub fn control(&self) -> String {
+        format!("{}control", self.prefix())
+    }
+
+    /// The control plane's keys, data and logs.
+    pub fn control_dir(&self) -> PathBuf {
+        self.dir().join("control")
     }
 
     /// A node's namespace or container.
@@ -98,6 +119,16 @@ pub fn underlay_v4(node: u8) -> Ipv4Addr {
 /// A node's IPv6 address on the underlay.
 pub fn underlay_v6(node: u8) -> Ipv6Addr {
     Ipv6Addr::new(0xfd00, 0x30, 0, 0, 0, 0, 0, u16::from(node))
+}
+
+/// The control plane's IPv4 address.
+pub fn control_v4() -> Ipv4Addr {
+    underlay_v4(CONTROL)
+}
+
+/// The control plane's IPv6 address.
+pub fn control_v6() -> Ipv6Addr {
+    underlay_v6(CONTROL)
 }
 
 /// The addresses beyond the nodes, which a pod reaches only through its node.

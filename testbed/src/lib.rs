@@ -3,7 +3,7 @@
 //! Each node has a network of its own, its own Open vSwitch and its own agent; pods are network
 //! namespaces attached by the real CNI plugin. Nodes are Docker containers ([`docker`]), or plain
 //! network namespaces, which is what the tests use; [`guest`] boots a virtual machine in which the
-//! same testbed forwards by the kernel's datapath.
+//! same testbed forwards by the kernel's datapath. [`kubernetes`] puts a real cluster on the nodes.
 //!
 //! Nothing on the machine outside of a testbed's own namespaces, containers and folders is changed.
 
@@ -17,6 +17,7 @@ pub mod demo;
 pub mod dial;
 pub mod docker;
 pub mod guest;
+pub mod kubernetes;
 pub mod layout;
 pub mod look;
 pub mod manifest;
@@ -36,5 +37,6 @@ pub mod serve;
 pub mod state;
 pub mod steady;
 pub mod suite;
+pub mod testserver;
 pub mod traffic;
 pub mod underlay;

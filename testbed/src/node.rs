@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::docker::Docker;
+use crate::kubernetes::machine;
 use crate::layout::{self, Name};
 use crate::netns;
 use crate::process::Process;
@@ -41,7 +42,7 @@ pub struct Node {
     pub bin: PathBuf,
 }
 
-/// The three daemons of a node.
+/// The daemons of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Daemon {
     /// The switch's database.
@@ -50,6 +51,10 @@ pub enum Daemon {
     Vswitchd,
     /// Ours.
     Agent,
+    /// The container runtime, in a Kubernetes testbed.
+    Containerd,
+    /// The kubelet, in a Kubernetes testbed.
+    Kubelet,
 }
 
 impl Daemon {
@@ -59,6 +64,8 @@ impl Daemon {
             Self::Ovsdb => "ovsdb-server",
             Self::Vswitchd => "ovs-vswitchd",
             Self::Agent => "sluice-agent",
+            Self::Containerd => "containerd",
+            Self::Kubelet => "kubelet",
         }
     }
 }
@@ -115,11 +122,15 @@ impl Node {
 
     fn enter(&self, tty: bool) -> Vec<String> {
         let mut words: Vec<String> = match &self.host {
-            Host::Netns(name) => vec![
-                "nsenter".into(),
-                format!("--net={}", netns::path(name).display()),
-                "--".into(),
-            ],
+            Host::Netns(name) => {
+                let mut words = vec![
+                    "nsenter".into(),
+                    format!("--net={}", netns::path(name).display()),
+                ];
+                words.extend(machine::mounts(self).map(|path| format!("--mount={path}")));
+                words.push("--".into());
+                words
+            }
             Host::Container(docker, name) => {
                 let mut words = docker.words();
                 words.extend([
@@ -214,8 +225,10 @@ impl Node {
     /// # Errors
     /// When it cannot be started at all.
     pub fn spawn(&self, daemon: Daemon, program: &str, args: &[String]) -> Result<()> {
+        let group = machine::group(self).map(|file| format!("echo 0 >{}; ", file.display()));
         let script = format!(
-            "echo $$ >{pidfile}.new; mv {pidfile}.new {pidfile}; exec \"$@\" >>{log} 2>&1 </dev/null",
+            "{group}echo $$ >{pidfile}.new; mv {pidfile}.new {pidfile}; exec \"$@\" >>{log} 2>&1 </dev/null",
+            group = group.unwrap_or_default(),
             pidfile = self.pidfile(daemon).display(),
             log = self.log(daemon).display(),
         );

@@ -56,8 +56,12 @@ pub fn name(value: impl ValueEnum) -> String {
 /// The shape of a testbed.
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Options {
-    /// How many nodes, 1 to 200.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=200))]
+    /// Puts a real cluster on the nodes: API server, kubelets, container runtimes. Nodes are namespaces then.
+    #[arg(long)]
+    #[serde(default)]
+    pub kubernetes: bool,
+    /// How many nodes, 1 to 200; 2 with --kubernetes.
+    #[arg(long, default_value = "3", default_value_if("kubernetes", "true", "2"), value_parser = clap::value_parser!(u8).range(1..=200))]
     pub nodes: u8,
     /// What a node is made of.
     #[arg(long, value_enum, default_value_t = Hosts::Docker)]
@@ -89,6 +93,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            kubernetes: false,
             nodes: 3,
             hosts: Hosts::Docker,
             tunnel: Tunnel::Vxlan,

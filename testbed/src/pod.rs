@@ -154,7 +154,12 @@ fn configuration(node: &Node) -> Result<Value> {
     let list: Value =
         serde_json::from_str(&list).context("the network configuration is not JSON")?;
     let mut conf = list["plugins"][0].clone();
-    conf["cniVersion"] = list["cniVersion"].clone();
+    // As a runtime of today chooses: the highest of all.
+    let versions = list["cniVersions"].as_array().into_iter().flatten();
+    conf["cniVersion"] = versions
+        .max_by_key(|version| version.as_str())
+        .unwrap_or(&list["cniVersion"])
+        .clone();
     conf["name"] = list["name"].clone();
     Ok(conf)
 }

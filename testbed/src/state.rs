@@ -21,6 +21,9 @@ pub struct State {
     pub owner: Option<Process>,
     /// Folder with the binaries in use.
     pub bin: PathBuf,
+    /// Folder with the programs of Kubernetes, in a testbed that has it.
+    #[serde(default)]
+    pub kubernetes_bin: Option<PathBuf>,
     /// The nodes there are, by number.
     pub nodes: Vec<u8>,
     /// The pods there are.

@@ -338,7 +338,11 @@ fn report_logs(name: &Name) {
         return;
     };
     for node in cluster.nodes().unwrap_or_default() {
-        for daemon in [Daemon::Agent, Daemon::Vswitchd] {
+        let mut daemons = vec![Daemon::Agent, Daemon::Vswitchd];
+        if cluster.options().kubernetes {
+            daemons.extend([Daemon::Kubelet, Daemon::Containerd]);
+        }
+        for daemon in daemons {
             println!(
                 "--- log of {} on {}\n{}",
                 daemon.file(),

@@ -38,6 +38,41 @@ pub fn create(name: &Name, options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Connects the control plane and gives it its addresses.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn connect_control(name: &Name, options: &Options) -> Result<()> {
+    let (netns, mtu) = (name.control(), options.mtu);
+    let (v4_len, v6_len) = layout::UNDERLAY_LEN;
+    run::ip_batch(
+        &name.underlay(),
+        &[
+            format!(
+                "link add control mtu {mtu} type veth peer name {UPLINK} mtu {mtu} netns {netns}"
+            ),
+            format!("link set control master {BRIDGE} up"),
+        ],
+    )?;
+    run::ip_batch(
+        &netns,
+        &[
+            format!("addr add {}/{v4_len} dev {UPLINK}", layout::control_v4()),
+            format!("link set {UPLINK} up"),
+            format!(
+                "addr add {}/{v6_len} dev {UPLINK} nodad",
+                layout::control_v6()
+            ),
+        ],
+    )?;
+    let enter = format!("--net={}", netns::path(&netns).display());
+    run::sh(
+        "nsenter",
+        [enter.as_str(), "--", "ethtool", "-K", UPLINK, "tx", "off"],
+    )?;
+    Ok(())
+}
+
 /// Connects a node, whose namespace is given by name or process id.
 ///
 /// # Errors

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -23,7 +22,8 @@ use crate::metrics::Metrics;
 use crate::node::{self, NodeNet};
 use crate::readiness::{Condition, Readiness};
 use crate::reconciler::{self, ApplyError};
-use crate::source::{DirectorySource, DirectoryStatus, Event, Kind, Source as _};
+use crate::source::kubernetes::{KubernetesSource, StateFile};
+use crate::source::{AnySource, DirectorySource, Event, Kind, Source as _, SourceStatus};
 use crate::switch::Built;
 
 /// How long after its beginning a change may count as programmed; later answers say nothing of it.
@@ -42,8 +42,8 @@ pub(super) struct Cluster {
     pub(super) health: watch::Sender<HealthChecks>,
     /// The joined objects, for those who report on them.
     pub(super) index: Arc<Mutex<Index>>,
-    /// Where others find how the folder of manifests fares.
-    pub(super) status: Arc<OnceLock<watch::Receiver<DirectoryStatus>>>,
+    /// Where others find how the source fares.
+    pub(super) status: Arc<OnceLock<SourceStatus>>,
 }
 
 /// What was handed on.
@@ -59,11 +59,12 @@ struct HandedOn {
     complete: bool,
 }
 
-/// The index of a node, for a source that has nobody doing a controller's work behind it.
+/// The index of a node. Behind a folder of manifests there is nobody who does a controller's work; behind an API
+/// server there is.
 pub(super) fn index(node: &str, config: &Config) -> Arc<Mutex<Index>> {
     let options = Options {
         external_ips: config.external_ips,
-        standalone: true,
+        standalone: config.kubeconfig.0.is_none(),
         started: SystemTime::now(),
     };
     Arc::new(Mutex::new(Index::with_options(node, options)))
@@ -74,7 +75,10 @@ impl Cluster {
     pub(super) async fn follow(self, stop: CancellationToken) {
         let mut handed_on = HandedOn::default();
         let mut attachments = self.service.changes();
-        let Some(path) = self.config.manifests.0.clone() else {
+        let Some(opened) = stop.run_until_cancelled(self.open()).await else {
+            return;
+        };
+        let Some(mut source) = opened else {
             // Nobody else will say what there is: there is nothing but this node.
             let nothing = Kind::ALL.map(|kind| Event::Listed(kind, Vec::new())).into();
             let update = self.with_index(|index| index.apply(nothing));
@@ -83,9 +87,6 @@ impl Cluster {
         };
         self.readiness
             .fails(Condition::Sources, "not every kind has been listed");
-        let Some(mut source) = stop.run_until_cancelled(self.open(&path)).await else {
-            return;
-        };
         self.status.get_or_init(|| source.status());
         loop {
             let update = tokio::select! {
@@ -126,11 +127,18 @@ impl Cluster {
         })
     }
 
-    /// Opens the folder, as soon as there is one.
-    async fn open(&self, path: &Path) -> DirectorySource {
+    /// Opens the source, if there is one: a folder as soon as it is there.
+    async fn open(&self) -> Option<AnySource> {
+        if let Some(access) = self.config.access() {
+            let state = self.config.state_file.0.clone().map(StateFile::new);
+            return Some(AnySource::Kubernetes(KubernetesSource::start(
+                access, state,
+            )));
+        }
+        let path = self.config.manifests.0.clone()?;
         loop {
-            match DirectorySource::open(path) {
-                Ok(source) => return source,
+            match DirectorySource::open(&path) {
+                Ok(source) => return Some(AnySource::Directory(source)),
                 Err(error) => {
                     let why = format!("manifests in {}: {error}", path.display());
                     self.readiness.fails(Condition::Sources, why);

@@ -1,0 +1,465 @@
+//! The last known state of the cluster on disk, for a start while the API server does not answer.
+//!
+//! A text file: a line that names the format, then a line for each object, its checksum first, as the API has the
+//! object but for what nobody uses. A change is appended; a list, and a file that has grown to twice what it need be,
+//! mean a new file beside it that takes its place by rename. So a crash at any point leaves a file that can be read:
+//! what follows the first line that is cut off or damaged is not believed.
+//!
+//! A thread of its own writes, so that no disk holds up the network. Must not know where the objects come from.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::source::decode;
+use crate::source::object::{Kind, Object, ObjectRef};
+
+/// The first line of a file of this form.
+const HEADER: &str = "sluice-state 1\n";
+/// A file below this size is not tidied up.
+const SMALL: u64 = 1 << 20;
+
+/// Why a file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// It is of another version, or no such file at all.
+    #[error("not a state file of this version (it begins with {0:?}); it will be written anew")]
+    Version(String),
+    /// Some kind was never listed when it was written.
+    #[error("incomplete: {0} was not listed when it was written")]
+    Incomplete(Kind),
+}
+
+/// Where the state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateFile {
+    path: PathBuf,
+}
+
+/// What was kept.
+#[derive(Debug)]
+pub struct Saved {
+    /// The objects, those of one kind together.
+    pub objects: BTreeMap<Kind, Vec<Object>>,
+    /// How long ago it was written.
+    pub age: Duration,
+    /// Lines at the end that were damaged.
+    pub damaged: bool,
+}
+
+/// What happened to the state of the cluster, to be kept.
+#[derive(Debug)]
+pub(super) enum Entry {
+    /// These are all objects of one kind, as [`text`] has them.
+    Listed(Kind, Vec<(ObjectRef, Box<str>)>),
+    /// One is now this.
+    Set(ObjectRef, Box<str>),
+    /// One went.
+    Gone(ObjectRef),
+}
+
+impl StateFile {
+    /// The file at `path`, which need not exist; its folder must.
+    pub fn new(path: impl Into<PathBuf>) -> StateFile {
+        StateFile { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was kept; `None` if there is no file.
+    ///
+    /// # Errors
+    /// When it is not readable, of another version, or was never complete.
+    pub fn read(&self) -> Result<Option<Saved>, StateError> {
+        let file = match File::open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let age = SystemTime::now()
+            .duration_since(file.metadata()?.modified()?)
+            .unwrap_or_default();
+        let mut reader = BufReader::new(file);
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        if line != HEADER {
+            let start = line.trim_end().chars().take(40).collect();
+            return Err(StateError::Version(start));
+        }
+        let (mut known, mut listed, mut damaged) = (HashMap::new(), BTreeSet::new(), false);
+        loop {
+            let mut line = Vec::new();
+            if reader.read_until(b'\n', &mut line)? == 0 {
+                break;
+            }
+            match Record::parse(&line) {
+                Some(Record::Listed(kind)) => {
+                    listed.insert(kind);
+                }
+                Some(Record::Set(kind, text)) => {
+                    // What an older agent could read and this one cannot is not there for it.
+                    if let Ok(object) =
+                        decode::object(kind, &mut serde_json::Deserializer::from_str(text))
+                    {
+                        known.insert(object.reference(), object);
+                    }
+                }
+                Some(Record::Gone(reference)) => {
+                    known.remove(&reference);
+                }
+                None => {
+                    damaged = true;
+                    break;
+                }
+            }
+        }
+        let mut objects: BTreeMap<Kind, Vec<Object>> =
+            Kind::ALL.map(|kind| (kind, Vec::new())).into();
+        for object in known.into_values() {
+            objects.entry(object.kind()).or_default().push(object);
+        }
+        match Kind::ALL.into_iter().find(|kind| !listed.contains(kind)) {
+            Some(kind) => Err(StateError::Incomplete(kind)),
+            None => Ok(Some(Saved {
+                objects,
+                age,
+                damaged,
+            })),
+        }
+    }
+
+    /// Starts the thread that writes what the other end of the channel is told, until that is dropped.
+    pub(super) fn writer(&self) -> mpsc::Sender<Entry> {
+        let (sender, entries) = mpsc::channel();
+        let mut writer = Writer::new(&self.path);
+        thread::spawn(move || {
+            for entry in entries {
+                writer.take(entry);
+            }
+        });
+        sender
+    }
+}
+
+/// One line.
+enum Record<'a> {
+    /// The kind is whole from here on.
+    Listed(Kind),
+    Set(Kind, &'a str),
+    Gone(ObjectRef),
+}
+
+impl<'a> Record<'a> {
+    fn parse(line: &'a [u8]) -> Option<Record<'a>> {
+        let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
+        let (sum, rest) = line.split_once(' ')?;
+        if u32::from_str_radix(sum, 16).ok()? != crc32(rest.as_bytes()) {
+            return None;
+        }
+        let (verb, rest) = rest.split_once(' ')?;
+        let (kind, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+        let kind = Kind::ALL.into_iter().find(|it| it.as_str() == kind)?;
+        Some(match verb {
+            "listed" => Record::Listed(kind),
+            "set" => Record::Set(kind, rest),
+            "gone" => {
+                let (namespace, name) = rest.split_once('/')?;
+                Record::Gone(ObjectRef::new(kind, namespace, name))
+            }
+            _ => return None,
+        })
+    }
+}
+
+fn record(text: &str) -> String {
+    format!("{:08x} {text}\n", crc32(text.as_bytes()))
+}
+
+fn set(kind: Kind, text: &str) -> String {
+    record(&format!("set {kind} {text}"))
+}
+
+struct Writer {
+    path: PathBuf,
+    /// Open for appending, once every kind has been listed: until then the file of an earlier time stays.
+    file: Option<File>,
+    /// Where each object's line begins, and its length.
+    lines: HashMap<ObjectRef, (u64, u64)>,
+    listed: BTreeSet<Kind>,
+    size: u64,
+    /// Bytes of lines that are in force.
+    live: u64,
+    /// What is not in the file: before every kind has been listed, and while the disk refuses.
+    waiting: Vec<Entry>,
+    /// Whether what follows `size` in the file is to be thrown away.
+    torn: bool,
+}
+
+impl Writer {
+    fn new(path: &Path) -> Writer {
+        Writer {
+            path: path.to_owned(),
+            file: None,
+            lines: HashMap::new(),
+            listed: BTreeSet::new(),
+            size: 0,
+            live: 0,
+            waiting: Vec::new(),
+            torn: false,
+        }
+    }
+
+    fn take(&mut self, entry: Entry) {
+        if let Entry::Listed(kind, _) = &entry {
+            self.listed.insert(*kind);
+        }
+        self.waiting.push(entry);
+        if self.listed.len() < Kind::ALL.len() {
+            return;
+        }
+        let entries = std::mem::take(&mut self.waiting);
+        if let Err(error) = self.write(&entries) {
+            if !std::mem::replace(&mut self.torn, true) {
+                tracing::warn!(path = %self.path.display(), %error, "last known state not written; trying again with each change");
+            }
+            self.waiting = entries;
+        }
+    }
+
+    fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
+        let lists = entries
+            .iter()
+            .any(|entry| matches!(entry, Entry::Listed(..)));
+        if self.file.is_none() || self.torn || lists {
+            return self.rewrite(entries);
+        }
+        for entry in entries {
+            match entry {
+                Entry::Set(reference, text) => {
+                    let line = set(reference.kind, text);
+                    let length = line.len() as u64;
+                    let place = (self.append(&line)?, length);
+                    self.live += length;
+                    if let Some((_, old)) = self.lines.insert(reference.clone(), place) {
+                        self.live = self.live.saturating_sub(old);
+                    }
+                }
+                Entry::Gone(reference) => {
+                    let ObjectRef {
+                        kind,
+                        namespace,
+                        name,
+                    } = reference;
+                    self.append(&record(&format!("gone {kind} {namespace}/{name}")))?;
+                    if let Some((_, old)) = self.lines.remove(reference) {
+                        self.live = self.live.saturating_sub(old);
+                    }
+                }
+                Entry::Listed(..) => {}
+            }
+        }
+        if self.size > SMALL && self.size > 2 * self.live {
+            self.rewrite(&[])?;
+        }
+        Ok(())
+    }
+
+    /// Adds a line and says where it begins.
+    fn append(&mut self, line: &str) -> io::Result<u64> {
+        let at = self.size;
+        if let Some(file) = &mut self.file {
+            file.write_all(line.as_bytes())?;
+            self.size += line.len() as u64;
+        }
+        Ok(at)
+    }
+
+    /// Writes a new file, of what is in force in the old one and of what is new, and puts it in the old one's place.
+    fn rewrite(&mut self, entries: &[Entry]) -> io::Result<()> {
+        // The last word on each object: its new text, or nothing.
+        let mut news: HashMap<&ObjectRef, Option<&str>> = HashMap::new();
+        let mut replaced = BTreeSet::new();
+        for entry in entries {
+            match entry {
+                Entry::Listed(kind, objects) => {
+                    replaced.insert(*kind);
+                    news.retain(|reference, _| reference.kind != *kind);
+                    news.extend(
+                        objects
+                            .iter()
+                            .map(|(reference, text)| (reference, Some(&**text))),
+                    );
+                }
+                Entry::Set(reference, text) => {
+                    news.insert(reference, Some(text));
+                }
+                Entry::Gone(reference) => {
+                    news.insert(reference, None);
+                }
+            }
+        }
+        let beside = self.path.with_extension("new");
+        let new = File::options()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        let mut out = Output {
+            to: BufWriter::new(new),
+            size: 0,
+        };
+        out.write(HEADER.as_bytes())?;
+        let mut lines = HashMap::new();
+        if self.file.is_some() {
+            let mut old = BufReader::new(File::open(&self.path)?);
+            let mut kept: Vec<_> = self
+                .lines
+                .iter()
+                .filter(|(reference, _)| {
+                    !replaced.contains(&reference.kind) && !news.contains_key(reference)
+                })
+                .collect();
+            kept.sort_by_key(|(_, place)| **place);
+            let mut line = Vec::new();
+            for (reference, (at, _)) in kept {
+                old.seek(SeekFrom::Start(*at))?;
+                line.clear();
+                old.read_until(b'\n', &mut line)?;
+                lines.insert(reference.clone(), out.write(&line)?);
+            }
+        }
+        for (reference, text) in news {
+            if let Some(text) = text {
+                let place = out.write(set(reference.kind, text).as_bytes())?;
+                lines.insert(reference.clone(), place);
+            }
+        }
+        for kind in Kind::ALL {
+            out.write(record(&format!("listed {kind}")).as_bytes())?;
+        }
+        let new = out
+            .to
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        new.sync_data()?;
+        fs::rename(&beside, &self.path)?;
+        self.live = out.size;
+        self.size = out.size;
+        self.lines = lines;
+        self.file = Some(new);
+        self.torn = false;
+        Ok(())
+    }
+}
+
+/// A file that is being written, and how much of it there is.
+struct Output {
+    to: BufWriter<File>,
+    size: u64,
+}
+
+impl Output {
+    /// Adds a line; where it begins, and its length.
+    fn write(&mut self, line: &[u8]) -> io::Result<(u64, u64)> {
+        self.to.write_all(line)?;
+        let place = (self.size, line.len() as u64);
+        self.size += place.1;
+        Ok(place)
+    }
+}
+
+/// An object's text as it is kept: without what is large and used by nobody here.
+pub(super) fn text(raw: &str) -> Option<Box<str>> {
+    let mut value: Value = serde_json::from_str(raw).ok()?;
+    let drop = |value: &mut Value, path: &str, names: &[&str]| {
+        if let Some(Value::Object(fields)) = value.pointer_mut(path) {
+            fields.retain(|name, _| !names.contains(&name.as_str()));
+        }
+    };
+    drop(
+        &mut value,
+        "/metadata",
+        &["managedFields", "ownerReferences", "finalizers"],
+    );
+    drop(
+        &mut value,
+        "/metadata/annotations",
+        &["kubectl.kubernetes.io/last-applied-configuration"],
+    );
+    drop(
+        &mut value,
+        "/spec",
+        &[
+            "volumes",
+            "tolerations",
+            "affinity",
+            "topologySpreadConstraints",
+            "template",
+        ],
+    );
+    drop(
+        &mut value,
+        "/status",
+        &[
+            "containerStatuses",
+            "initContainerStatuses",
+            "ephemeralContainerStatuses",
+            "images",
+            "capacity",
+            "allocatable",
+            "nodeInfo",
+            "volumesInUse",
+            "volumesAttached",
+        ],
+    );
+    for containers in ["containers", "initContainers", "ephemeralContainers"] {
+        let list = value.pointer_mut(&format!("/spec/{containers}"));
+        for container in list.and_then(Value::as_array_mut).into_iter().flatten() {
+            if let Some(fields) = container.as_object_mut() {
+                // Environments and commands may hold secrets, too.
+                fields
+                    .retain(|name, _| matches!(name.as_str(), "name" | "ports" | "restartPolicy"));
+            }
+        }
+    }
+    Some(value.to_string().into())
+}
+
+/// CRC-32 as in IEEE 802.3.
+fn crc32(data: &[u8]) -> u32 {
+    const TABLE: [u32; 256] = {
+        let mut table = [0; 256];
+        let mut n = 0;
+        while n < 256 {
+            let mut value = n as u32;
+            let mut bit = 0;
+            while bit < 8 {
+                value = (value >> 1) ^ (0xedb8_8320 & (value & 1).wrapping_neg());
+                bit += 1;
+            }
+            table[n] = value;
+            n += 1;
+        }
+        table
+    };
+    !data.iter().fold(!0, |sum: u32, &byte| {
+        let index = usize::from(sum.to_le_bytes()[0] ^ byte);
+        (sum >> 8) ^ TABLE.get(index).copied().unwrap_or_default()
+    })
+}
+
+#[cfg(test)]
+mod tests;

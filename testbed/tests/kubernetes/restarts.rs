@@ -1,0 +1,169 @@
+//! Daemons end and come back while packets are counted.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::Signal;
+use sluice_testbed::cluster::Cluster;
+use sluice_testbed::kubernetes::control_plane::Component;
+use sluice_testbed::kubernetes::kubectl::Kubectl;
+use sluice_testbed::kubernetes::{self, runtime};
+use sluice_testbed::node::Daemon;
+use sluice_testbed::probe::Probe;
+use sluice_testbed::{agent, run};
+
+use crate::harness::{
+    self, Pod, SOON, all_pairs, deploy, deployment, kubectl, rolled_out, undeploy,
+};
+
+/// From one question of a probe to the next.
+const PACE: Duration = Duration::from_millis(5);
+
+/// A probe between a pod of each node.
+fn probe(cluster: &Cluster, pods: &[Pod]) -> Result<Probe> {
+    let first = pods.first().context("no pods")?;
+    let other = pods
+        .iter()
+        .find(|pod| pod.node != first.node)
+        .context("all pods are on one node")?;
+    let from = harness::netns(&harness::node_of(cluster, first)?, &first.name)?;
+    let to = harness::netns(&harness::node_of(cluster, other)?, &other.name)?;
+    Probe::start(&from, &to, other.ip.parse()?, PACE)
+}
+
+fn none_lost(probe: Probe) -> Result<()> {
+    let report = probe.finish()?;
+    ensure!(
+        report.lost.is_empty(),
+        "{} of {} packets were lost, longest silence {:?}",
+        report.lost.len(),
+        report.sent,
+        report.silence
+    );
+    Ok(())
+}
+
+/// The runtime and the kubelet take up their pods again, and packets do not notice.
+pub(crate) fn kubelet_and_runtime(cluster: &mut Cluster) -> Result<()> {
+    let kubectl = kubectl(cluster)?;
+    let pods = deploy(&kubectl, "steady", 4)?;
+    let probe = probe(cluster, &pods)?;
+    let node = cluster.node(1)?;
+    let bin = cluster
+        .kubernetes_bin()
+        .context("no Kubernetes")?
+        .to_owned();
+    for signal in ["TERM", "KILL"] {
+        node.end(Daemon::Kubelet, signal)?;
+        node.end(Daemon::Containerd, signal)?;
+        runtime::start_containerd(&node)?;
+        runtime::start_kubelet(&node, &bin)?;
+    }
+    kubernetes::wait_node_ready(&kubernetes::control_plane(cluster)?, &node)?;
+    none_lost(probe)?;
+    // The same pods, not others in their place.
+    let after = rolled_out(&kubectl, "steady", 4)?;
+    let names = |pods: &[Pod]| {
+        let mut names: Vec<_> = pods.iter().map(|pod| pod.name.clone()).collect();
+        names.sort();
+        names
+    };
+    ensure!(names(&pods) == names(&after), "{pods:?} became {after:?}");
+    run::wait_for("the kubelet to know its pods again", SOON, || {
+        all_pairs(&kubectl, &after, "tcp", 8081).map(Some)
+    })?;
+    // And the node takes new ones.
+    deploy(&kubectl, "late", 2)?;
+    undeploy(&kubectl, "late")?;
+    undeploy(&kubectl, "steady")
+}
+
+/// Pods come while the agent is away: the plugin waits for it.
+pub(crate) fn agent(cluster: &mut Cluster) -> Result<()> {
+    let kubectl = kubectl(cluster)?;
+    let pods = deploy(&kubectl, "steady", 2)?;
+    let probe = probe(cluster, &pods)?;
+    for (round, signal) in ["TERM", "KILL"].into_iter().enumerate() {
+        let name = format!("meanwhile{round}");
+        for node in cluster.nodes()? {
+            node.end(Daemon::Agent, signal)?;
+        }
+        kubectl.apply(&deployment(&name, 4).to_string())?;
+        // The pods have a node, and its kubelet has begun with them.
+        run::wait_for("the pods to be scheduled", SOON, || {
+            let found = harness::pods(&kubectl, &format!("app={name}"))?;
+            let scheduled = found.iter().filter(|(pod, _)| !pod.node.is_empty()).count();
+            Ok((scheduled == 4).then_some(()))
+        })?;
+        for node in cluster.nodes()? {
+            agent::start(&node)?;
+            cluster.record(std::slice::from_ref(&node), &[Daemon::Agent])?;
+            agent::wait_ready(&node)?;
+        }
+        let new = rolled_out(&kubectl, &name, 4)?;
+        all_pairs(&kubectl, &new, "udp", 8082)?;
+        undeploy(&kubectl, &name)?;
+    }
+    none_lost(probe)?;
+    undeploy(&kubectl, "steady")
+}
+
+/// The API server dies in the middle of a rollout: packets flow, the agents stay ready and say what is wrong, one that
+/// starts anew goes on with what it knew, and the rollout ends once the API server is back.
+pub(crate) fn api_server(cluster: &mut Cluster) -> Result<()> {
+    let kubectl = kubectl(cluster)?;
+    let control = kubernetes::control_plane(cluster)?;
+    let pods = deploy(&kubectl, "steady", 4)?;
+    let probe = probe(cluster, &pods)?;
+    kubectl.apply(&deployment("rollout", 10).to_string())?;
+    control.end_component(Component::ApiServer, Signal::SIGKILL)?;
+    let began = Instant::now();
+    let node = cluster.node(1)?;
+    let readyz =
+        "exec 3<>/dev/tcp/127.0.0.1/9810; printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3; cat <&3";
+    run::wait_for("the agent to notice", SOON, || {
+        let text = node.sh("bash", &["-c", readyz])?;
+        Ok((text.contains("200 OK") && text.contains("last known state in force")).then_some(()))
+    })?;
+    let status = node.sh("sluicectl", &["status"])?;
+    ensure!(status.contains("not watching the cluster"), "{status}");
+    // A new agent has nobody to ask, and does with what is on disk.
+    node.end(Daemon::Agent, "KILL")?;
+    agent::start(&node)?;
+    cluster.record(std::slice::from_ref(&node), &[Daemon::Agent])?;
+    agent::wait_ready(&node)?;
+    let status = node.sh("sluicectl", &["status"])?;
+    ensure!(status.contains("read from disk"), "{status}");
+    let report = node.sh("sluicectl", &["verify"])?;
+    ensure!(report.contains("in sync"), "{report}");
+    // Away for a while, with packets flowing all the time.
+    let asked = probe.asked();
+    run::wait_for(
+        "the API server to have been away for long",
+        AWAY * 2,
+        || Ok((began.elapsed() >= AWAY && probe.asked() > asked).then_some(())),
+    )?;
+    control.start_component(Component::ApiServer)?;
+    control.wait_ready()?;
+    back(&kubectl, cluster)?;
+    none_lost(probe)?;
+    let new = rolled_out(&kubectl, "rollout", 10)?;
+    all_pairs(&kubectl, &new[..4], "tcp", 8081)?;
+    undeploy(&kubectl, "rollout")?;
+    undeploy(&kubectl, "steady")
+}
+
+/// How long the API server is away.
+const AWAY: Duration = Duration::from_secs(20);
+
+fn back(kubectl: &Kubectl, cluster: &Cluster) -> Result<()> {
+    run::wait_for("everybody to find the API server again", SOON, || {
+        for node in cluster.nodes()? {
+            let status = node.sh("sluicectl", &["status"])?;
+            if status.contains("not watching") || status.contains("read from disk") {
+                return Ok(None);
+            }
+        }
+        kubectl.run(&["get", "nodes"]).map(|_| Some(()))
+    })
+}
