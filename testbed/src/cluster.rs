@@ -8,6 +8,7 @@ use crate::docker::{self, Docker};
 use crate::kubernetes::{self, binaries, cgroup, images, machine, runtime};
 use crate::layout::{self, Name};
 use crate::node::{Daemon, Host, Node};
+use crate::objects::NAMESPACE;
 use crate::options::{Hosts, Options};
 use crate::pod::{self, Pod};
 use crate::process::Process;
@@ -253,7 +254,24 @@ impl Cluster {
     /// # Errors
     /// What the plugin reports.
     pub fn attach(&mut self, node: u8, name: &str) -> Result<Pod> {
-        let pod = pod::attach(&self.node(node)?, name)?;
+        self.attach_in(node, NAMESPACE, name)
+    }
+
+    /// Attaches a pod of a Kubernetes namespace.
+    ///
+    /// # Errors
+    /// What the plugin reports.
+    pub fn attach_in(&mut self, node: u8, namespace: &str, name: &str) -> Result<Pod> {
+        pod::make(&self.node(node)?, name)?;
+        self.plug(node, namespace, name)
+    }
+
+    /// Attaches a pod whose network namespace has been made.
+    ///
+    /// # Errors
+    /// What the plugin reports.
+    pub fn plug(&mut self, node: u8, namespace: &str, name: &str) -> Result<Pod> {
+        let pod = pod::plug(&self.node(node)?, namespace, name)?;
         self.state.pods.push(pod.clone());
         self.state.save(&self.name)?;
         Ok(pod)

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::netns;
 use crate::node::Node;
+use crate::objects::NAMESPACE;
 use crate::run;
 
 /// One attached pod.
@@ -51,11 +52,30 @@ impl Pod {
 /// # Errors
 /// When the namespace exists, or what the plugin reports.
 pub fn attach(node: &Node, name: &str) -> Result<Pod> {
+    make(node, name)?;
+    plug(node, NAMESPACE, name)
+}
+
+/// Makes the pod's namespace only.
+///
+/// # Errors
+/// When it exists.
+pub fn make(node: &Node, name: &str) -> Result<()> {
     let netns = node.testbed.pod(node.number, name);
     node.script(&format!(
         "ip netns add {netns}; ip -n {netns} link set lo up"
     ))?;
-    let result = cni(node, name, "ADD", None)?;
+    Ok(())
+}
+
+/// Attaches a pod of a Kubernetes namespace, whose namespace has been made.
+///
+/// # Errors
+/// What the plugin reports.
+pub fn plug(node: &Node, namespace: &str, name: &str) -> Result<Pod> {
+    let (mut plugin, conf) = invocation_in(node, namespace, name, "ADD", None)?;
+    let result = answer(&mut plugin, &conf)
+        .with_context(|| format!("sluice-cni ADD for {namespace}/{name} on {}", node.name()))?;
     let result: Value = serde_json::from_str(&result).context("the plugin's result is not JSON")?;
     let addresses = result["ips"]
         .as_array()
@@ -111,6 +131,16 @@ pub fn invocation(
     command: &str,
     previous: Option<&Value>,
 ) -> Result<(Command, Value)> {
+    invocation_in(node, NAMESPACE, pod, command, previous)
+}
+
+fn invocation_in(
+    node: &Node,
+    namespace: &str,
+    pod: &str,
+    command: &str,
+    previous: Option<&Value>,
+) -> Result<(Command, Value)> {
     let mut conf = configuration(node)?;
     if let Some(previous) = previous {
         conf["prevResult"] = previous.clone();
@@ -123,7 +153,7 @@ pub fn invocation(
         format!("CNI_NETNS={}", path.display()),
         "CNI_IFNAME=eth0".to_owned(),
         format!(
-            "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME={pod};K8S_POD_INFRA_CONTAINER_ID={netns};K8S_POD_UID=uid-{netns}"
+            "CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE={namespace};K8S_POD_NAME={pod};K8S_POD_INFRA_CONTAINER_ID={netns};K8S_POD_UID=uid-{netns}"
         ),
         format!("CNI_PATH={}", node.bin.display()),
         "sluice-cni".to_owned(),

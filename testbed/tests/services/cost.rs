@@ -36,12 +36,12 @@ const FLOWS: u64 = 20;
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// One kind of flow and what is promised of it: recirculations of the first packet, of a later one, of a reply.
-struct Case {
-    what: &'static str,
-    client: &'static str,
-    target: SocketAddr,
-    server: &'static str,
-    promised: [u64; 3],
+pub(crate) struct Case {
+    pub(crate) what: &'static str,
+    pub(crate) client: &'static str,
+    pub(crate) target: SocketAddr,
+    pub(crate) server: &'static str,
+    pub(crate) promised: [u64; 3],
 }
 
 fn recirculations(cluster: &mut Cluster) -> Result<()> {
@@ -134,7 +134,7 @@ fn recirculations(cluster: &mut Cluster) -> Result<()> {
 
 /// Datagrams of [`FLOWS`] flows of one kind: the first of each, its reply, a later one, its reply. Says where that
 /// was more than promised.
-fn measure(bench: &Bench<'_>, case: &Case) -> Result<Option<String>> {
+pub(crate) fn measure(bench: &Bench<'_>, case: &Case) -> Result<Option<String>> {
     let node = bench.node(1)?;
     let read = || Counters::read(&node, bench.datapath());
     let address = bench.address(case.server, case.target.is_ipv6())?;
