@@ -1,0 +1,236 @@
+//! What can be seen of policies: `sluicectl policies`, `why` and `drops`, and what is said of policies that are wrong.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Value, json};
+use sluice_testbed::cluster::Cluster;
+use sluice_testbed::node::Node;
+use sluice_testbed::objects;
+use sluice_testbed::suite::Scenario;
+use sluice_testbed::run;
+
+use crate::bench::{Bench, PORT};
+use crate::common::{app, egress, everywhere, ingress, judge, labelled};
+
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    ("counters_rise", counters),
+    ("why_names_what_decides", why),
+    ("drops_are_counted_by_reason", drops),
+    ("wrong_policies_are_named_and_the_rest_is_in_force", wrong),
+];
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+fn policy<'a>(report: &'a Value, name: &str) -> Result<&'a Value> {
+    list(&report["policies"])
+        .find(|policy| policy["name"] == name)
+        .with_context(|| format!("no policy {name} in {report}"))
+}
+
+fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn number(value: &Value) -> Result<u64> {
+    value.as_u64().with_context(|| format!("no number: {value}"))
+}
+
+/// Two policies: `c1` comes in to `a1`, which goes out to `b1` only.
+fn pair(bench: &mut Bench<'_>) -> Result<()> {
+    bench.folder.put(&ingress(
+        "let-in",
+        "a1",
+        json!([{"from": [app("c1")]}, {"from": [app("c2")], "ports": [{"port": 1}]}]),
+    ))?;
+    bench
+        .folder
+        .put(&egress("let-out", "a1", json!([{"to": [app("b1")]}])))?;
+    bench.folder.settle()
+}
+
+/// Traffic of each kind: allowed in, denied in, allowed out, denied out.
+fn traffic(bench: &Bench<'_>) -> Result<()> {
+    let mut checks = everywhere(bench, "a1", &["c1"], &["b1", "c2"])?;
+    checks.extend(everywhere(bench, "b1", &["a1"], &[])?);
+    checks.extend(everywhere(bench, "a2", &[], &["a1"])?);
+    judge(bench, checks)
+}
+
+/// Packets allowed by `let-in`'s rules, denied for it, allowed and denied for `let-out`.
+fn read(node: &Node) -> Result<[u64; 5]> {
+    let report = objects::report(node, &["policies"])?;
+    let (inward, outward) = (policy(&report, "let-in")?, policy(&report, "let-out")?);
+    ensure!(inward["namespace"] == "default", "{inward}");
+    ensure!(inward["pods"] == json!(["default/a1"]), "{inward}");
+    let rules: Vec<_> = list(&inward["rules"]).collect();
+    ensure!(rules.len() == 2, "{inward}");
+    let rule = |index: u64| {
+        let found = rules.iter().find(|rule| rule["index"] == index);
+        number(&found.with_context(|| format!("no rule {index}: {inward}"))?["packets"])
+    };
+    ensure!(
+        rules.iter().all(|rule| rule["direction"] == "ingress" && rule["text"].is_string()),
+        "{inward}"
+    );
+    let isolated = list(&report["isolated"])
+        .find(|pod| pod["pod"] == "default/a1")
+        .with_context(|| format!("a1 is not isolated: {report}"))?;
+    ensure!(
+        isolated["ingress"].is_u64() && isolated["egress"].is_u64(),
+        "{isolated}"
+    );
+    ensure!(isolated["ingress"] == inward["packets_denied"], "{report}");
+    ensure!(isolated["egress"] == outward["packets_denied"], "{report}");
+    Ok([
+        rule(0)?,
+        rule(1)?,
+        number(&inward["packets_denied"])?,
+        number(&outward["packets_allowed"])?,
+        number(&outward["packets_denied"])?,
+    ])
+}
+
+fn counters(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = labelled(cluster)?;
+    pair(&mut bench)?;
+    let node = bench.node(1)?;
+    traffic(&bench)?;
+    let first = run::wait_for("the counters to be reported", LIMIT, || {
+        let counts = read(&node)?;
+        let [one, two, denied, out, denied_out] = counts;
+        ensure!(two == 0, "nobody used the second rule: {counts:?}");
+        let all = [one, denied, out, denied_out].iter().all(|count| *count > 0);
+        ensure!(all, "{counts:?}");
+        Ok(Some(counts))
+    })?;
+    traffic(&bench)?;
+    let second = run::wait_for("the counters to rise", LIMIT, || {
+        let counts = read(&node)?;
+        let rises = [0, 2, 3, 4]
+            .iter()
+            .all(|&index| counts.get(index) > first.get(index));
+        ensure!(rises, "{counts:?} after {first:?}");
+        Ok(Some(counts))
+    })?;
+    println!("    {first:?}, then {second:?}");
+    let text = node.sh("sluicectl", &["policies", "let-in"])?;
+    ensure!(
+        text.contains("default/let-in") && text.contains("default/a1"),
+        "`sluicectl policies` says\n{text}"
+    );
+    ensure!(!text.contains("let-out\n"), "more than asked for:\n{text}");
+    Ok(())
+}
+
+/// What `sluicectl why` says; it exits 1 if the packet is not delivered.
+fn ask_why(node: &Node, from: &str, to: &str) -> Result<Value> {
+    let target = format!("tcp/{PORT}");
+    let mut command = node.command("sluicectl", &["why", from, to, &target, "-o", "json"]);
+    let output = run::output(&mut command)?;
+    serde_json::from_slice(&output.stdout).with_context(|| {
+        format!(
+            "why {from} {to}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        )
+    })
+}
+
+fn why(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = labelled(cluster)?;
+    pair(&mut bench)?;
+    bench.publish("web", 1, &["a1"])?;
+    bench.folder.settle()?;
+    let node = bench.node(1)?;
+    let says = |value: &Value, verdict: &str, words: &[&str]| -> Result<()> {
+        let text = value["explanation"].as_str().unwrap_or_default();
+        ensure!(value["verdict"] == verdict, "not {verdict}: {value}");
+        for word in words {
+            ensure!(text.contains(word), "no `{word}` in `{text}`: {value}");
+        }
+        Ok(())
+    };
+    says(&ask_why(&node, "c1", "a1")?, "delivered", &["a1", "let-in"])?;
+    says(&ask_why(&node, "a1", "b1")?, "delivered", &["b1", "let-out"])?;
+    says(&ask_why(&node, "b1", "a1")?, "dropped", &["ingress-isolation", "let-in"])?;
+    says(&ask_why(&node, "a1", "c1")?, "dropped", &["egress-isolation", "let-out"])?;
+    let address = bench.address("a2", false)?.to_string();
+    says(&ask_why(&node, &address, "a1")?, "dropped", &["ingress-isolation"])?;
+    says(&ask_why(&node, "c1", "b1")?, "delivered", &["b1"])?;
+    let mut command = node.command("sluicectl", &["why", "c1", "web", "tcp/80", "-o", "json"]);
+    let through: Value = serde_json::from_slice(&run::output(&mut command)?.stdout)?;
+    says(&through, "delivered", &["let-in"])?;
+    let endpoint = format!("{}:{PORT}", bench.address("a1", false)?);
+    ensure!(through["endpoint"] == endpoint.as_str(), "{through}");
+    let text = run::output(&mut node.command("sluicectl", &["why", "b1", "a1", "tcp/8080"]))?;
+    ensure!(!text.status.success(), "a drop exits 0");
+    Ok(())
+}
+
+fn drops(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = labelled(cluster)?;
+    pair(&mut bench)?;
+    let node = bench.node(1)?;
+    let count = |reason: &str| -> Result<u64> {
+        let report = objects::report(&node, &["drops"])?;
+        let found = list(&report["reasons"]).find(|one| one["reason"] == reason);
+        number(&found.with_context(|| format!("no {reason} in {report}"))?["packets"])
+    };
+    let before = [count("ingress-isolation")?, count("egress-isolation")?];
+    judge(&bench, everywhere(&bench, "a1", &["c1"], &["b1"])?)?;
+    run::wait_for("what may not come in to be counted", LIMIT, || {
+        Ok((count("ingress-isolation")? > before[0]).then_some(()))
+    })?;
+    ensure!(count("egress-isolation")? == before[1], "nothing went out");
+    judge(&bench, everywhere(&bench, "a2", &["c2"], &["a1"])?)?;
+    run::wait_for("what may not go out to be counted", LIMIT, || {
+        Ok((count("egress-isolation")? > before[1]).then_some(()))
+    })
+}
+
+fn wrong(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = labelled(cluster)?;
+    let mistakes = [
+        ("bad-cidr", json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/33"}}]}])),
+        (
+            "bad-except",
+            json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/16", "except": ["10.9.0.0/24"]}}]}]),
+        ),
+        ("bad-range", json!([{"ports": [{"port": 90, "endPort": 80}]}])),
+        (
+            "bad-operator",
+            json!([{"from": [{"podSelector": {"matchExpressions": [{"key": "app", "operator": "Near", "values": ["c1"]}]}}]}]),
+        ),
+    ];
+    for (name, rules) in &mistakes {
+        bench.folder.put(&ingress(name, "a1", rules.clone()))?;
+    }
+    bench
+        .folder
+        .put(&ingress("good", "a1", json!([{"from": [app("c1")]}])))?;
+    bench.folder.settle()?;
+    let node = bench.node(1)?;
+    let report = objects::report(&node, &["policies"])?;
+    let text = node.sh("sluicectl", &["policies"])?;
+    for (name, _) in &mistakes {
+        let refused = list(&report["refused"])
+            .find(|one| one["object"].as_str().is_some_and(|o| o.contains(name)))
+            .with_context(|| format!("{name} is not refused: {report}"))?;
+        println!("    {refused}");
+        ensure!(
+            refused["message"].as_str().is_some_and(|m| !m.is_empty()),
+            "{refused}"
+        );
+        ensure!(text.contains(name), "no {name} in\n{text}");
+    }
+    policy(&report, "good")?;
+    judge(&bench, everywhere(&bench, "a1", &["c1", "n1"], &["b1", "c2"])?)?;
+    for (name, _) in &mistakes {
+        bench.folder.remove(&format!("networkpolicy-{name}.yaml"))?;
+    }
+    bench.folder.settle()?;
+    let report = objects::report(&node, &["policies"])?;
+    ensure!(list(&report["refused"]).next().is_none(), "{report}");
+    Ok(())
+}
