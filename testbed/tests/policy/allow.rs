@@ -198,11 +198,7 @@ fn egress_rules(cluster: &mut Cluster) -> Result<()> {
         (
             "a port",
             json!([{"ports": [{"port": OTHER_PORT}]}]),
-            &[
-                ("a1", OTHER_PORT),
-                ("a2", OTHER_PORT),
-                ("c2", OTHER_PORT),
-            ],
+            &[("a1", OTHER_PORT), ("a2", OTHER_PORT), ("c2", OTHER_PORT)],
         ),
         // `c2` has the name for another number.
         (

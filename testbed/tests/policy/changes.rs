@@ -23,7 +23,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("updates_lose_nothing_and_let_nothing_through", updates),
     ("the_agent_may_restart", restart),
     ("a_pod_starts_closed", starts_closed),
-    ("packets_are_recirculated_no_more_than_promised", recirculations),
+    (
+        "packets_are_recirculated_no_more_than_promised",
+        recirculations,
+    ),
 ];
 
 /// Where only those listen that nobody may reach.
@@ -46,14 +49,14 @@ impl Streams {
         for ipv6 in FAMILIES {
             for client in clients {
                 let netns = bench.netns(client)?;
-                for dial in [
-                    Dial::tcp(bench.address(server, ipv6)?, PORT),
-                    ask(Protocol::Tcp, number, ipv6),
-                ] {
-                    let what = format!("{client} → TCP {}", dial.target);
-                    streams.held.push((what, Held::open(&netns, &dial, 1)?));
-                }
-                // One family by the address, the other by the Service: two streams of a packet a millisecond each.
+                let dial = if ipv6 {
+                    Dial::tcp(bench.address(server, ipv6)?, PORT)
+                } else {
+                    ask(Protocol::Tcp, number, ipv6)
+                };
+                let what = format!("{client} → TCP {}", dial.target);
+                streams.held.push((what, Held::open(&netns, &dial, 1)?));
+                // The other way round. Two streams each other millisecond, and TCP as fast as it goes.
                 let dial = if ipv6 {
                     ask(Protocol::Udp, number, ipv6)
                 } else {
@@ -76,7 +79,20 @@ impl Streams {
         self.pulses.iter().try_for_each(|(_, pulse)| pulse.wait(20))
     }
 
-    fn finish(self) -> Result<()> {
+    fn finish(self, bench: &Bench<'_>) -> Result<()> {
+        let outcome = self.whole();
+        if outcome.is_err() {
+            // What the datapath dropped by itself: full queues, errors of upcalls.
+            for node in bench.cluster.nodes()? {
+                let text = node.sh("ovs-appctl", &["-t", "ovs-vswitchd", "coverage/show"])?;
+                let drops: Vec<_> = text.lines().filter(|line| line.contains("drop")).collect();
+                println!("    {}: {}", node.name(), drops.join("\n      "));
+            }
+        }
+        outcome
+    }
+
+    fn whole(self) -> Result<()> {
         for (what, held) in self.held {
             held.finish_whole().context(what)?;
         }
@@ -137,7 +153,7 @@ fn updates(cluster: &mut Cluster) -> Result<()> {
         forbidden.questions()
     );
     println!("    {first} updates; {probes} rounds of forbidden probes, none got through");
-    streams.finish()
+    streams.finish(&bench)
 }
 
 /// One change after another; returns how many. Whatever they say, `c1` and `c2` may, and `b1` and `a2` may not.
@@ -160,39 +176,110 @@ fn change_all(
     let by_address = blocks(bench)?;
     type Change<'c> = Box<dyn Fn(&mut Bench<'_>) -> Result<()> + 'c>;
     let changes: Vec<(&str, Change<'_>)> = vec![
-        ("the same policy once more", Box::new(|b| b.folder.put(&base("again")))),
-        ("without the first", Box::new(|b| b.folder.take(&base("base")))),
-        ("the first, by address", Box::new(|b| b.folder.put(&ingress("base", "a1", by_address.clone())))),
-        ("without the second", Box::new(|b| b.folder.take(&base("again")))),
+        (
+            "the same policy once more",
+            Box::new(|b| b.folder.put(&base("again"))),
+        ),
+        (
+            "without the first",
+            Box::new(|b| b.folder.take(&base("base"))),
+        ),
+        (
+            "the first, by address",
+            Box::new(|b| b.folder.put(&ingress("base", "a1", by_address.clone()))),
+        ),
+        (
+            "without the second",
+            Box::new(|b| b.folder.take(&base("again"))),
+        ),
         ("by label again", Box::new(|b| b.folder.put(&base("base")))),
-        ("a label of the server", Box::new(|b| relabel(b, "a1", &[("tier", "back")]))),
-        ("a label of a client", Box::new(|b| relabel(b, "c1", &[("tier", "front")]))),
-        ("a label of who may not", Box::new(|b| relabel(b, "b1", &[("tier", "front")]))),
+        (
+            "a label of the server",
+            Box::new(|b| relabel(b, "a1", &[("tier", "back")])),
+        ),
+        (
+            "a label of a client",
+            Box::new(|b| relabel(b, "c1", &[("tier", "front")])),
+        ),
+        (
+            "a label of who may not",
+            Box::new(|b| relabel(b, "b1", &[("tier", "front")])),
+        ),
         (
             "by another label, of both",
             Box::new(|b| {
                 relabel(b, "c2", &[("tier", "front")])?;
                 relabel(b, "b1", &[])?;
                 b.folder.settle()?;
-                b.folder.put(&ingress("base", "a1", json!([{"from": [
-                    {"podSelector": {"matchLabels": {"tier": "front"}}}]}])))
+                b.folder.put(&ingress(
+                    "base",
+                    "a1",
+                    json!([{"from": [
+                    {"podSelector": {"matchLabels": {"tier": "front"}}}]}]),
+                ))
             }),
         ),
         (
             "a policy for all",
             Box::new(|b| {
-                b.folder.put(&objects::ingress_policy("all", &[], json!([{"from": [app("nobody")]}])))
+                b.folder.put(&objects::ingress_policy(
+                    "all",
+                    &[],
+                    json!([{"from": [app("nobody")]}]),
+                ))
             }),
         ),
-        ("ports", Box::new(|b| b.folder.put(&ingress("more", "a1", json!([{"from": [app("c2")], "ports": [{"port": 1, "endPort": 20000}]}]))))),
-        ("a label of the server goes", Box::new(|b| relabel(b, "a1", &[]))),
-        ("the client may send only here", Box::new(|b| b.folder.put(&egress("out", "c1", json!([{"to": [app("a1")]}]))))),
-        ("or to more", Box::new(|b| b.folder.put(&egress("out", "c1", json!([{"to": [app("a2"), app("a1")]}]))))),
-        ("the server may not send", Box::new(|b| b.folder.put(&egress("mute", "a1", json!([]))))),
-        ("it may", Box::new(|b| b.folder.take(&egress("mute", "a1", json!([]))))),
-        ("the client may send", Box::new(|b| b.folder.take(&egress("out", "c1", json!([]))))),
-        ("no policy for all", Box::new(|b| b.folder.remove("networkpolicy-all.yaml"))),
-        ("no ports", Box::new(|b| b.folder.remove("networkpolicy-more.yaml"))),
+        (
+            "ports",
+            Box::new(|b| {
+                b.folder.put(&ingress(
+                    "more",
+                    "a1",
+                    json!([{"from": [app("c2")], "ports": [{"port": 1, "endPort": 20000}]}]),
+                ))
+            }),
+        ),
+        (
+            "a label of the server goes",
+            Box::new(|b| relabel(b, "a1", &[])),
+        ),
+        (
+            "the client may send only here",
+            Box::new(|b| {
+                b.folder
+                    .put(&egress("out", "c1", json!([{"to": [app("a1")]}])))
+            }),
+        ),
+        (
+            "or to more",
+            Box::new(|b| {
+                b.folder.put(&egress(
+                    "out",
+                    "c1",
+                    json!([{"to": [app("a2"), app("a1")]}]),
+                ))
+            }),
+        ),
+        (
+            "the server may not send",
+            Box::new(|b| b.folder.put(&egress("mute", "a1", json!([])))),
+        ),
+        (
+            "it may",
+            Box::new(|b| b.folder.take(&egress("mute", "a1", json!([])))),
+        ),
+        (
+            "the client may send",
+            Box::new(|b| b.folder.take(&egress("out", "c1", json!([])))),
+        ),
+        (
+            "no policy for all",
+            Box::new(|b| b.folder.remove("networkpolicy-all.yaml")),
+        ),
+        (
+            "no ports",
+            Box::new(|b| b.folder.remove("networkpolicy-more.yaml")),
+        ),
         ("by name", Box::new(|b| b.folder.put(&base("base")))),
     ];
     let mut count = 0;
@@ -208,7 +295,9 @@ fn change_all(
         bench.folder.put(&object)?;
         bench.folder.settle()?;
         let pod = bench.cluster.attach(1, "extra")?;
-        bench.folder.put(&objects::pod(&pod, &[("app", "none")], &[]))?;
+        bench
+            .folder
+            .put(&objects::pod(&pod, &[("app", "none")], &[]))?;
         bench.folder.settle()?;
         bench.cluster.detach(1, "extra")?;
         bench.folder.take(&object)?;
@@ -234,7 +323,11 @@ impl Pod {
 /// The value of a counter of the agent.
 fn metric(node: &Node, netns: &str, name: &str) -> Result<f64> {
     let (status, text) = http(netns, ([127, 0, 0, 1], 9810).into(), "/metrics")?;
-    ensure!(status == 200, "/metrics of {} answers {status}", node.name());
+    ensure!(
+        status == 200,
+        "/metrics of {} answers {status}",
+        node.name()
+    );
     text.lines()
         .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
         .with_context(|| format!("no {name} in\n{text}"))
@@ -244,14 +337,20 @@ fn restart(cluster: &mut Cluster) -> Result<()> {
     const SENT: &str = "sluice_openflow_messages_sent_total{kind=\"flow_mod\"}";
     let mut bench = labelled(cluster)?;
     bench.publish("web", 1, &["a1"])?;
-    bench.folder.put(&ingress("only", "a1", json!([{"from": [app("c1"), app("c2")], "ports": [{"port": "main"}, {"protocol": "UDP"}]}])))?;
+    bench.folder.put(&ingress(
+        "only",
+        "a1",
+        json!([{"from": [app("c1"), app("c2")], "ports": [{"port": "main"}, {"protocol": "UDP"}]}]),
+    ))?;
     bench.folder.put(&egress("out", "c1", json!([{"to": [app("a1")]}, {"to": [{"namespaceSelector": {}}], "ports": [{"port": 1, "endPort": 999}]}])))?;
     bench.folder.settle()?;
     // A history, so that the switch holds what a compilation from nothing might not choose.
     let passing = ingress("passing", "b1", json!([{"from": [app("a2")]}]));
     bench.folder.put(&passing)?;
     bench.folder.settle()?;
-    bench.folder.put(&ingress("kept", "c2", json!([{"from": [app("a1")]}])))?;
+    bench
+        .folder
+        .put(&ingress("kept", "c2", json!([{"from": [app("a1")]}])))?;
     bench.folder.take(&passing)?;
     bench.folder.settle()?;
     let streams = Streams::start(&bench, "a1", &["c1", "c2"], 1)?;
@@ -278,7 +377,7 @@ fn restart(cluster: &mut Cluster) -> Result<()> {
             );
         }
     }
-    streams.finish()?;
+    streams.finish(&bench)?;
     for (node, before) in nodes.iter().zip(before) {
         let now = look::program(node)?;
         ensure!(now == before, "the flows of {} are others", node.name());
@@ -291,7 +390,9 @@ fn starts_closed(cluster: &mut Cluster) -> Result<()> {
     // As many addresses after the last one as ADD may choose from.
     const AHEAD: u8 = 12;
     let mut bench = labelled(cluster)?;
-    bench.folder.put(&ingress("late", "late", json!([{"from": [app("c2")]}])))?;
+    bench
+        .folder
+        .put(&ingress("late", "late", json!([{"from": [app("c2")]}])))?;
     let mut object = bench.cluster.pod("b1")?.clone();
     object.name = "late".to_owned();
     object.addresses.clear();
@@ -333,7 +434,10 @@ fn starts_closed(cluster: &mut Cluster) -> Result<()> {
         let more = |hammers: &[Hammer], rounds: u64| {
             let goals: Vec<u64> = hammers.iter().map(|h| h.rounds() + rounds).collect();
             run::wait_for("the hammers", LIMIT, || {
-                let done = hammers.iter().zip(&goals).all(|(h, goal)| h.rounds() >= *goal);
+                let done = hammers
+                    .iter()
+                    .zip(&goals)
+                    .all(|(h, goal)| h.rounds() >= *goal);
                 Ok(done.then_some(()))
             })
         };
@@ -353,7 +457,9 @@ fn starts_closed(cluster: &mut Cluster) -> Result<()> {
         let through = server.questions();
         ensure!(through == 0, "round {round}: {through} packets got in");
         // That the server would have heard: who may ask, is answered.
-        bench.folder.put(&objects::pod(&pod, &[("app", "late")], &[]))?;
+        bench
+            .folder
+            .put(&objects::pod(&pod, &[("app", "late")], &[]))?;
         bench.folder.settle()?;
         for ipv6 in FAMILIES {
             for protocol in Protocol::ALL {
@@ -374,8 +480,12 @@ fn recirculations(cluster: &mut Cluster) -> Result<()> {
     for name in crate::common::PODS {
         relabel(&mut bench, name, &[])?;
     }
-    bench.folder.put(&ingress("in", "a1", json!([{"from": [app("c1")]}])))?;
-    bench.folder.put(&egress("out", "a1", json!([{"to": [app("a2")]}])))?;
+    bench
+        .folder
+        .put(&ingress("in", "a1", json!([{"from": [app("c1")]}])))?;
+    bench
+        .folder
+        .put(&egress("out", "a1", json!([{"to": [app("a2")]}])))?;
     bench.folder.settle()?;
     let mut over = Vec::new();
     for ipv6 in FAMILIES {

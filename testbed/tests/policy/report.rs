@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use sluice_testbed::cluster::Cluster;
 use sluice_testbed::node::Node;
 use sluice_testbed::objects;
-use sluice_testbed::suite::Scenario;
 use sluice_testbed::run;
+use sluice_testbed::suite::Scenario;
 
 use crate::bench::{Bench, PORT};
 use crate::common::{app, egress, everywhere, ingress, judge, labelled};
@@ -33,7 +33,9 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 }
 
 fn number(value: &Value) -> Result<u64> {
-    value.as_u64().with_context(|| format!("no number: {value}"))
+    value
+        .as_u64()
+        .with_context(|| format!("no number: {value}"))
 }
 
 /// Two policies: `c1` comes in to `a1`, which goes out to `b1` only.
@@ -70,7 +72,9 @@ fn read(node: &Node) -> Result<[u64; 5]> {
         number(&found.with_context(|| format!("no rule {index}: {inward}"))?["packets"])
     };
     ensure!(
-        rules.iter().all(|rule| rule["direction"] == "ingress" && rule["text"].is_string()),
+        rules
+            .iter()
+            .all(|rule| rule["direction"] == "ingress" && rule["text"].is_string()),
         "{inward}"
     );
     let isolated = list(&report["isolated"])
@@ -100,7 +104,9 @@ fn counters(cluster: &mut Cluster) -> Result<()> {
         let counts = read(&node)?;
         let [one, two, denied, out, denied_out] = counts;
         ensure!(two == 0, "nobody used the second rule: {counts:?}");
-        let all = [one, denied, out, denied_out].iter().all(|count| *count > 0);
+        let all = [one, denied, out, denied_out]
+            .iter()
+            .all(|count| *count > 0);
         ensure!(all, "{counts:?}");
         Ok(Some(counts))
     })?;
@@ -152,11 +158,27 @@ fn why(cluster: &mut Cluster) -> Result<()> {
         Ok(())
     };
     says(&ask_why(&node, "c1", "a1")?, "delivered", &["a1", "let-in"])?;
-    says(&ask_why(&node, "a1", "b1")?, "delivered", &["b1", "let-out"])?;
-    says(&ask_why(&node, "b1", "a1")?, "dropped", &["ingress-isolation", "let-in"])?;
-    says(&ask_why(&node, "a1", "c1")?, "dropped", &["egress-isolation", "let-out"])?;
+    says(
+        &ask_why(&node, "a1", "b1")?,
+        "delivered",
+        &["b1", "let-out"],
+    )?;
+    says(
+        &ask_why(&node, "b1", "a1")?,
+        "dropped",
+        &["ingress-isolation", "let-in"],
+    )?;
+    says(
+        &ask_why(&node, "a1", "c1")?,
+        "dropped",
+        &["egress-isolation", "let-out"],
+    )?;
     let address = bench.address("a2", false)?.to_string();
-    says(&ask_why(&node, &address, "a1")?, "dropped", &["ingress-isolation"])?;
+    says(
+        &ask_why(&node, &address, "a1")?,
+        "dropped",
+        &["ingress-isolation"],
+    )?;
     says(&ask_why(&node, "c1", "b1")?, "delivered", &["b1"])?;
     let mut command = node.command("sluicectl", &["why", "c1", "web", "tcp/80", "-o", "json"]);
     let through: Value = serde_json::from_slice(&run::output(&mut command)?.stdout)?;
@@ -192,12 +214,18 @@ fn drops(cluster: &mut Cluster) -> Result<()> {
 fn wrong(cluster: &mut Cluster) -> Result<()> {
     let mut bench = labelled(cluster)?;
     let mistakes = [
-        ("bad-cidr", json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/33"}}]}])),
+        (
+            "bad-cidr",
+            json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/33"}}]}]),
+        ),
         (
             "bad-except",
             json!([{"from": [{"ipBlock": {"cidr": "10.0.0.0/16", "except": ["10.9.0.0/24"]}}]}]),
         ),
-        ("bad-range", json!([{"ports": [{"port": 90, "endPort": 80}]}])),
+        (
+            "bad-range",
+            json!([{"ports": [{"port": 90, "endPort": 80}]}]),
+        ),
         (
             "bad-operator",
             json!([{"from": [{"podSelector": {"matchExpressions": [{"key": "app", "operator": "Near", "values": ["c1"]}]}}]}]),
@@ -225,7 +253,10 @@ fn wrong(cluster: &mut Cluster) -> Result<()> {
         ensure!(text.contains(name), "no {name} in\n{text}");
     }
     policy(&report, "good")?;
-    judge(&bench, everywhere(&bench, "a1", &["c1", "n1"], &["b1", "c2"])?)?;
+    judge(
+        &bench,
+        everywhere(&bench, "a1", &["c1", "n1"], &["b1", "c2"])?,
+    )?;
     for (name, _) in &mistakes {
         bench.folder.remove(&format!("networkpolicy-{name}.yaml"))?;
     }

@@ -171,9 +171,14 @@ fn talkers(cluster: &mut Cluster) -> Result<()> {
         ));
     }
     let _pusher = Server::start(&bench.netns("a1")?, "pusher", &push)?;
-    bench
-        .folder
-        .put(&crate::bench::plain("push", 5).with("/spec/ports/1/targetPort", PUSHES))?;
+    bench.folder.put(
+        &sluice_testbed::objects::service("push", &crate::bench::vips(5)).port(
+            "dns",
+            Protocol::Udp,
+            crate::bench::port(Protocol::Udp),
+            PUSHES,
+        ),
+    )?;
     let mut slices = Vec::new();
     for ipv6 in FAMILIES {
         slices.push(sluice_testbed::objects::slice(
@@ -257,6 +262,8 @@ fn talkers(cluster: &mut Cluster) -> Result<()> {
     }
     for near in &mut near {
         near.set_nonblocking(false)?;
+        // What the server repeats is dropped until the client has said something, which shows that it may.
+        near.write_all(b"client")?;
         near.set_read_timeout(Some(LIMIT))?;
         ensure!(near.read(&mut [0; 64])? > 0, "a connection was closed");
     }
@@ -276,14 +283,54 @@ fn isolated_live(cluster: &mut Cluster) -> Result<()> {
             Ok::<_, anyhow::Error>(Dial::new(protocol, bench.address(place, ipv6)?, PORT))
         };
         for (client, tcp, udp, allows) in [
-            ("c1", direct(Protocol::Tcp, "a1")?, direct(Protocol::Udp, "a1")?, true),
-            ("c2", direct(Protocol::Tcp, "a1")?, direct(Protocol::Udp, "a1")?, true),
-            ("c1", ask(Protocol::Tcp, 1, ipv6), ask(Protocol::Udp, 1, ipv6), true),
-            ("a1", direct(Protocol::Tcp, "b1")?, direct(Protocol::Udp, "b1")?, true),
-            ("b1", direct(Protocol::Tcp, "a1")?, direct(Protocol::Udp, "a1")?, false),
-            ("b1", ask(Protocol::Tcp, 1, ipv6), ask(Protocol::Udp, 1, ipv6), false),
-            ("a2", direct(Protocol::Tcp, "a1")?, direct(Protocol::Udp, "a1")?, false),
-            ("a1", direct(Protocol::Tcp, "a2")?, direct(Protocol::Udp, "a2")?, false),
+            (
+                "c1",
+                direct(Protocol::Tcp, "a1")?,
+                direct(Protocol::Udp, "a1")?,
+                true,
+            ),
+            (
+                "c2",
+                direct(Protocol::Tcp, "a1")?,
+                direct(Protocol::Udp, "a1")?,
+                true,
+            ),
+            (
+                "c1",
+                ask(Protocol::Tcp, 1, ipv6),
+                ask(Protocol::Udp, 1, ipv6),
+                true,
+            ),
+            (
+                "a1",
+                direct(Protocol::Tcp, "b1")?,
+                direct(Protocol::Udp, "b1")?,
+                true,
+            ),
+            (
+                "b1",
+                direct(Protocol::Tcp, "a1")?,
+                direct(Protocol::Udp, "a1")?,
+                false,
+            ),
+            (
+                "b1",
+                ask(Protocol::Tcp, 1, ipv6),
+                ask(Protocol::Udp, 1, ipv6),
+                false,
+            ),
+            (
+                "a2",
+                direct(Protocol::Tcp, "a1")?,
+                direct(Protocol::Udp, "a1")?,
+                false,
+            ),
+            (
+                "a1",
+                direct(Protocol::Tcp, "a2")?,
+                direct(Protocol::Udp, "a2")?,
+                false,
+            ),
         ] {
             let netns = bench.netns(client)?;
             let what = format!("{client} → {}", tcp.target);
@@ -296,9 +343,11 @@ fn isolated_live(cluster: &mut Cluster) -> Result<()> {
             }
         }
     }
-    bench
-        .folder
-        .put(&ingress("in", "a1", json!([{"from": [app("c1"), app("c2")]}])))?;
+    bench.folder.put(&ingress(
+        "in",
+        "a1",
+        json!([{"from": [app("c1"), app("c2")]}]),
+    ))?;
     bench
         .folder
         .put(&egress("out", "a1", json!([{"to": [app("b1")]}])))?;
