@@ -104,7 +104,11 @@ fn rules(manifests: &[RuleManifest], fields: Fields, refusals: &mut Refusals) ->
         let ports = all(&manifest.ports, |index, it| {
             port(&format!("{place}.ports[{index}]"), it, refusals)
         });
-        rules.push(Rule { peers, ports });
+        // To the compiler an empty list is everyone, or everything; here all that it named was refused.
+        let allows = |left: Option<usize>| left.is_none_or(|left| left > 0);
+        if allows(peers.as_ref().map(Vec::len)) && allows(ports.as_ref().map(Vec::len)) {
+            rules.push(Rule { peers, ports });
+        }
     }
     rules
 }

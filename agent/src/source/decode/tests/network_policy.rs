@@ -28,8 +28,13 @@ fn spec(spec: Value) -> (Policy, Vec<String>) {
 fn rule(field: &str, value: Value) -> (Rule, Vec<String>) {
     let (policy, why) = spec(json!({"podSelector": {}, "ingress": [{field: value}]}));
     let rules = policy.ingress.expect("isolation");
-    assert_eq!(rules.len(), 1);
-    (rules.into_iter().next().expect("a rule"), why)
+    assert!(rules.len() <= 1);
+    // A rule of which nothing is left is not there, and allows what this one says: nothing.
+    let nothing = Rule {
+        peers: Some(vec![]),
+        ports: Some(vec![]),
+    };
+    (rules.into_iter().next().unwrap_or(nothing), why)
 }
 
 fn labelled(key: &str, value: &str) -> Selector {
@@ -314,13 +319,7 @@ fn faults_of_egress_rules_are_named_as_such() {
     let (policy, why) =
         spec(json!({"podSelector": {}, "egress": [{}, {"to": [{}], "ports": [{"port": 0}]}]}));
     let egress = policy.egress.expect("isolation");
-    assert_eq!(
-        egress[1],
-        Rule {
-            peers: Some(vec![]),
-            ports: Some(vec![])
-        }
-    );
+    assert_eq!(egress.len(), 1, "nothing is left of the second rule");
     assert_eq!(
         why,
         [
