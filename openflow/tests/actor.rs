@@ -190,7 +190,7 @@ async fn a_multipart_reply_is_bounded_and_the_connection_goes_on() {
             packet_count: 0,
             byte_count: 0,
             match_: Match::new(),
-            instructions: Vec::new().into(),
+            instructions: Default::default(),
         };
         for part in 0..100 {
             let flags = u16::from(part < 99);

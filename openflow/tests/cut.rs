@@ -50,7 +50,7 @@ async fn proxy(path: PathBuf, switch: PathBuf, up: usize, down: usize) {
 fn flows(n: u16) -> Vec<Message> {
     let flow = |priority| FlowMod {
         priority,
-        instructions: vec![Instruction::GotoTable(TableId(9))].into(),
+        instructions: [Instruction::GotoTable(TableId(9))].into(),
         ..FlowMod::default()
     };
     (1..=n).map(|p| Message::FlowMod(flow(p))).collect()

@@ -104,7 +104,7 @@ fn flow(priority: u16, table: u8, goto: u8) -> Message {
         priority,
         table: TableId(table),
         cookie: 0x51,
-        instructions: vec![Instruction::GotoTable(TableId(goto))].into(),
+        instructions: [Instruction::GotoTable(TableId(goto))].into(),
         ..FlowMod::default()
     })
 }
@@ -151,7 +151,7 @@ async fn a_bundle_is_applied_whole_or_not_at_all_and_names_the_offender() {
     let group = Instruction::ApplyActions(vec![Action::Group(GroupId(7))]);
     let bad = FlowMod {
         priority: 3000,
-        instructions: vec![group].into(),
+        instructions: [group].into(),
         ..FlowMod::default()
     };
     let error = connection
