@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::{Outer, Parser, Result, inconsistent, split_arrow};
+use super::fields::split_arrow;
+use super::{Outer, Parser, Result, inconsistent};
 use crate::action::check;
 use crate::action::{
     Action, Bundle, BundleAlgorithm, Controller, Ct, Encap, EncapProperty, HashFields, Multipath,

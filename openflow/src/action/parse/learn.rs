@@ -1,6 +1,7 @@
 //! Reading `learn(…)`.
 
-use super::{Parser, Result, bits_of, inconsistent, move_ends};
+use super::fields::{bits_of, move_ends};
+use super::{Parser, Result, inconsistent};
 use crate::action::check::learn_fits;
 use crate::action::{Action, Learn, LearnSource, LearnSpec, LearnTarget};
 use crate::error::{ParseError, parse_error};
