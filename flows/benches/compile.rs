@@ -3,7 +3,6 @@
 
 use std::hint::black_box;
 use std::net::{Ipv4Addr, Ipv6Addr};
-use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use ipnet::IpNet;
@@ -80,7 +79,8 @@ fn dump(program: &Program) -> Vec<FlowStats> {
             match_: key.match_.clone(),
             cookie: cookie.to_u64(),
             instructions: instructions.into(),
-            duration: Duration::ZERO,
+            duration_sec: 0,
+            duration_nsec: 0,
             packet_count: 0,
             byte_count: 0,
             idle_timeout: 0,

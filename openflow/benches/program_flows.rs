@@ -9,7 +9,7 @@ mod support;
 use std::fmt::Write as _;
 use std::net::Ipv4Addr;
 use std::process::{ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use openflow::action::ct::Zone;
 use openflow::action::{Ct, Nat, NatFlags};
@@ -123,7 +123,8 @@ fn text(flows: &[FlowMod]) -> String {
     for flow in flows {
         let stats = FlowStats {
             table: flow.table,
-            duration: Duration::ZERO,
+            duration_sec: 0,
+            duration_nsec: 0,
             priority: flow.priority,
             idle_timeout: 0,
             hard_timeout: 0,

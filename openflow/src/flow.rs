@@ -10,6 +10,7 @@ use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::field::Field;
 use crate::instruction::{self, Instructions};
 use crate::match_::{Facts, Match, MatchText};
+use crate::message::text::duration;
 use crate::text::{Names, Port, Print, Table, display_by_print};
 use crate::types::{GroupId, PortNo, TableId};
 use crate::wire::{Reader, Writer};
@@ -358,8 +359,10 @@ fn prints_something(m: &Match) -> bool {
 pub struct FlowStats {
     /// Its table.
     pub table: TableId,
-    /// How long it has been there.
-    pub duration: Duration,
+    /// Seconds since it was added.
+    pub duration_sec: u32,
+    /// And nanoseconds.
+    pub duration_nsec: u32,
     /// Its priority.
     pub priority: u16,
     /// Its idle timeout, in seconds; 0 for none.
@@ -401,8 +404,8 @@ impl FlowStats {
         let length = w.length(start);
         w.u8(self.table.0);
         w.u8(0);
-        w.u32(u32::try_from(self.duration.as_secs()).unwrap_or(u32::MAX));
-        w.u32(self.duration.subsec_nanos());
+        w.u32(self.duration_sec);
+        w.u32(self.duration_nsec);
         w.u16(self.priority);
         w.u16(self.idle_timeout);
         w.u16(self.hard_timeout);
@@ -431,14 +434,15 @@ impl FlowStats {
         }
         let table = TableId(head.u8()?);
         head.skip(1)?;
-        let (seconds, nanos) = (head.u32()?, head.u32()?);
+        let (duration_sec, duration_nsec) = (head.u32()?, head.u32()?);
         let (priority, idle_timeout, hard_timeout) = (head.u16()?, head.u16()?, head.u16()?);
         let flags = FlowFlags(head.u16()?);
         head.skip(4)?;
         let (cookie, packet_count, byte_count) = (head.u64()?, head.u64()?, head.u64()?);
         let mut stats = FlowStats {
             table,
-            duration: Duration::from_secs(seconds.into()) + Duration::from_nanos(nanos.into()),
+            duration_sec,
+            duration_nsec,
             priority,
             idle_timeout,
             hard_timeout,
@@ -460,6 +464,13 @@ impl FlowStats {
         Ok(stats)
     }
 
+    /// How long it has been there.
+    #[must_use]
+    pub fn duration(&self) -> Duration {
+        Duration::from_secs(self.duration_sec.into())
+            + Duration::from_nanos(self.duration_nsec.into())
+    }
+
     /// As `ovs-ofctl --no-stats dump-flows` prints it.
     #[must_use]
     pub fn without_stats<'a>(&'a self, names: &'a dyn Names) -> impl fmt::Display + 'a {
@@ -476,7 +487,8 @@ impl FlowStats {
             write!(f, "cookie={:#x}, ", self.cookie)?;
         }
         if stats {
-            write!(f, "duration={}s, ", Seconds(self.duration))?;
+            let duration = duration(self.duration_sec, self.duration_nsec);
+            write!(f, "duration={duration}, ")?;
         }
         if stats || self.table.0 != 0 || names.table(self.table).is_some() {
             write!(f, "table={}, ", Table(self.table, names))?;
@@ -535,18 +547,3 @@ impl fmt::Display for WithoutStats<'_> {
 }
 
 display_by_print!(FlowMod, FlowStats);
-
-/// Seconds as `ovs-ofctl` prints them, without the unit: no decimals, three, or as many as it
-/// takes.
-pub(crate) struct Seconds(pub(crate) Duration);
-
-impl fmt::Display for Seconds {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (s, ns) = (self.0.as_secs(), self.0.subsec_nanos());
-        match ns {
-            0 => write!(f, "{s}"),
-            _ if ns % 1_000_000 == 0 => write!(f, "{s}.{:03}", ns / 1_000_000),
-            _ => f.write_str(format!("{s}.{ns:09}").trim_end_matches('0')),
-        }
-    }
-}

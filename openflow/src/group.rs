@@ -40,17 +40,18 @@ pub enum GroupCommand {
 
 /// How a group chooses among its buckets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
 pub enum GroupType {
     /// All of them, each with a copy.
     #[default]
-    All = 0,
+    All,
     /// One, by a hash of the packet.
-    Select = 1,
+    Select,
     /// The only one.
-    Indirect = 2,
+    Indirect,
     /// The first that is live.
-    FastFailover = 3,
+    FastFailover,
+    /// In a way that is not known here. No group can be made so.
+    Unknown(u8),
 }
 
 impl GroupType {
@@ -62,17 +63,28 @@ impl GroupType {
             GroupType::Select => "select",
             GroupType::Indirect => "indirect",
             GroupType::FastFailover => "ff",
+            GroupType::Unknown(_) => "unknown",
         }
     }
 
-    pub(crate) fn from_wire(n: u8) -> Result<Self, DecodeError> {
-        Ok(match n {
+    const fn from_wire(n: u8) -> Self {
+        match n {
             0 => GroupType::All,
             1 => GroupType::Select,
             2 => GroupType::Indirect,
             3 => GroupType::FastFailover,
-            _ => return Err(DecodeError::new(ErrorKind::GmfcBadType, "group")),
-        })
+            n => GroupType::Unknown(n),
+        }
+    }
+
+    const fn to_wire(self) -> u8 {
+        match self {
+            GroupType::All => 0,
+            GroupType::Select => 1,
+            GroupType::Indirect => 2,
+            GroupType::FastFailover => 3,
+            GroupType::Unknown(n) => n,
+        }
     }
 }
 
@@ -202,7 +214,7 @@ impl GroupMod {
     /// When a bucket is too long, or an action has no wire form.
     pub fn encode(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         w.u16(self.command as u16);
-        w.u8(self.type_ as u8);
+        w.u8(self.type_.to_wire());
         w.u8(0);
         w.u32(self.id.0);
         self.buckets.iter().try_for_each(|b| b.encode(w))
@@ -222,7 +234,10 @@ impl GroupMod {
         if command == GroupCommand::Delete as u16 && !buckets.is_empty() {
             return Err(error(ErrorKind::GmfcInvalidGroup));
         }
-        let type_ = GroupType::from_wire(type_).map_err(|e| error(e.kind))?;
+        let type_ = GroupType::from_wire(type_);
+        if matches!(type_, GroupType::Unknown(_)) {
+            return Err(error(ErrorKind::GmfcBadType));
+        }
         if type_ == GroupType::Indirect
             && command != GroupCommand::Delete as u16
             && buckets.len() != 1
@@ -292,7 +307,7 @@ impl GroupDesc {
     pub fn encode(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         let start = w.pos();
         let length = w.length(start);
-        w.u8(self.type_ as u8);
+        w.u8(self.type_.to_wire());
         w.u8(0);
         w.u32(self.id.0);
         self.buckets.iter().try_for_each(|b| b.encode(w))?;
@@ -314,7 +329,7 @@ impl GroupDesc {
         let id = GroupId(b.u32()?);
         Ok(GroupDesc {
             id,
-            type_: GroupType::from_wire(type_)?,
+            type_: GroupType::from_wire(type_),
             buckets: decode_buckets(b)?,
         })
     }

@@ -11,6 +11,7 @@ mod parse;
 mod plain;
 mod print;
 mod short;
+mod standard;
 
 use smallvec::SmallVec;
 
@@ -47,9 +48,8 @@ pub struct Match {
 
 /// The type of an OXM match (§7.2.2).
 const OFPMT_OXM: u16 = 1;
-/// The type of the match that OpenFlow 1.1 had, which 1.3 names and deprecates, and its length.
+/// The type of the match that OpenFlow 1.1 had, which 1.3 names and deprecates.
 const OFPMT_STANDARD: u16 = 0;
-const OFPMT_STANDARD_LEN: usize = 88;
 
 impl Match {
     /// Matches every packet.
@@ -227,8 +227,11 @@ impl Match {
         };
         match u16::from_be_bytes([t0, t1]) {
             OFPMT_OXM => {}
-            OFPMT_STANDARD if len != OFPMT_STANDARD_LEN || r.len() < len - 4 => {
-                return Err(bad_len);
+            OFPMT_STANDARD if len != standard::LEN => return Err(bad_len),
+            OFPMT_STANDARD => {
+                let body = r.bytes(fields).map_err(|_| bad_len)?;
+                let body = r.over(body, ErrorKind::BmcBadLen, "match");
+                return self.decode_standard(body);
             }
             _ => return Err(DecodeError::new(ErrorKind::BmcBadType, "match")),
         }

@@ -181,7 +181,8 @@ async fn a_multipart_reply_is_bounded_and_the_connection_goes_on() {
         let (request, _) = switch.until(MsgType::MULTIPART_REQUEST).await;
         let flow = openflow::FlowStats {
             table: TableId(0),
-            duration: Duration::ZERO,
+            duration_sec: 0,
+            duration_nsec: 0,
             priority: 1,
             idle_timeout: 0,
             hard_timeout: 0,

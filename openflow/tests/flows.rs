@@ -42,7 +42,8 @@ fn hex(bytes: &[u8]) -> String {
 fn flow_text(fm: &FlowMod) -> String {
     let flow = FlowStats {
         table: fm.table,
-        duration: std::time::Duration::ZERO,
+        duration_sec: 0,
+        duration_nsec: 0,
         priority: fm.priority,
         idle_timeout: fm.idle_timeout,
         hard_timeout: fm.hard_timeout,

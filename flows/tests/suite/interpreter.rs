@@ -1,6 +1,5 @@
 //! The interpreter on flows written by hand, where it can follow and where it must say that it cannot.
 
-use std::time::Duration;
 
 use openflow::{Field, FlowMod, FlowStats, PortNo, TableId};
 use sluice_flows::interpreter::{Loss, Outcome, Packet, Tables, Verdict};
@@ -17,7 +16,8 @@ pub(crate) fn flows(text: &[&str]) -> Vec<FlowStats> {
             cookie: flow.cookie,
             match_: flow.match_,
             instructions: flow.instructions,
-            duration: Duration::ZERO,
+            duration_sec: 0,
+            duration_nsec: 0,
             idle_timeout: 0,
             hard_timeout: 0,
             flags: flow.flags,

@@ -1,6 +1,5 @@
 //! What a change costs, and in which order it is said; conflicts; the difference to a switch.
 
-use std::time::Duration;
 
 use openflow::{FlowFlags, FlowModCommand, FlowStats, Message};
 use sluice_flows::claims::{Claim, Owner};
@@ -155,7 +154,8 @@ fn dump(program: &Program) -> Vec<FlowStats> {
                 match_: key.match_.clone(),
                 cookie: cookie.to_u64(),
                 instructions: instructions.into(),
-                duration: Duration::from_secs(60),
+                duration_sec: 60,
+                duration_nsec: 0,
                 packet_count: 7,
                 byte_count: 700,
                 idle_timeout: 0,

@@ -219,7 +219,7 @@ fn counter(value: u64) -> String {
 }
 
 /// Seconds with as many decimals as say it exactly, but three for whole milliseconds.
-fn duration(seconds: u32, nanos: u32) -> String {
+pub(crate) fn duration(seconds: u32, nanos: u32) -> String {
     if nanos == 0 {
         format!("{seconds}s")
     } else if nanos.is_multiple_of(1_000_000) {

@@ -477,8 +477,17 @@ fn nat_range(s: &str, nat: &mut Nat) -> Result<()> {
     if s.is_empty() {
         return Ok(());
     }
-    let (min, rest) =
-        address(s).ok_or_else(|| parse_error!("garbage ({s}) after nat range \"{s}\" (pos: 0)"))?;
+    let Some((min, rest)) = address(s) else {
+        // What is spelt with the letters of an address but is none is passed over, as there.
+        let rest = after_address(s);
+        let at = s.len() - rest.len();
+        return match rest {
+            "" => Ok(()),
+            _ => Err(parse_error!(
+                "garbage ({rest}) after nat range \"{s}\" (pos: {at})"
+            )),
+        };
+    };
     let (max, rest) = match rest.strip_prefix('-') {
         None => (None, rest),
         Some(r) => {
@@ -517,6 +526,18 @@ fn nat_range(s: &str, nat: &mut Nat) -> Result<()> {
     Ok(())
 }
 
+/// What follows the letters that may be those of an IPv6 address, in brackets or not.
+fn after_address(s: &str) -> &str {
+    let letter = |c: char| matches!(c, ':' | '.') || c.is_ascii_hexdigit();
+    match s.strip_prefix('[') {
+        Some(inner) => inner
+            .trim_start_matches(letter)
+            .strip_prefix(']')
+            .unwrap_or(s),
+        None => s.trim_start_matches(letter),
+    }
+}
+
 /// The address that `s` begins with, and what follows it.
 fn address(s: &str) -> Option<(IpAddr, &str)> {
     if let Some(inner) = s.strip_prefix('[') {
@@ -526,9 +547,7 @@ fn address(s: &str) -> Option<(IpAddr, &str)> {
     if let Some((ip, rest)) = scan::ipv4_prefix(s) {
         return Some((IpAddr::V4(ip), rest));
     }
-    let end = s
-        .find(|c: char| !matches!(c, ':' | '.') && !c.is_ascii_hexdigit())
-        .unwrap_or(s.len());
-    let (v6, rest) = s.split_at(end);
+    let rest = after_address(s);
+    let v6 = s.strip_suffix(rest)?;
     Some((IpAddr::V6(v6.parse().ok()?), rest))
 }

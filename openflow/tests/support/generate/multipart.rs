@@ -153,7 +153,8 @@ pub fn flow_request(r: &mut Rng) -> FlowRequest {
 pub fn flow_stats(r: &mut Rng) -> FlowStats {
     FlowStats {
         table: TableId(r.n8()),
-        duration: std::time::Duration::new(r.below(1 << 32), r.nanos()),
+        duration_sec: r.below(1 << 32) as u32,
+        duration_nsec: r.nanos(),
         priority: r.pick(&[0x8000, 1, 0xffff]),
         idle_timeout: r.n16(),
         hard_timeout: r.n16(),

@@ -113,9 +113,11 @@ impl Rng {
     }
 
     pub fn nanos(&mut self) -> u32 {
-        match self.below(3) {
-            0 => 0,
-            1 => self.below(1000) as u32 * 1_000_000,
+        match self.below(10) {
+            0..=2 => 0,
+            3..=5 => self.below(1000) as u32 * 1_000_000,
+            // More than a second of them makes no sense, and is printed as it is.
+            6 => self.n32(),
             _ => self.below(1_000_000_000) as u32,
         }
     }
