@@ -1,6 +1,5 @@
 //! The interpreter on flows written by hand, where it can follow and where it must say that it cannot.
 
-
 use openflow::{Field, FlowMod, FlowStats, PortNo, TableId};
 use sluice_flows::interpreter::{Loss, Outcome, Packet, Tables, Verdict};
 

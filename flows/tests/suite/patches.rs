@@ -1,6 +1,5 @@
 //! What a change costs, and in which order it is said; conflicts; the difference to a switch.
 
-
 use openflow::{FlowFlags, FlowModCommand, FlowStats, Message};
 use sluice_flows::claims::{Claim, Owner};
 use sluice_flows::model::{Change, LocalPod, State};

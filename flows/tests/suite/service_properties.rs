@@ -1,7 +1,6 @@
 //! Properties of Services under random histories.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use openflow::{FlowFlags, FlowStats};
 use proptest::collection::vec;
@@ -21,7 +20,8 @@ pub(crate) fn dump(program: &Program) -> Vec<FlowStats> {
         match_: key.match_.clone(),
         cookie: cookie.to_u64(),
         instructions: instructions.to_vec().into(),
-        duration: Duration::ZERO,
+        duration_sec: 0,
+        duration_nsec: 0,
         packet_count: 0,
         byte_count: 0,
         idle_timeout: 0,

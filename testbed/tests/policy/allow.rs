@@ -183,7 +183,9 @@ fn ingress_ports(cluster: &mut Cluster) -> Result<()> {
 
 fn egress_rules(cluster: &mut Cluster) -> Result<()> {
     let mut bench = labelled(cluster)?;
-    let cases: [(&str, Value, &[(&str, u16)]); 4] = [
+    /// What a policy allows in words and as its rules, and who may then go where.
+    type Case<'a> = (&'a str, Value, &'a [(&'a str, u16)]);
+    let cases: [Case<'_>; 4] = [
         ("nowhere", json!([]), &[]),
         (
             "two pods",
