@@ -284,8 +284,10 @@ fn change_all(
         ),
         ("by name", Box::new(|b| b.folder.put(&base("base")))),
     ];
+    let began = std::time::Instant::now();
     let mut count = 0;
     for (what, change) in &changes {
+        println!("    {:.2?}: {what}", began.elapsed());
         change(bench).context(*what)?;
         bench.folder.settle()?;
         streams.wait().with_context(|| format!("after `{what}`"))?;
