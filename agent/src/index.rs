@@ -4,11 +4,11 @@
 //! that follow, and with none if nothing follows: a relist of what was known, a label nobody looks at, a heartbeat.
 //! Nothing is answered before every kind was listed once, so that a half-known cluster is never programmed.
 //!
-//! * [`nodes`]: the peers, and our own part.
-//! * [`pods`]: namespaces and pods as policies look at them, and the addresses that pods attached here were given.
-//! * [`services`]: Services with their endpoints, as this node serves them.
-//! * [`addresses`]: which addresses are nobody's any more.
-//! * [`refused`]: what is not in force, and why.
+//! * `nodes`: the peers, and our own part.
+//! * `pods`: namespaces and pods as policies look at them, and the addresses that pods attached here were given.
+//! * `services`: Services with their endpoints, as this node serves them.
+//! * `addresses`: which addresses are nobody's any more.
+//! * `refused`: what is not in force, and why.
 //!
 //! Must not know OpenFlow, nor where events come from, nor what is done with the changes.
 

@@ -2,9 +2,9 @@
 //! their own, and on each node a container runtime and a kubelet, so that pods are attached by kubelet →
 //! runtime → `sluice-cni`.
 //!
-//! [`control_plane`] and [`runtime`] start the programs, [`binaries`] has them, [`images`] makes what
-//! runs in pods, [`certs`] says who is who, [`machine`] and [`cgroup`] give a node what a kubelet needs
-//! and take it away again, [`kubectl`] is for people and tests.
+//! `control_plane` and `runtime` start the programs, `binaries` has them, `images` makes what
+//! runs in pods, `certs` says who is who, `machine` and `cgroup` give a node what a kubelet needs
+//! and take it away again, `kubectl` is for people and tests.
 
 pub mod binaries;
 pub mod certs;

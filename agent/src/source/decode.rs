@@ -1,10 +1,10 @@
 //! From objects as the Kubernetes API has them to ours.
 //!
-//! What has the wrong type is a [`Misfit`]: there is no object. What has the right type and breaks a rule is left
-//! out of the object, and noted as a [`Refusal`](super::object::Refusal) in it. Fields that nobody uses are passed
+//! What has the wrong type is a `Misfit`: there is no object. What has the right type and breaks a rule is left
+//! out of the object, and noted as a `Refusal` in it. Fields that nobody uses are passed
 //! over, whatever they hold.
 //!
-//! Each function takes any deserialiser (a [`serde_json::Value`] is one). They must not know where it came from.
+//! Each function takes any deserialiser (a `serde_json::Value` is one). They must not know where it came from.
 
 use std::{
     fmt,

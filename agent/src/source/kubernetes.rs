@@ -1,6 +1,6 @@
 //! The Kubernetes API as a source.
 //!
-//! One task a kind lists and watches ([`watch`]) and decodes what comes; what they find is put together here, in
+//! One task a kind lists and watches (`watch`) and decodes what comes; what they find is put together here, in
 //! the order of each kind. An object that cannot be understood is reported, and what it said before stays in force.
 //! While the API server does not answer, the last known state stays in force too: nothing is ever forgotten because
 //! nobody repeats it.

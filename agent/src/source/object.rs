@@ -1,7 +1,7 @@
 //! Kubernetes objects, as little of them as the agent uses. Plain values; no serialisation here.
 //!
 //! Objects are shared, not copied, between a source and whoever listens to it, and texts that many of them have in
-//! common are kept once ([`intern`](super::intern)).
+//! common are kept once (`intern`).
 
 use std::{fmt, sync::Arc};
 

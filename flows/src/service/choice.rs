@@ -17,7 +17,7 @@ pub(crate) const SMALL: usize = 64;
 pub enum Choice {
     /// There is none.
     Nothing,
-    /// By so many bits of the source port, of which [`index_of`] makes an index.
+    /// By so many bits of the source port, of which `index_of` makes an index.
     Bits {
         /// How many bits.
         bits: u8,

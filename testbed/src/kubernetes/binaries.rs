@@ -86,7 +86,7 @@ pub fn etcd(dir: &Path) -> PathBuf {
     }
 }
 
-/// Whether [`ensure`] would answer at once.
+/// Whether `ensure` would answer at once.
 pub fn present() -> bool {
     let dir = std::env::var_os(VARIABLE).map(PathBuf::from);
     dir.or_else(|| cache().ok())
