@@ -17,6 +17,47 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
+/// What `ovs-ofctl` sends beside what we would.
+#[derive(Default)]
+struct Compared {
+    valid: u32,
+    differences: Vec<String>,
+}
+
+impl Compared {
+    fn compare(
+        &mut self,
+        text: &str,
+        theirs: Result<Vec<u8>, String>,
+        ours: Result<Vec<u8>, String>,
+    ) {
+        match (theirs, ours) {
+            (Ok(theirs), Ok(ours)) => {
+                self.valid += 1;
+                if theirs[8..] != ours[8..] {
+                    let (theirs, ours) = (hex(&theirs), hex(&ours));
+                    self.differences
+                        .push(format!("{text}\n  {theirs}\n  {ours}"));
+                }
+            }
+            (Err(_), Err(_)) => {}
+            (theirs, ours) => self
+                .differences
+                .push(format!("{text}\n  {theirs:?}\n  {ours:?}")),
+        }
+    }
+
+    /// No differences, and enough to say so.
+    fn assert(&self, least: u32) {
+        assert!(
+            self.differences.is_empty(),
+            "{}",
+            self.differences.join("\n")
+        );
+        assert!(self.valid > least, "only {} were valid", self.valid);
+    }
+}
+
 /// A group that is its own canonical form, as text for `add-group`.
 fn group(r: &mut Rng) -> (GroupMod, String) {
     loop {
@@ -36,27 +77,16 @@ fn group(r: &mut Rng) -> (GroupMod, String) {
 fn groups_are_sent_as_ovs_ofctl_sends_them() {
     let mut r = Rng::from_env();
     let dir = tempfile::tempdir().unwrap();
-    let (mut taken, mut differences) = (0, Vec::new());
+    let mut taken = Compared::default();
     for _ in 0..250 {
         let (_, text) = group(&mut r);
         let theirs = oracle::send_one(dir.path(), "add-group", &text);
         let ours = GroupMod::parse(GroupCommand::Add, &text)
             .map_err(|e| e.to_string())
             .map(|group| Message::GroupMod(group).to_bytes(0).unwrap());
-        match (theirs, ours) {
-            (Ok(theirs), Ok(ours)) => {
-                taken += 1;
-                if theirs[8..] != ours[8..] {
-                    let (theirs, ours) = (hex(&theirs), hex(&ours));
-                    differences.push(format!("{text}\n  {theirs}\n  {ours}"));
-                }
-            }
-            (Err(_), Err(_)) => {}
-            (theirs, ours) => differences.push(format!("{text}\n  {theirs:?}\n  {ours:?}")),
-        }
+        taken.compare(&text, theirs, ours);
     }
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(taken > 100, "only {taken} were valid");
+    taken.assert(100);
 }
 
 fn meter_text(meter: &MeterMod) -> String {
@@ -91,7 +121,7 @@ fn meter_text(meter: &MeterMod) -> String {
 fn meters_are_sent_as_ovs_ofctl_sends_them() {
     let mut r = Rng::from_env();
     let dir = tempfile::tempdir().unwrap();
-    let (mut taken, mut differences) = (0, Vec::new());
+    let mut taken = Compared::default();
     for _ in 0..250 {
         let mut config = meter(&mut r);
         if config.flags.0 & MeterFlags::BURST == 0 {
@@ -104,20 +134,9 @@ fn meters_are_sent_as_ovs_ofctl_sends_them() {
             .parse()
             .map_err(|e: openflow::ParseError| e.to_string());
         let ours = ours.map(|meter| Message::MeterMod(meter).to_bytes(0).unwrap());
-        match (theirs, ours) {
-            (Ok(theirs), Ok(ours)) => {
-                taken += 1;
-                if theirs[8..] != ours[8..] {
-                    let (theirs, ours) = (hex(&theirs), hex(&ours));
-                    differences.push(format!("{text}\n  {theirs}\n  {ours}"));
-                }
-            }
-            (Err(_), Err(_)) => {}
-            (theirs, ours) => differences.push(format!("{text}\n  {theirs:?}\n  {ours:?}")),
-        }
+        taken.compare(&text, theirs, ours);
     }
-    assert!(differences.is_empty(), "{}", differences.join("\n"));
-    assert!(taken > 20, "only {taken} were valid");
+    taken.assert(20);
 }
 
 #[test]
@@ -134,4 +153,31 @@ fn what_is_printed_of_a_group_is_read_back() {
         assert_eq!(parsed.to_string(), format!("ADD {text}"), "{group:?}");
     }
     assert!(read > 1000, "only {read} could be read");
+}
+
+/// What is spelt with the letters of an address but is none: `ovs-ofctl` passes over it.
+#[test]
+fn addresses_that_are_none_are_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut taken = Compared::default();
+    for range in [
+        ":80",
+        ":0",
+        "80",
+        "1.2.3:80",
+        "abc",
+        "[:80]",
+        "[12",
+        "[:80]:80",
+        "12-10.0.0.1",
+        "g",
+    ] {
+        let text = format!("group_id=1,type=all,bucket=actions=ct(commit,nat(dst={range}))");
+        let theirs = oracle::send_one(dir.path(), "add-group", &text);
+        let ours = GroupMod::parse(GroupCommand::Add, &text)
+            .map_err(|e| e.to_string())
+            .map(|group| Message::GroupMod(group).to_bytes(0).unwrap());
+        taken.compare(&text, theirs, ours);
+    }
+    taken.assert(5);
 }
