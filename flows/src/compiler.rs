@@ -19,7 +19,9 @@ use crate::claims::{
 use crate::cookie::{Cookie, Registry};
 use crate::flow::{Flow, Program};
 use crate::fragment::Fragment;
-use crate::model::{Change, LocalPod, Peer, PodId, Protocol, ServiceId, ServicePort, State};
+use crate::model::{
+    Backend, Change, LocalPod, Peer, PodId, Protocol, ServiceId, ServicePort, State,
+};
 use crate::patch::Patch;
 use crate::pipeline::Table;
 use crate::policy::{Direction, Engine, Event, PolicyFault, PolicyReport, SubjectReport, Verdict};
@@ -243,6 +245,16 @@ impl Compiler {
             claims,
             policy,
         }
+    }
+
+    /// Whether some Service that listens at this address and port has the endpoint.
+    pub fn serves(&self, protocol: Protocol, ip: IpAddr, port: u16, backend: &Backend) -> bool {
+        let claim = Claim::Frontend(ip, protocol, port);
+        let Some(Owner::Service(id)) = self.claims.winner(&claim) else {
+            return false;
+        };
+        let service = self.state.services.get(id);
+        service.is_some_and(|port| port.cluster.iter().chain(&port.local).any(|b| b == backend))
     }
 
     /// The state as it is now.

@@ -6,7 +6,7 @@ use openflow::{FlowMod, GroupId, GroupMod, Message};
 
 use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey, Group, Program};
-use crate::model::{Backend, Protocol, ServiceId, State};
+use crate::model::{Backend, Protocol};
 use crate::policy::Revoked;
 
 /// A change of a switch's content, in no more than one word per flow and group.
@@ -35,25 +35,12 @@ pub struct Patch {
 /// An endpoint that a Service let go of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Released {
-    /// The port of the Service.
-    pub service: ServiceId,
-    /// Its protocol.
+    /// The protocol.
     pub protocol: Protocol,
     /// Where the Service listened: to what its connections were addressed.
     pub listeners: Vec<(IpAddr, u16)>,
     /// The endpoint.
     pub backend: Backend,
-}
-
-impl Released {
-    /// Whether the Service has the endpoint again.
-    pub fn is_back(&self, state: &State) -> bool {
-        let service = state.services.get(&self.service);
-        service.is_some_and(|port| {
-            let mut backends = port.cluster.iter().chain(&port.local);
-            backends.any(|backend| *backend == self.backend)
-        })
-    }
 }
 
 impl Patch {

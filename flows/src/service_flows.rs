@@ -206,7 +206,6 @@ pub(crate) fn let_go(
         let listeners = service::listeners(before, node);
         let listeners: Vec<_> = listeners.iter().map(|it| (it.ip, it.port)).collect();
         patch.released.extend(gone.iter().map(|backend| Released {
-            service: before.id.clone(),
             protocol: before.protocol,
             listeners: listeners.clone(),
             backend: *backend,

@@ -1,5 +1,6 @@
 //! The actor: takes changes in, keeps the switch equal to what they add up to.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -210,7 +211,13 @@ impl Actor {
     async fn flush(&mut self, now: Instant) {
         let mut due = self.flushes.due(now);
         if let Model::Known(compiler) = &self.model {
-            due.retain(|released| !released.is_back(compiler.state()));
+            for released in &mut due {
+                let (protocol, backend) = (released.protocol, released.backend);
+                // The endpoint may be back, maybe by another Service.
+                let gone =
+                    |(ip, port): &(IpAddr, u16)| !compiler.serves(protocol, *ip, *port, &backend);
+                released.listeners.retain(gone);
+            }
         }
         self.forget(due.iter().flat_map(forget).collect()).await;
     }

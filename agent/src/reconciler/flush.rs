@@ -26,7 +26,6 @@ const MOST: usize = 16_384;
 /// same endpoint keeps its own.
 pub(super) fn forget(released: &Released) -> impl Iterator<Item = CtFlush> {
     let Released {
-        service: _,
         protocol,
         listeners,
         backend,
@@ -94,13 +93,12 @@ impl<T: Clone> Flushes<T> {
 
 #[cfg(test)]
 mod tests {
-    use sluice_flows::model::{Backend, Protocol, ServiceId};
+    use sluice_flows::model::{Backend, Protocol};
 
     use super::*;
 
     fn released() -> Released {
         Released {
-            service: ServiceId::new("default", "dns", "dns", Protocol::Udp, false),
             protocol: Protocol::Udp,
             listeners: vec![
                 ([10, 96, 0, 10].into(), 53),

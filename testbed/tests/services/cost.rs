@@ -357,6 +357,8 @@ fn blast(bench: &Bench<'_>, target: SocketAddr, count: u64) -> Result<Counters> 
 }
 
 fn upcalls(cluster: &mut Cluster) -> Result<()> {
+    // The nodes' own packets (neighbours, probes) that come between, of a thousand connections.
+    const SPARE: u64 = 10;
     let mut bench = Bench::serving(cluster, &["a1", "b1", "a2"])?;
     let node = bench.node(1)?;
     // Real connections first, to pods.
@@ -377,7 +379,7 @@ fn upcalls(cluster: &mut Cluster) -> Result<()> {
             since.flows,
             datapath::masks(&node)?
         );
-        if since.missed > 2 {
+        if since.missed > SPARE {
             wrong.push(format!("3 endpoints: {} upcalls", since.missed));
         }
     }
@@ -405,7 +407,7 @@ fn upcalls(cluster: &mut Cluster) -> Result<()> {
             warm.flows,
             datapath::masks(&node)?
         );
-        if warm.missed > 2 {
+        if warm.missed > SPARE {
             wrong.push(format!("{endpoints} endpoints: {} upcalls", warm.missed));
         }
     }
