@@ -261,7 +261,7 @@ fn short_set_field(all: &[u8]) -> Option<(Field, u64, u8)> {
     let word = u32::from_be_bytes([w0, w1, w2, w3]);
     let payload = u64::from_be_bytes(payload);
     let short = Short::of(word);
-    if word & 0x1ff != u32::from(short.len) || !short.is_writable() || short.is_limited() {
+    if word != short.word || !short.is_writable() || short.is_limited() {
         return None;
     }
     let shift = (64 - 8 * u32::from(short.len)) & 63;

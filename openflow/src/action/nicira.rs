@@ -465,7 +465,7 @@ pub(super) fn decode(r: &Reader<'_>, all: &[u8], place: &mut Action) -> Result<(
 fn load_destination(word: u32, ofs_nbits: u16) -> Result<Subfield, DecodeError> {
     let short = Short::of(word);
     let dst = subfield(short.field, ofs_nbits);
-    if word & 0x1ff == u32::from(short.len)
+    if word == short.word
         && short.is_writable()
         && dst.start_bit + dst.n_bits <= u16::from(short.bits)
     {

@@ -34,12 +34,11 @@ impl PlainFields<'_> {
         let word = u32::from_be_bytes([w0, w1, w2, w3]);
         let short = Short::of(word);
         let len = short.len;
-        let masked = word & 0x100 != 0;
-        let payload = word & 0xff;
-        if !short.is_plain() || payload != u32::from(len) << u8::from(masked) {
+        let masked = word != short.word;
+        if !short.is_plain() || (masked && word != short.masked_word) {
             return None;
         }
-        let size = 4 + payload as usize;
+        let size = 4 + (word & 0xff) as usize;
         self.left.checked_sub(size)?;
         let field = short.field;
         let shift = (64 - 8 * u32::from(len)) & 63;

@@ -1,4 +1,4 @@
-//! What there is to know of a short field, in eight bytes: decoders look here first.
+//! What there is to know of a short field, in sixteen bytes: decoders look here first.
 //!
 //! Short are fields of at most eight bytes in the two classes that almost all fields are in. The table is made at
 //! compile time from the table of fields.
@@ -9,10 +9,14 @@ use crate::field::Field;
 
 /// What there is to know of a short field.
 #[derive(Clone, Copy)]
-#[repr(align(8))]
+#[repr(align(16))]
 pub(crate) struct Short {
+    /// Its OXM header without mask. Looked up with that and equal to it, it is there and has the length it should.
+    pub(crate) word: u32,
+    /// And with one.
+    pub(crate) masked_word: u32,
     pub(crate) field: Field,
-    /// How many bytes it has, 1 to 8; 0 if it is not short.
+    /// How many bytes it has, 1 to 8.
     pub(crate) len: u8,
     pub(crate) bits: u8,
     flags: u8,
@@ -27,15 +31,11 @@ const FACT: u8 = 8;
 const WRITABLE: u8 = 16;
 
 impl Short {
-    /// The field of the OXM header `word`, whose length is not looked at. There is none if its `len` is 0.
+    /// The only one that the OXM header `word` may be of.
     #[inline(always)]
+    #[allow(clippy::indexing_slicing, reason = "eight bits index all of the table")]
     pub(crate) fn of(word: u32) -> &'static Short {
-        let table = match word >> 16 {
-            0x8000 => &BASIC,
-            0x0001 => &NXM1,
-            _ => return &NONE,
-        };
-        table.get((word >> 9 & 0x7f) as usize).unwrap_or(&NONE)
+        &SHORT[(word >> 24 & 0x80 | word >> 9 & 0x7f) as usize]
     }
 
     /// Whether it is canonical as it comes.
@@ -68,10 +68,12 @@ impl Short {
     }
 }
 
-static BASIC: [Short; 128] = short_fields(0x8000);
-static NXM1: [Short; 128] = short_fields(0x0001);
+/// By number; the ones of the class 0x0001 come first, then those of 0x8000.
+static SHORT: [Short; 256] = short_fields();
 
-static NONE: Short = Short {
+const NONE: Short = Short {
+    word: 0,
+    masked_word: 0,
     field: Field::PACKET_TYPE,
     len: 0,
     bits: 0,
@@ -84,33 +86,66 @@ static NONE: Short = Short {
     clippy::cast_possible_truncation,
     reason = "evaluated at compile time only, and these fields are short"
 )]
-const fn short_fields(class: u16) -> [Short; 128] {
-    let mut out = [NONE; 128];
+const fn short_fields() -> [Short; 256] {
+    let mut out = [NONE; 256];
+    let mut place = 0;
+    while place < 256 {
+        // A header of another place.
+        out[place].word = (place as u32 ^ 1) << 9;
+        out[place].masked_word = out[place].word;
+        place += 1;
+    }
     let mut i = 0;
     while let Some(field) = Field::at(i) {
-        if let Some(number) = field.number_in(class)
-            && field.bytes() <= 8
-        {
-            let limited = field.bits() as usize != field.bytes() * 8
-                || field.index() == Field::IN_PORT.index()
-                || field.index() == Field::ACTSET_OUTPUT.index()
-                || field.index() == Field::ARP_OP.index()
-                || field.index() == Field::NSH_MDTYPE.index();
-            out[number as usize] = Short {
-                field,
-                len: field.bytes() as u8,
-                bits: field.bits() as u8,
-                flags: flag(PLAIN, IS_PLAIN[i])
-                    | flag(MASKABLE, field.is_maskable())
-                    | flag(LIMITED, limited)
-                    | flag(FACT, Facts::concern(field))
-                    | flag(WRITABLE, field.is_writable()),
-                needs: field.prerequisite().bit(),
-            };
-        }
         i += 1;
+        if field.bytes() > 8 {
+            continue;
+        }
+        let short = short(field);
+        if let Some(number) = field.number_in(0x0001) {
+            out[number as usize] = short.with_header(0x0001, number);
+        }
+        if let Some(number) = field.number_in(0x8000) {
+            out[0x80 | number as usize] = short.with_header(0x8000, number);
+        }
     }
     out
+}
+
+#[allow(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated at compile time only, and these fields are short"
+)]
+const fn short(field: Field) -> Short {
+    let limited = field.bits() as usize != field.bytes() * 8
+        || field.index() == Field::IN_PORT.index()
+        || field.index() == Field::ACTSET_OUTPUT.index()
+        || field.index() == Field::ARP_OP.index()
+        || field.index() == Field::NSH_MDTYPE.index();
+    Short {
+        field,
+        len: field.bytes() as u8,
+        bits: field.bits() as u8,
+        flags: flag(PLAIN, IS_PLAIN[field.index() as usize])
+            | flag(MASKABLE, field.is_maskable())
+            | flag(LIMITED, limited)
+            | flag(FACT, Facts::concern(field))
+            | flag(WRITABLE, field.is_writable()),
+        needs: field.prerequisite().bit(),
+        ..NONE
+    }
+}
+
+impl Short {
+    const fn with_header(self, class: u32, number: u8) -> Short {
+        let word = class << 16 | (number as u32) << 9;
+        Short {
+            word: word | self.len as u32,
+            masked_word: word | 0x100 | 2 * self.len as u32,
+            ..self
+        }
+    }
 }
 
 const fn flag(bit: u8, set: bool) -> u8 {
@@ -123,8 +158,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_is_found_by_its_headers_alone() {
+        for (place, short) in SHORT.iter().enumerate() {
+            for word in [short.word, short.masked_word] {
+                let found = std::ptr::eq(Short::of(word), short);
+                assert_eq!(found, short.len != 0, "{place}: {word:#x}");
+                let header = crate::field::OxmHeader {
+                    word,
+                    experimenter: 0,
+                };
+                assert!(!found || header.field() == Some(short.field));
+            }
+        }
+    }
+
+    #[test]
     fn an_unlimited_field_can_have_any_value() {
-        let fields = BASIC.iter().chain(&NXM1).filter(|s| s.len != 0);
+        let fields = SHORT.iter().filter(|s| s.len != 0);
         assert!(fields.clone().count() > 60);
         for short in fields.filter(|s| s.is_plain() && !s.is_limited()) {
             let ones = u64::MAX >> (64 - 8 * u32::from(short.len));
