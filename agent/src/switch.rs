@@ -13,6 +13,7 @@ mod restore;
 pub mod schema;
 mod teardown;
 pub mod unixctl;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

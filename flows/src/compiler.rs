@@ -73,7 +73,7 @@ fn compile(state: &State, claims: &Claims) -> Program {
 /// The flows that every node has.
 fn base(state: &State) -> Vec<Flow> {
     type Base = fn(&mut Fragment);
-    let tables: [(Table, Base); 20] = [
+    let tables: [(Table, Base); 22] = [
         (Table::Classify, classify::base),
         (Table::Guard, guard::base),
         (Table::ArpNd, arp_nd::base),
@@ -84,6 +84,12 @@ fn base(state: &State) -> Vec<Flow> {
         (Table::Reject, reject::base),
         (Table::Answer, answer::base),
         (Table::Route, route::base),
+        (Table::EgressPoliced, |f| {
+            policy::policed_base(Direction::Egress, f);
+        }),
+        (Table::IngressPoliced, |f| {
+            policy::policed_base(Direction::Ingress, f);
+        }),
         (Table::EgressSubject, |f| {
             policy::subject_base(Direction::Egress, f);
         }),

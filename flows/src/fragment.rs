@@ -246,6 +246,16 @@ impl Steps {
         })
     }
 
+    /// Looks the connection up among those to Services as they are on the wire, and goes on in a table: a
+    /// recirculation. Nothing is translated.
+    pub(crate) fn look_up_wire(self, table: Table) -> Self {
+        self.ct(Ct {
+            zone: Zone::Imm(ZONE_WIRE),
+            table: Some(table.id()),
+            ..Ct::default()
+        })
+    }
+
     /// Looks the connection up among those that policy knows, and goes on in a table: a recirculation.
     pub(crate) fn look_up(self, table: Table) -> Self {
         self.ct(Ct {

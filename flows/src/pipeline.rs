@@ -45,21 +45,25 @@ pub enum Table {
     /// Where the packet goes.
     Route = 36,
     /// Whether policy applies to the sending pod.
-    EgressSubject = 37,
+    EgressPoliced = 37,
     /// Whether policy applies to the receiving pod.
-    IngressSubject = 38,
+    IngressPoliced = 38,
     /// Whether the packet needs conntrack.
     ConntrackIn = 39,
     /// What conntrack says.
     ConntrackState = 40,
+    /// Which policies apply to the sending pod.
+    EgressSubject = 41,
     /// The class of the destination.
-    EgressClass = 41,
+    EgressClass = 42,
     /// The rules of the sending pod.
-    EgressPolicy = 42,
+    EgressPolicy = 43,
+    /// Which policies apply to the receiving pod.
+    IngressSubject = 44,
     /// The class of the source.
-    IngressClass = 44,
+    IngressClass = 45,
     /// The rules of the receiving pod.
-    IngressPolicy = 45,
+    IngressPolicy = 46,
     /// Conntrack in passing.
     Commit = 48,
     /// The hop count, and out.
@@ -70,7 +74,7 @@ pub enum Table {
 
 impl Table {
     /// Every table, by id.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Classify,
         Self::Guard,
         Self::ArpNd,
@@ -84,12 +88,14 @@ impl Table {
         Self::Reject,
         Self::Answer,
         Self::Route,
-        Self::EgressSubject,
-        Self::IngressSubject,
+        Self::EgressPoliced,
+        Self::IngressPoliced,
         Self::ConntrackIn,
         Self::ConntrackState,
+        Self::EgressSubject,
         Self::EgressClass,
         Self::EgressPolicy,
+        Self::IngressSubject,
         Self::IngressClass,
         Self::IngressPolicy,
         Self::Commit,
@@ -123,12 +129,14 @@ impl Table {
             Self::Reject => "Reject",
             Self::Answer => "Answer",
             Self::Route => "Route",
-            Self::EgressSubject => "EgressSubject",
-            Self::IngressSubject => "IngressSubject",
+            Self::EgressPoliced => "EgressPoliced",
+            Self::IngressPoliced => "IngressPoliced",
             Self::ConntrackIn => "ConntrackIn",
             Self::ConntrackState => "ConntrackState",
+            Self::EgressSubject => "EgressSubject",
             Self::EgressClass => "EgressClass",
             Self::EgressPolicy => "EgressPolicy",
+            Self::IngressSubject => "IngressSubject",
             Self::IngressClass => "IngressClass",
             Self::IngressPolicy => "IngressPolicy",
             Self::Commit => "Commit",
@@ -177,18 +185,20 @@ impl Table {
             Self::Route => {
                 "longest prefix first: a local pod, a peer's prefix, the host; sets MACs, tunnel destination and output port"
             }
-            Self::EgressSubject => "says which policies apply to the pod that sends",
-            Self::IngressSubject => "says which policies apply to the pod that receives",
+            Self::EgressPoliced => "says whether any policy applies to the pod that sends",
+            Self::IngressPoliced => "says whether any policy applies to the pod that receives",
             Self::ConntrackIn => "sends through conntrack what needs it, and nothing else",
             Self::ConntrackState => {
                 "drops what is invalid or revoked, waves replies through, has everything else judged"
             }
+            Self::EgressSubject => "says which policies apply to the pod that sends",
             Self::EgressClass => {
                 "says which class the destination address is of, for the rules of the sending pod"
             }
             Self::EgressPolicy => {
                 "the rules of the pod that sends, by class of the destination, protocol and port"
             }
+            Self::IngressSubject => "says which policies apply to the pod that receives",
             Self::IngressClass => {
                 "says which class the source address is of, for the rules of the receiving pod"
             }
@@ -239,7 +249,7 @@ pub const NO_SERVICE: Table = Table::Answer;
 /// After it is known whether a packet may be an answer, and after translation.
 pub const BEFORE_ROUTE: Table = Table::Route;
 /// After the way out was found.
-pub const AFTER_ROUTE: Table = Table::EgressSubject;
+pub const AFTER_ROUTE: Table = Table::EgressPoliced;
 /// After a packet was judged, or need not be.
 pub const AFTER_POLICY: Table = Table::Commit;
 /// After all that conntrack has to do was said.

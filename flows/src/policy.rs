@@ -57,7 +57,7 @@ impl Direction {
         }
     }
 
-    const fn index(self) -> usize {
+    pub(crate) const fn index(self) -> usize {
         match self {
             Self::Egress => 0,
             Self::Ingress => 1,

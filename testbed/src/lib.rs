@@ -20,6 +20,7 @@ pub mod guest;
 pub mod kubernetes;
 pub mod layout;
 pub mod look;
+pub mod losses;
 pub mod manifest;
 pub mod measure;
 pub mod netns;

@@ -16,6 +16,7 @@ use clap::ValueEnum as _;
 
 use crate::cluster::{self, Cluster, Depth};
 use crate::layout::{BRIDGE, Name};
+use crate::losses;
 use crate::node::Daemon;
 use crate::options::{Datapath, Hosts, Options};
 use crate::process::Process;
@@ -328,6 +329,13 @@ fn report(cluster: &Cluster) {
             "--- ports of {}\n{}",
             node.name(),
             node.sh("ovs-vsctl", &["show"]).unwrap_or_default()
+        );
+        let pods = cluster.pods().iter().filter(|pod| pod.node == node.number);
+        let pods: Vec<_> = pods.map(|pod| pod.name.as_str()).collect();
+        println!(
+            "--- losses of {}\n{}",
+            node.name(),
+            losses::report(&node, &pods)
         );
     }
     report_logs(&cluster.name);

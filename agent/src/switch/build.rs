@@ -9,7 +9,7 @@ use ovsdb::{Insert, Mutate, Reference, Snapshot, Transaction, Update};
 use sluice_flows::pipeline::Table;
 
 use super::schema::{Bridge, FlowTable, Interface, OpenVSwitch, Port};
-use super::{SwitchError, Wanted};
+use super::{SwitchError, Wanted, zones};
 
 /// Key that marks rows as ours; its value says what the row is for.
 pub(super) const ROLE: &str = "sluice-role";
@@ -84,6 +84,7 @@ pub(super) fn build(
     };
     build_ports(&mut txn, snapshot, bridge.as_ref(), &reference, wanted)?;
     build_tables(&mut txn, snapshot, bridge.as_ref(), &reference)?;
+    zones::build(&mut txn, snapshot, wanted.datapath_type.as_str())?;
     if txn.is_empty() {
         return Ok(None);
     }

@@ -5,7 +5,9 @@ use std::time::Duration;
 use ovsdb::{Client, Options, Replica, Reply, Snapshot, Status, Transaction};
 
 use super::SwitchError;
-use super::schema::{Bridge, Datapath, FlowTable, Interface, OpenVSwitch, Port};
+use super::schema::{
+    Bridge, CtTimeoutPolicy, CtZone, Datapath, FlowTable, Interface, OpenVSwitch, Port,
+};
 use crate::metrics::{Metrics, Outcome};
 
 const NAME: &str = "Open_vSwitch";
@@ -40,6 +42,8 @@ impl Database {
             .table::<Interface>()
             .table::<FlowTable>()
             .table::<Datapath>()
+            .table::<CtZone>()
+            .table::<CtTimeoutPolicy>()
             .open(limit)
             .await?;
         Ok(Self { replica, metrics })

@@ -86,5 +86,23 @@ ovsdb::table! {
     pub struct Datapath: "Datapath" {
         /// What it can do.
         capabilities: BTreeMap<String, String>,
+        /// Configuration of its conntrack zones, by zone.
+        ct_zones: BTreeMap<i64, Uuid>,
+        /// Marks.
+        external_ids: BTreeMap<String, String>,
+    }
+
+    /// Configuration of a conntrack zone.
+    pub struct CtZone: "CT_Zone" {
+        /// How long its connections are remembered.
+        timeout_policy: Option<Uuid>,
+        /// Marks.
+        external_ids: BTreeMap<String, String>,
+    }
+
+    /// How long connections are remembered.
+    pub struct CtTimeoutPolicy: "CT_Timeout_Policy" {
+        /// Seconds by state; what is not named is as the datapath has it.
+        timeouts: BTreeMap<String, i64>,
     }
 }

@@ -4,7 +4,7 @@ use ovsdb::{Mutate, Transaction, Where};
 
 use super::build::ROLE;
 use super::schema::{Bridge, OpenVSwitch};
-use super::{PortState, Switch, SwitchError, pod_ports, root};
+use super::{PortState, Switch, SwitchError, pod_ports, root, zones};
 
 /// What [`Switch::tear_down`] removed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,10 +15,13 @@ pub struct TornDown {
     pub pods: Vec<PortState>,
     /// Whether `flow-restore-wait` was set.
     pub restore_wait: bool,
+    /// Whether conntrack zones had timeouts of ours.
+    pub zones: bool,
 }
 
 impl Switch {
-    /// Removes the bridge with all that is on it, if it is ours, and the `flow-restore-wait` key.
+    /// Removes the bridge with all that is on it, if it is ours, the timeouts of conntrack zones, and the
+    /// `flow-restore-wait` key.
     /// Rows that hang on the bridge alone (ports, interfaces, flow tables) go with it.
     ///
     /// # Errors
@@ -43,8 +46,9 @@ impl Switch {
             torn.restore_wait = true;
             mutate = mutate.delete_keys(OpenVSwitch::other_config, [key]);
         }
+        let mut transaction = Transaction::new();
+        torn.zones = zones::tear_down(&mut transaction, &snapshot)?;
         if torn != TornDown::default() {
-            let mut transaction = Transaction::new();
             // So that the switch has let go of the devices when this is answered for.
             transaction.mutate(mutate.add(OpenVSwitch::next_cfg, 1));
             transaction.comment(format!("sluice-agent: remove bridge {name}"));

@@ -18,7 +18,8 @@ fn look(node: &Node) -> String {
     for table in ["Bridge", "Port", "Interface", "Flow_Table"] {
         text.push_str(&node.vsctl(&["--columns=name", "list", table]));
     }
-    text.push_str(&node.vsctl(&["get", "Open_vSwitch", ".", "other_config"]));
+    text.push_str(&node.vsctl(&["--columns=timeouts", "list", "CT_Timeout_Policy"]));
+    text.push_str(&node.vsctl(&["--columns=other_config,datapaths", "list", "Open_vSwitch"]));
     text
 }
 

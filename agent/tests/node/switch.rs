@@ -129,6 +129,60 @@ fn what_others_made_is_left_alone() {
     );
 }
 
+/// The timeouts of conntrack zones, one line each, sorted.
+fn zones(node: &Node) -> Vec<String> {
+    let text = node.vsctl(&["list-zone-tp", "netdev"]);
+    let mut zones: Vec<_> = text.lines().map(str::to_owned).collect();
+    zones.sort();
+    zones
+}
+
+#[test]
+fn the_zones_of_services_forget_soon() {
+    let mut node = Node::ready(&[]);
+    let said = |zone: u16| format!("Zone:{zone}, Timeout Policies: tcp_close=5 tcp_time_wait=5");
+    assert_eq!(zones(&node), [said(20929), said(20930)]);
+    // What somebody has changed is put right at the next start.
+    node.stop_agent();
+    node.vsctl(&["set", "CT_Timeout_Policy", ".", "timeouts={tcp_close=9}"]);
+    node.start_agent();
+    node.wait_ready();
+    assert_eq!(zones(&node), [said(20929), said(20930)]);
+}
+
+#[test]
+fn zones_of_others_are_left_alone() {
+    let mut node = Node::new();
+    node.vsctl(&[
+        "--",
+        "--id=@m",
+        "create",
+        "Datapath",
+        "datapath_version=0",
+        "--",
+        "set",
+        "Open_vSwitch",
+        ".",
+        "datapaths:netdev=@m",
+    ]);
+    node.vsctl(&["add-zone-tp", "netdev", "zone=20930", "tcp_time_wait=33"]);
+    node.vsctl(&["add-zone-tp", "netdev", "zone=7", "udp_first=8"]);
+    let before = zones(&node);
+    assert_eq!(before.len(), 2, "{before:?}");
+    node.start_agent();
+    node.wait_ready();
+    let during = zones(&node);
+    assert_eq!(during.len(), 3, "{during:?}");
+    assert!(
+        before.iter().all(|zone| during.contains(zone)),
+        "{during:?}"
+    );
+    node.stop_agent();
+    let output = node.run_agent(&["cleanup"]);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(zones(&node), before);
+}
+
 #[test]
 fn a_bridge_of_others_is_refused() {
     let mut node = Node::new();

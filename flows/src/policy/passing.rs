@@ -66,7 +66,7 @@ struct Writer {
 impl Writer {
     fn flow(&mut self, priority: u16, match_: Match, steps: Steps, idle: u16, hard: u16) {
         let mut f = Fragment::new(self.cookie);
-        f.flow(Table::EgressClass, priority, match_, steps);
+        f.flow(Table::EgressSubject, priority, match_, steps);
         self.flows.extend(f.flows.iter().map(|flow| FlowMod {
             idle_timeout: idle,
             hard_timeout: hard,

@@ -1,12 +1,12 @@
 //! From what is, and what was, to flows and patches.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Direction;
 use super::engine::Engine;
 use crate::claims::{Claim, Claims, Owner};
 use crate::cookie::Cookie;
-use crate::flow::{Flow, Program};
+use crate::flow::{Flow, FlowKey, Program};
 use crate::fragment::Fragment;
 use crate::patch::Patch;
 use crate::pipeline::Table;
@@ -35,24 +35,19 @@ impl Engine {
             return;
         }
         let wanted = self.wanted_ports(claims);
-        for (port, subjects) in &self.ports {
-            if !wanted.contains_key(port) {
-                let flows = port_flows(*port, *subjects);
-                patch
-                    .flows_gone
-                    .extend(flows.into_iter().map(|flow| flow.key));
-            }
-        }
-        for (port, subjects) in &wanted {
-            let before = self
-                .ports
-                .get(port)
-                .map(|subjects| port_flows(*port, *subjects));
-            let before = before.unwrap_or_default();
-            let after = port_flows(*port, *subjects);
-            patch
-                .flows_set
-                .extend(after.into_iter().filter(|flow| !before.contains(flow)));
+        let flows = |of: Option<&(Cookie, [u32; 2])>, port| {
+            of.map(|subjects| port_flows(port, *subjects))
+                .unwrap_or_default()
+        };
+        let ports: BTreeSet<u32> = self.ports.keys().chain(wanted.keys()).copied().collect();
+        for port in ports {
+            let before = flows(self.ports.get(&port), port);
+            let after = flows(wanted.get(&port), port);
+            let is_after = |key: &FlowKey| after.iter().any(|flow| flow.key == *key);
+            let gone = before.iter().map(|flow| flow.key.clone());
+            patch.flows_gone.extend(gone.filter(|key| !is_after(key)));
+            let set = after.into_iter().filter(|flow| !before.contains(flow));
+            patch.flows_set.extend(set);
         }
         self.ports = wanted;
     }
@@ -133,9 +128,9 @@ impl Engine {
     }
 }
 
-fn port_flows(port: u32, (cookie, [egress, ingress]): (Cookie, [u32; 2])) -> Vec<Flow> {
+fn port_flows(port: u32, (cookie, subjects): (Cookie, [u32; 2])) -> Vec<Flow> {
     let mut fragment = Fragment::new(cookie);
-    table::pod(port, egress, ingress, &mut fragment);
+    table::pod(port, subjects, &mut fragment);
     fragment.flows
 }
 

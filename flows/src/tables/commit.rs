@@ -7,7 +7,8 @@
 //!   too where the answer would not come back here otherwise: to the sender itself, from the host back to the host,
 //!   from outside of the cluster, and where the Service asks for it. Where the client's address must be kept and is
 //!   no pod's, the port is kept as well, and what an endpoint here sends to outside is taken for a possible answer.
-//! - An answer has its source translated back, in [`ZONE_SERVICE`]; its destination was already, in [`ZONE_WIRE`].
+//! - An answer has its destination translated back, in [`ZONE_WIRE`], where it was not already, and its source, in
+//!   [`ZONE_SERVICE`].
 //! - What policy has allowed is remembered so that its replies are known. Of TCP that it comes upon in the middle, from
 //!   what looks like a server to what looks like a client, it remembers nothing: the client's next packet will tell the
 //!   direction.
@@ -63,12 +64,21 @@ pub(crate) fn base(f: &mut Fragment) {
             marked(&[Mark::Dnated, Mark::Keep], &[]).family(v6),
             Steps::new().remember().goto(AFTER_COMMIT),
         );
-        f.flow(
-            Table::Commit,
-            ANSWER,
-            marked(&[Mark::Reply, Mark::Answer], &[]).family(v6),
-            Steps::new().translate(ZONE_SERVICE).goto(AFTER_COMMIT),
-        );
+        let answers = [
+            // It was translated before it was routed.
+            (
+                marked(&[Mark::Reply, Mark::Answer, Mark::SnatDst], &[]),
+                Steps::new(),
+            ),
+            (
+                marked(&[Mark::Reply, Mark::Answer], &[Mark::SnatDst]),
+                Steps::new().translate(ZONE_WIRE),
+            ),
+        ];
+        for (answer, steps) in answers {
+            let steps = steps.translate(ZONE_SERVICE).goto(AFTER_COMMIT);
+            f.flow(Table::Commit, ANSWER, answer.family(v6), steps);
+        }
     }
     tracked(0, any, |steps| steps, f);
     f.flow(Table::Commit, ELSE, any(), goto(AFTER_COMMIT));

@@ -2,8 +2,9 @@
 //!
 //! What was translated to an endpoint is of the original direction by construction, so nothing need be looked up. What
 //! may be the answer of an endpoint is looked up among connections as they are on the wire; where its destination is
-//! an address that sources are translated to, it is for someone else and routed again. All else is looked up only if
-//! policy applies to it.
+//! an address that sources are translated to, it is for someone else, translated and routed again. Otherwise it is not
+//! translated yet: it may be what an endpoint sends to another one by the same ports as through a Service, and then it
+//! is of that connection, but no answer. All else is looked up only if policy applies to it.
 
 use crate::fragment::{FAMILIES, Fragment, MatchExt, Steps, any, goto, marked};
 use crate::pipeline::{AFTER_POLICY, BEFORE_ROUTE, Mark, Table, ZONE_WIRE};
@@ -36,7 +37,7 @@ pub(crate) fn base(f: &mut Fragment) {
             Table::ConntrackIn,
             TO_ENDPOINT,
             translated,
-            goto(Table::EgressClass),
+            goto(Table::EgressSubject),
         );
     }
     f.flow(
@@ -51,28 +52,26 @@ pub(crate) fn base(f: &mut Fragment) {
         marked(&[Mark::Tracked], &[]),
         goto(Table::ConntrackState),
     );
-    let look_up_answer = |table| Steps::new().mark(&[Mark::Tracked]).track(ZONE_WIRE, table);
+    let tracked = || Steps::new().mark(&[Mark::Tracked]);
     for v6 in FAMILIES {
         f.flow(
             Table::ConntrackIn,
             FOR_ANOTHER,
             marked(&[Mark::Answer, Mark::SnatDst], &[]).family(v6),
-            look_up_answer(BEFORE_ROUTE),
+            tracked().track(ZONE_WIRE, BEFORE_ROUTE),
         );
         f.flow(
             Table::ConntrackIn,
             ANSWER,
             marked(&[Mark::Answer], &[]).family(v6),
-            look_up_answer(Table::ConntrackState),
+            tracked().look_up_wire(Table::ConntrackState),
         );
         for (with, without) in POLICED_ENDS {
             f.flow(
                 Table::ConntrackIn,
                 POLICED,
                 marked(&[with], without.as_slice()).family(v6),
-                Steps::new()
-                    .mark(&[Mark::Tracked])
-                    .look_up(Table::ConntrackState),
+                tracked().look_up(Table::ConntrackState),
             );
         }
     }

@@ -98,7 +98,7 @@ pub(crate) fn base(f: &mut Fragment) {
             Table::ConntrackState,
             POLICED,
             policed(),
-            goto(Table::EgressClass),
+            goto(Table::EgressSubject),
         );
     }
     f.flow(Table::ConntrackState, ELSE, any(), goto(AFTER_POLICY));

@@ -1,9 +1,14 @@
-//! The tables of policy, the same for both directions: who is a subject (EgressSubject, IngressSubject), of which
-//! class an address is (EgressClass, IngressClass), and what the rules allow (EgressPolicy, IngressPolicy).
+//! The tables of policy, the same for both directions: who must be judged (EgressPoliced, IngressPoliced) and, once
+//! conntrack has been asked, as which subject (EgressSubject, IngressSubject), of which class an address is
+//! (EgressClass, IngressClass), and what the rules allow (EgressPolicy, IngressPolicy).
 //!
-//! A local pod to which any policy applies is marked in both subject tables: to know a reply, the connection must
-//! have been seen. Its subject is zero in the direction in which it is not isolated, and the class and policy tables
-//! of that direction are passed by.
+//! A local pod to which any policy applies is marked in both directions: to know a reply, the connection must have
+//! been seen. In the direction in which it is not isolated it is no subject, and the class and policy tables of that
+//! direction are passed by.
+//!
+//! Conntrack cuts a packet's way in two, which the switch remembers apart. When policies change, it goes on for
+//! milliseconds by the first half of the old flows and the second half of the new ones. So no number that a change of
+//! policies may take away is carried across: all that is, is that the packet must be judged.
 //!
 //! What no rule allows is dropped; if the packet is of a connection that was allowed once, the connection is marked,
 //! and its replies stop too.
@@ -24,14 +29,16 @@ use crate::pipeline::{
 use crate::policy::{Clause, Direction, Key, PortMatch, Value};
 use crate::reason::DropReason;
 
-// The subject tables.
+// The tables before conntrack.
 const TO_ITSELF: u16 = 200;
+const POLICED: u16 = 100;
+
+// The subject tables.
+const LATER_FRAGMENT: u16 = 4000;
+const NODE: u16 = 2500;
 const SUBJECT: u16 = 100;
 
 // The class tables.
-const LATER_FRAGMENT: u16 = 4000;
-const NOT_ISOLATED: u16 = 3000;
-const NODE: u16 = 2500;
 /// Plus the length of the prefix.
 const PREFIX: u16 = 1000;
 
@@ -51,9 +58,13 @@ const ELSE: u16 = 0;
 
 /// What differs between the directions.
 pub(crate) struct Names {
+    policed: Table,
+    after_policed: Table,
+    mark: Mark,
     pub(crate) subjects: Table,
     pub(crate) classes: Table,
     pub(crate) rules: Table,
+    /// After a packet was allowed, or need not be, in this direction.
     after_rules: Table,
     subject: Field,
     class: Field,
@@ -65,16 +76,22 @@ pub(crate) struct Names {
 pub(crate) const fn names(direction: Direction) -> Names {
     match direction {
         Direction::Egress => Names {
+            policed: Table::EgressPoliced,
+            after_policed: Table::IngressPoliced,
+            mark: Mark::SrcPoliced,
             subjects: Table::EgressSubject,
             classes: Table::EgressClass,
             rules: Table::EgressPolicy,
-            after_rules: Table::IngressClass,
+            after_rules: Table::IngressSubject,
             subject: SUBJECT_SRC,
             class: CLASS_DST,
             rule: RULE_SRC,
             reason: DropReason::EgressIsolation,
         },
         Direction::Ingress => Names {
+            policed: Table::IngressPoliced,
+            after_policed: Table::ConntrackIn,
+            mark: Mark::DstPoliced,
             subjects: Table::IngressSubject,
             classes: Table::IngressClass,
             rules: Table::IngressPolicy,
@@ -87,37 +104,33 @@ pub(crate) const fn names(direction: Direction) -> Names {
     }
 }
 
-/// What every node has in the subject table of a direction.
-pub(crate) fn subject_base(direction: Direction, f: &mut Fragment) {
-    let next = match direction {
-        Direction::Egress => Table::IngressSubject,
-        Direction::Ingress => Table::ConntrackIn,
-    };
-    f.flow(names(direction).subjects, ELSE, any(), goto(next));
+/// What every node has before conntrack, for a direction.
+pub(crate) fn policed_base(direction: Direction, f: &mut Fragment) {
+    let names = names(direction);
+    f.flow(names.policed, ELSE, any(), goto(names.after_policed));
 }
 
-/// What every node has in the class table of a direction.
-pub(crate) fn class_base(direction: Direction, f: &mut Fragment) {
+/// What every node has in the subject table of a direction.
+pub(crate) fn subject_base(direction: Direction, f: &mut Fragment) {
     let names = names(direction);
     if direction == Direction::Egress {
         // They have no ports to judge by, and are of no use without the first one, which is judged.
         for family in [any().ipv4(), any().ipv6()] {
             let later = family.later_fragment().ct_state(&[Tracked], &[]);
-            f.flow(names.classes, LATER_FRAGMENT, later, goto(AFTER_POLICY));
+            f.flow(names.subjects, LATER_FRAGMENT, later, goto(AFTER_POLICY));
         }
     }
     if direction == Direction::Ingress {
         // The node may reach its own pods.
         let of_node = any().marks_from(Source::Gateway, &[Mark::Own], &[]);
-        f.flow(names.classes, NODE, of_node, goto(AFTER_POLICY));
+        f.flow(names.subjects, NODE, of_node, goto(AFTER_POLICY));
     }
-    let not_isolated = any().eq(names.subject, 0u32);
-    f.flow(
-        names.classes,
-        NOT_ISOLATED,
-        not_isolated,
-        goto(names.after_rules),
-    );
+    f.flow(names.subjects, ELSE, any(), goto(names.after_rules));
+}
+
+/// What every node has in the class table of a direction.
+pub(crate) fn class_base(direction: Direction, f: &mut Fragment) {
+    let names = names(direction);
     f.flow(names.classes, ELSE, any(), goto(names.rules));
 }
 
@@ -128,27 +141,28 @@ pub(crate) fn rules_base(direction: Direction, f: &mut Fragment) {
 }
 
 /// A pod to which policies apply; its subjects for egress and ingress, zero where it is not isolated.
-pub(crate) fn pod(ofport: u32, egress: u32, ingress: u32, f: &mut Fragment) {
-    let subject = |register: Field, number: u32| match number {
-        0 => Steps::new(),
-        number => Steps::new().set(register, number),
-    };
+pub(crate) fn pod(ofport: u32, subjects: [u32; 2], f: &mut Fragment) {
     let itself = in_port(ofport).eq(OUT_PORT, ofport);
     f.flow(
-        Table::EgressSubject,
+        Table::EgressPoliced,
         TO_ITSELF,
         itself,
         goto(Table::ConntrackIn),
     );
-    let sends = subject(SUBJECT_SRC, egress)
-        .mark(&[Mark::SrcPoliced])
-        .goto(Table::IngressSubject);
-    f.flow(Table::EgressSubject, SUBJECT, in_port(ofport), sends);
-    let receives = subject(SUBJECT_DST, ingress)
-        .mark(&[Mark::DstPoliced])
-        .goto(Table::ConntrackIn);
-    let to = any().eq(OUT_PORT, ofport);
-    f.flow(Table::IngressSubject, SUBJECT, to, receives);
+    for direction in Direction::ALL {
+        let names = names(direction);
+        let end = || match direction {
+            Direction::Egress => in_port(ofport),
+            Direction::Ingress => any().eq(OUT_PORT, ofport),
+        };
+        let policed = Steps::new().mark(&[names.mark]).goto(names.after_policed);
+        f.flow(names.policed, POLICED, end(), policed);
+        let subject = subjects[direction.index()];
+        if subject != 0 {
+            let steps = Steps::new().set(names.subject, subject).goto(names.classes);
+            f.flow(names.subjects, SUBJECT, end(), steps);
+        }
+    }
 }
 
 /// The class of a prefix.

@@ -92,14 +92,14 @@ fn a_pod_here_costs_the_same_with_any_number_of_policies() {
         let another = pod("shop/another", &["10.0.0.9"], &[("app", "web")]);
         let known = flows(&apply(&mut compiler, set(another.clone())));
         assert_eq!(known, 0, "no rule speaks of it");
-        // Its subject is there: what every pod has, and who it is, in three flows.
+        // Its subject is there: what every pod has, and that and as whom it is judged, in five flows.
         let came = flows(&apply(&mut compiler, Change::PodSet(local(&another, 11))));
-        assert_eq!(came, without + 3);
+        assert_eq!(came, without + 5);
         let left = flows(&apply(
             &mut compiler,
             Change::PodGone(local(&another, 11).id),
         ));
-        assert_eq!(left, without + 3);
+        assert_eq!(left, without + 5);
     }
 }
 
@@ -122,7 +122,7 @@ fn a_policy_costs_what_it_touches() {
         vec![tcp(80), tcp(443)],
     )]);
     let patch = apply(&mut compiler, set_policy(&new));
-    // The pod has another subject then: its three flows, those of the new one and of the old one; a flow for each
+    // The pod has another subject then: one or two flows, those of the new one and of the old one; a flow for each
     // address, since they are told apart from others now; two classes, two ports in two families, one rule.
     println!("a new policy for 50 addresses: {} flows", flows(&patch));
     assert!(flows(&patch) <= 50 + 20, "{}", flows(&patch));

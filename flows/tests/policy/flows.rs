@@ -12,6 +12,22 @@ use sluice_flows::{Cookie, DropReason, Flow, FlowKey, Program};
 
 use crate::cluster::{GATEWAY, TUNNEL, mac};
 
+/// One program up to where conntrack is asked, and another from there on.
+pub(crate) fn halves(first: &Program, second: &Program) -> Program {
+    let part = |program: &Program, before: bool| -> Vec<Flow> {
+        let of_part = |table| (table <= Table::ConntrackIn.id()) == before;
+        let flows = program.flows().filter(|(key, ..)| of_part(key.table));
+        let flow = |(key, cookie, instructions): (&FlowKey, Cookie, &_)| Flow {
+            key: key.clone(),
+            cookie,
+            instructions: <[_]>::to_vec(instructions),
+        };
+        flows.map(flow).collect()
+    };
+    let parts = [part(first, true), part(second, false)];
+    parts.into_iter().flatten().collect()
+}
+
 /// The program with every packet judged, as if it had been looked up in conntrack.
 pub(crate) fn judging(program: &Program) -> Program {
     let conntrack = [Table::ConntrackIn.id(), Table::ConntrackState.id()];
@@ -28,7 +44,7 @@ pub(crate) fn judging(program: &Program) -> Program {
     let text = format!(
         "table={},actions=set_field:0x400/0x400->reg0,goto_table:{}",
         Table::ConntrackIn.id(),
-        Table::EgressClass.id()
+        Table::EgressSubject.id()
     );
     let all: openflow::FlowMod = text.parse().unwrap();
     judging.insert(Flow {

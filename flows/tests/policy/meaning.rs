@@ -3,6 +3,7 @@
 use openflow::{Field, MacAddr, PortNo};
 use sluice_flows::interpreter::{Packet, Tables, Verdict, World};
 use sluice_flows::model::{Change, PolicyPort, Ports, Protocol, State};
+use sluice_flows::pipeline::Table;
 use sluice_flows::{Compiler, DropReason, compile_all};
 
 use crate::cluster::*;
@@ -327,7 +328,12 @@ fn a_pod_is_known_before_it_is_reached() {
         &pod("shop/web", &["10.0.0.1"], &[]),
         10,
     )));
-    assert!(patch.flows_set.iter().any(|flow| flow.key.table.0 == 38));
+    assert!(
+        patch
+            .flows_set
+            .iter()
+            .any(|flow| flow.key.table == Table::IngressSubject.id())
+    );
     assert!(
         patch.passing.is_empty() && patch.revoked.is_empty(),
         "it is new"

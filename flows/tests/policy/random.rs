@@ -19,7 +19,7 @@ use sluice_flows::model::{
 use sluice_flows::{Compiler, Direction, Program, Verdict, compile_all};
 
 use crate::cluster::{GATEWAY, GATEWAY_IP, ip, local, node, state};
-use crate::flows::{Fate, judging, run};
+use crate::flows::{Fate, halves, judging, run};
 use crate::oracle::{End, allows};
 
 const NAMESPACES: [&str; 3] = ["a", "b", "c"];
@@ -175,6 +175,19 @@ fn cluster_pod() -> impl Strategy<Value = ClusterPod> {
             ips,
             ports,
         })
+}
+
+/// What a cluster says of policies, and of the pods and namespaces that they select.
+fn change_of_policy() -> impl Strategy<Value = Change> {
+    let namespace = || select(NAMESPACES.to_vec()).prop_map(Arc::<str>::from);
+    prop_oneof![
+        1 => (namespace(), labels()).prop_map(|(name, labels)| {
+            Change::NamespaceSet(NamespaceLabels { name, labels })
+        }),
+        2 => cluster_pod().prop_map(|pod| Change::ClusterPodSet(Arc::new(pod))),
+        4 => policy().prop_map(|policy| Change::PolicySet(Arc::new(policy))),
+        3 => policy().prop_map(|policy| Change::PolicyGone(policy.id)),
+    ]
 }
 
 /// A pod of this node, perhaps without a name, perhaps with addresses that the cluster does not know of.
@@ -371,6 +384,36 @@ proptest! {
             let full = Compiler::with_number_bits(compiler.state().clone(), bits).desired();
             prop_assert!(switch == full, "{what}\nincremental:\n{switch}\nfull:\n{full}");
             prop_assert!(compiler.desired() == full);
+        }
+    }
+
+    /// Conntrack cuts a packet's way in two, and while the switch takes a change in, it may go by one half of what was
+    /// and the other of what will be. It is judged by one or the other all the same.
+    #[test]
+    fn halves_of_two_programs_judge_as_one_of_them(
+        state in world(), changes in vec(change_of_policy(), 1..6), first in 0..11usize,
+    ) {
+        let mut compiler = Compiler::new(state);
+        let before = compiler.desired();
+        for change in changes {
+            compiler.apply(change);
+        }
+        let after = compiler.desired();
+        let programs = [
+            (&before, &before), (&after, &after), (&before, &after), (&after, &before),
+        ].map(|(first, second)| judging(&halves(first, second)));
+        let tables: Vec<_> = programs.iter().map(Tables::from).collect();
+        for (from, to, port) in packets().into_iter().skip(first).step_by(11) {
+            if expected(compiler.state(), from, to, port).is_none() {
+                continue;
+            }
+            let fates: Vec<_> = tables
+                .iter()
+                .map(|tables| run(tables, compiler.state(), from, to, port))
+                .collect();
+            for mixed in &fates[2..] {
+                prop_assert!(fates[..2].contains(mixed), "{from} to {to} {port:?}: {fates:?}");
+            }
         }
     }
 

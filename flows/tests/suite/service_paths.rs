@@ -364,31 +364,40 @@ fn ranges_of_sources_hold_for_everyone() {
     assert_eq!(external(&[]).verdict(of_pod(to, 80)), not_allowed);
 }
 
+/// A Service at another address, whose endpoints serve at this port.
+fn at_port(name: &str, address: &str, endpoint: &str, port: u16) -> ServicePort {
+    let mut service = service(name, Protocol::Tcp, vec![cluster_ip(address)], &[endpoint]);
+    for backend in service.cluster.iter_mut().chain(&mut service.local) {
+        backend.port = port;
+    }
+    service
+}
+
 #[test]
 fn one_source_port_is_good_for_all_ways_to_an_endpoint() {
-    let other = ServicePort {
-        name: "other".to_owned(),
-        ..service(
-            "other",
-            Protocol::Tcp,
-            vec![cluster_ip("10.96.0.11")],
-            &["10.0.1.11"],
-        )
-    };
-    let ways = [(VIP, 80), ("10.96.0.11", 80), ("10.0.1.11", 8080)];
-    for first in ways {
-        for second in ways {
-            if first != second {
-                let mut lab = Lab::new(&with([web(&["10.0.1.11"]), other.clone()]));
-                let one = lab.connect(of_pod(first.0, first.1));
-                let two = lab.connect(of_pod(second.0, second.1));
-                assert_eq!(one.to, two.to);
-                assert_ne!(one.from, two.from, "{first:?}, then {second:?}");
-                // Both live on.
-                let again = lab.send(flags(of_pod(first.0, first.1), ACK));
-                assert_eq!(ends(&again.packet), (one.from, one.to));
-                let again = lab.send(flags(of_pod(second.0, second.1), ACK));
-                assert_eq!(ends(&again.packet), (two.from, two.to));
+    // Of these two ports, what an endpoint sends to the second might be an answer.
+    for port in [8080, ENDPOINT_PORTS.0 + 1000] {
+        // And the client is one, too.
+        let services = [
+            at_port("web", VIP, "10.0.1.11", port),
+            at_port("other", "10.96.0.11", "10.0.1.11", port),
+            at_port("own", "10.96.0.12", POD, port),
+        ];
+        let ways = [(VIP, 80), ("10.96.0.11", 80), ("10.0.1.11", port)];
+        for first in ways {
+            for second in ways {
+                if first != second {
+                    let mut lab = Lab::new(&with(services.clone()));
+                    let one = lab.connect(of_pod(first.0, first.1));
+                    let two = lab.connect(of_pod(second.0, second.1));
+                    assert_eq!(one.to, two.to);
+                    assert_ne!(one.from, two.from, "{first:?}, then {second:?}");
+                    // Both live on.
+                    let again = lab.send(flags(of_pod(first.0, first.1), ACK));
+                    assert_eq!(ends(&again.packet), (one.from, one.to));
+                    let again = lab.send(flags(of_pod(second.0, second.1), ACK));
+                    assert_eq!(ends(&again.packet), (two.from, two.to));
+                }
             }
         }
     }

@@ -32,19 +32,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 /// Where only those listen that nobody may reach.
 const FORBIDDEN: u16 = 9000;
 
-/// Which of a stream's datagrams may be lost.
-#[derive(Clone, Copy)]
-enum Losses {
-    None,
-    /// One in a hundred within a node, one in twenty from another: single ones are lost at some updates, and it
-    /// is not known yet whether a queue or the change loses them. A stream that is cut off loses far more.
-    Few,
-}
-
-/// Streams that are allowed all the time, with what each is and whether it comes from another node.
+/// Streams that are allowed all the time, with what each is.
 struct Streams {
     held: Vec<(String, Held)>,
-    pulses: Vec<(String, bool, Pulse)>,
+    pulses: Vec<(String, Pulse)>,
 }
 
 impl Streams {
@@ -72,11 +63,8 @@ impl Streams {
                     Dial::udp(bench.address(server, ipv6)?, PORT)
                 };
                 let what = format!("{client} → UDP {}", dial.target);
-                // What a node's device holds for a busy switch is little, and everything from elsewhere shares it.
-                let elsewhere = *client == "c2";
-                let interval = interval * if elsewhere { 6 } else { 1 };
                 let pulse = Pulse::start(&netns, &dial, interval)?;
-                streams.pulses.push((what, elsewhere, pulse));
+                streams.pulses.push((what, pulse));
             }
         }
         Ok(streams)
@@ -86,29 +74,15 @@ impl Streams {
         for (what, held) in &self.held {
             held.wait(2).context(what.clone())?;
         }
-        self.pulses
-            .iter()
-            .try_for_each(|(_, _, pulse)| pulse.wait(20))
+        self.pulses.iter().try_for_each(|(_, pulse)| pulse.wait(20))
     }
 
-    fn finish(self, bench: &Bench<'_>, losses: Losses) -> Result<()> {
-        let outcome = self.whole(losses);
-        if outcome.is_err() {
-            // What the datapath dropped by itself: full queues, errors of upcalls.
-            for node in bench.cluster.nodes()? {
-                let text = node.sh("ovs-appctl", &["-t", "ovs-vswitchd", "coverage/show"])?;
-                let drops: Vec<_> = text.lines().filter(|line| line.contains("drop")).collect();
-                println!("    {}: {}", node.name(), drops.join("\n      "));
-            }
-        }
-        outcome
-    }
-
-    fn whole(self, losses: Losses) -> Result<()> {
+    fn finish(self) -> Result<()> {
         for (what, held) in self.held {
             held.finish_whole().context(what)?;
         }
-        for (what, elsewhere, pulse) in self.pulses {
+        let mut outcome = Ok(());
+        for (what, pulse) in self.pulses {
             let report = pulse.finish()?;
             println!(
                 "    {what}: {} datagrams, {} lost, longest silence {:?}",
@@ -116,13 +90,10 @@ impl Streams {
                 report.lost.len(),
                 report.silence
             );
-            let most = match losses {
-                Losses::Few => usize::try_from(report.sent / if elsewhere { 20 } else { 100 })?,
-                Losses::None => 0,
-            };
-            report.lost_at_most(most).context(what)?;
+            let whole = report.lost_at_most(0).map(drop).context(what);
+            outcome = outcome.and(whole);
         }
-        Ok(())
+        outcome
     }
 }
 
@@ -170,7 +141,7 @@ fn updates(cluster: &mut Cluster) -> Result<()> {
         forbidden.questions()
     );
     println!("    {first} updates; {probes} rounds of forbidden probes, none got through");
-    streams.finish(&bench, Losses::Few)
+    streams.finish()
 }
 
 /// One change after another; returns how many. Whatever they say, `c1` and `c2` may, and `b1` and `a2` may not.
@@ -396,7 +367,7 @@ fn restart(cluster: &mut Cluster) -> Result<()> {
             );
         }
     }
-    streams.finish(&bench, Losses::None)?;
+    streams.finish()?;
     for (node, before) in nodes.iter().zip(before) {
         let now = look::program(node)?;
         ensure!(now == before, "the flows of {} are others", node.name());

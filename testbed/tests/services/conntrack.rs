@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
-use sluice_testbed::agent;
 use sluice_testbed::cluster::Cluster;
 use sluice_testbed::dial::{self, Conn, Dial, Protocol, Why};
 use sluice_testbed::node::Daemon;
 use sluice_testbed::objects;
 use sluice_testbed::steady::{Held, Pulse};
 use sluice_testbed::suite::{self, Scenario};
+use sluice_testbed::{agent, datapath, run};
 
 use crate::bench::{Bench, FAMILIES, PORT, PORTS, ask, port, vips};
 
@@ -28,10 +28,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("isolation_stops_what_it_must_and_nothing_else", isolation),
     ("fragments_pass", fragments),
     ("errors_of_an_endpoint_come_back", errors),
+    ("what_is_over_is_soon_forgotten", forgotten),
 ];
 
 /// Connections of each kind.
 const ROUNDS: usize = 100;
+/// The zones of connections to Services: as clients make them, and as they are on the wire.
+const ZONES: [u16; 2] = [20_929, 20_930];
+/// Within that, connections that are over are forgotten: five seconds, and the time until conntrack tidies up.
+const FORGOTTEN: Duration = Duration::from_secs(25);
 /// How long silence is listened to.
 const SILENCE: Duration = Duration::from_millis(400);
 
@@ -146,6 +151,8 @@ fn one_port(cluster: &mut Cluster, order: Order) -> Result<()> {
     let mut bench = Bench::serving(cluster, &["a1", "a2"])?;
     bench.publish("near", 1, &["a1"])?;
     bench.publish("far", 2, &["a2"])?;
+    // So that what the client sends might be an answer.
+    bench.publish("own", 3, &["c1"])?;
     bench.folder.settle()?;
     let (client, count) = (bench.netns("c1")?, bench.count(40));
     let mut source = match order {
@@ -156,8 +163,11 @@ fn one_port(cluster: &mut Cluster, order: Order) -> Result<()> {
     for ipv6 in FAMILIES {
         for (number, place) in [(1, "a1"), (2, "a2")] {
             for protocol in Protocol::ALL {
-                let service = ask(protocol, number, ipv6);
+                // Fragments have no ports to go by.
+                let size = if protocol == Protocol::Udp { 4000 } else { 0 };
+                let service = ask(protocol, number, ipv6).of_size(size);
                 let endpoint = Dial::new(protocol, bench.address(place, ipv6)?, PORT);
+                let endpoint = endpoint.of_size(size);
                 let dials = match order {
                     Order::ServiceFirst => [service, endpoint],
                     Order::EndpointFirst => [endpoint, service],
@@ -398,5 +408,39 @@ fn errors(cluster: &mut Cluster) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// A connection has one of few source ports on the wire for as long as conntrack knows it.
+fn forgotten(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = Bench::serving(cluster, &["a1", "a2"])?;
+    bench.publish("web", 1, &["a1", "a2"])?;
+    bench.folder.settle()?;
+    let node = bench.node(1)?;
+    let known = || -> Result<usize> {
+        let zones = ZONES.map(|zone| datapath::connections(&node, zone));
+        let mut tcp = 0;
+        for lines in zones {
+            tcp += lines?.iter().filter(|line| line.starts_with("tcp")).count();
+        }
+        Ok(tcp)
+    };
+    let count = bench.count(ROUNDS);
+    for ipv6 in FAMILIES {
+        bench.expect("c1", &ask(Protocol::Tcp, 1, ipv6), count, &["a1", "a2"])?;
+    }
+    let held = Held::open(&bench.netns("c1")?, &ask(Protocol::Tcp, 1, false), 1)?;
+    let at_first = known()?;
+    ensure!(
+        at_first > 2 * count,
+        "conntrack knows only {at_first} connections"
+    );
+    // In each zone the one that is held. By default the others are known for 45 seconds and more.
+    run::wait_for("conntrack to forget", FORGOTTEN, || {
+        Ok((known()? == 2).then_some(()))
+    })
+    .with_context(|| format!("conntrack knew {at_first}"))?;
+    held.wait(2)?;
+    held.finish_whole()?;
     Ok(())
 }
