@@ -8,6 +8,7 @@ use sluice_testbed::cluster::Cluster;
 use sluice_testbed::dial::{Dial, Protocol};
 use sluice_testbed::node::{Daemon, Node};
 use sluice_testbed::objects;
+use sluice_testbed::options::Datapath;
 use sluice_testbed::serve::{Listen, Server};
 use sluice_testbed::steady::{Held, Load, Pulse};
 use sluice_testbed::suite::{self, Scenario};
@@ -77,7 +78,8 @@ impl Streams {
         self.pulses.iter().try_for_each(|(_, pulse)| pulse.wait(20))
     }
 
-    fn finish(self) -> Result<()> {
+    /// Each must be whole, but for `elsewhere` in a hundred datagrams of those from another node.
+    fn finish(self, elsewhere: u64) -> Result<()> {
         for (what, held) in self.held {
             held.finish_whole().context(what)?;
         }
@@ -90,7 +92,13 @@ impl Streams {
                 report.lost.len(),
                 report.silence
             );
-            let whole = report.lost_at_most(0).map(drop).context(what);
+            let may = if what.starts_with("c2") {
+                report.sent * elsewhere / 100
+            } else {
+                0
+            };
+            let whole = report.lost_at_most(usize::try_from(may)?);
+            let whole = whole.map(drop).context(what);
             outcome = outcome.and(whole);
         }
         outcome
@@ -124,6 +132,9 @@ fn updates(cluster: &mut Cluster) -> Result<()> {
         loads.push(Load::start(&bench.netns(client)?, &dial)?);
     }
     let first = change_all(&mut bench, &streams, &base)?;
+    streams.finish(0)?;
+    let streams = Streams::start(&bench, "a1", &["c1", "c2"], 1)?;
+    come_and_go(&mut bench, &streams)?;
     let mut probes = 0;
     for hammer in hammers {
         let (rounds, heard) = hammer.finish()?;
@@ -141,7 +152,10 @@ fn updates(cluster: &mut Cluster) -> Result<()> {
         forbidden.questions()
     );
     println!("    {first} updates; {probes} rounds of forbidden probes, none got through");
-    streams.finish()
+    // With each new device, a switch with the userspace datapath looks up anew which addresses end its tunnels. For
+    // some milliseconds it may hand what comes from a peer to the host, which refuses it by ICMP. That is not ours.
+    let userspace = suite::datapath()? == Datapath::Netdev;
+    streams.finish(if userspace { 5 } else { 0 })
 }
 
 /// One change after another; returns how many. Whatever they say, `c1` and `c2` may, and `b1` and `a2` may not.
@@ -279,8 +293,12 @@ fn change_all(
         streams.wait().with_context(|| format!("after `{what}`"))?;
         count += 1;
     }
+    Ok(count)
+}
+
+/// A pod, once known to no policy, and then selected by all that the client is selected by.
+fn come_and_go(bench: &mut Bench<'_>, streams: &Streams) -> Result<()> {
     for round in 0..3 {
-        // Once known to no policy, once selected by all that the client is selected by.
         let object = Pod::object(bench, if round == 0 { "none" } else { "c1" })?;
         bench.folder.put(&object)?;
         bench.folder.settle()?;
@@ -293,9 +311,8 @@ fn change_all(
         bench.folder.take(&object)?;
         bench.folder.settle()?;
         streams.wait().context("after a pod came and went")?;
-        count += 3;
     }
-    Ok(count)
+    Ok(())
 }
 
 /// A Pod object before there is a pod.
@@ -367,7 +384,7 @@ fn restart(cluster: &mut Cluster) -> Result<()> {
             );
         }
     }
-    streams.finish()?;
+    streams.finish(0)?;
     for (node, before) in nodes.iter().zip(before) {
         let now = look::program(node)?;
         ensure!(now == before, "the flows of {} are others", node.name());
