@@ -154,7 +154,7 @@ fn frame<'a>(r: &mut Reader<'a>) -> Result<(u16, &'a [u8]), DecodeError> {
 }
 
 /// Reads one action to where a placeholder is.
-#[inline]
+#[inline(always)]
 pub(super) fn decode(r: &mut Reader<'_>, place: &mut Action) -> Result<(), DecodeError> {
     let (type_, all) = frame(r)?;
     match type_ {

@@ -408,7 +408,7 @@ pub(super) fn subfield(field: Field, ofs_nbits: u16) -> Subfield {
 }
 
 /// Reads an experimenter action, which is `all`, to where a placeholder is. `r` says how deep it is.
-#[inline]
+#[inline(always)]
 pub(super) fn decode(r: &Reader<'_>, all: &[u8], place: &mut Action) -> Result<(), DecodeError> {
     // Six bytes follow for all that we know; another's may be shorter.
     let (experimenter, subtype) = match all.first_chunk::<10>() {
