@@ -1,4 +1,7 @@
-//! What a person gets to see: the nodes drawn, who reaches whom and how fast, and the flows that do it.
+//! What a person gets to see: the nodes drawn, who reaches whom and how fast, an application with a Service and a
+//! policy, and the flows that do it.
+
+mod application;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -27,6 +30,7 @@ const PROBES: u32 = 4;
 /// # Errors
 /// When a pod cannot be attached, or a pair of pods cannot talk.
 pub fn run(mut cluster: Cluster, pods: u8) -> Result<()> {
+    application::remove(&cluster)?;
     for node in cluster.nodes()? {
         for index in 1..=pods {
             let name = format!(
@@ -62,6 +66,14 @@ pub fn run(mut cluster: Cluster, pods: u8) -> Result<()> {
         lost |= matrix.iter().flatten().any(Option::is_none);
         println!("\n{}", table(&cluster, &matrix, ipv6));
     }
+    ensure!(!lost, "some pods do not reach each other");
+    step("putting an application into the folder of manifests");
+    match application::show(&cluster)? {
+        Some(text) => println!("\n{text}"),
+        None => println!(
+            "\nThere are no two kinds of pods here for a Service and a policy: --pods 2 makes them.\n"
+        ),
+    }
     let first = cluster
         .nodes()?
         .into_iter()
@@ -73,7 +85,6 @@ pub fn run(mut cluster: Cluster, pods: u8) -> Result<()> {
         first.name()
     );
     println!("{}", flows(&first)?);
-    ensure!(!lost, "some pods do not reach each other");
     Ok(())
 }
 
@@ -91,6 +102,18 @@ pub fn hints(name: &Name) {
             "the flows as Open vSwitch prints them",
         ),
         ("exec n1 sluicectl verify".into(), "wanted against actual"),
+        (
+            "exec n1 sluicectl services".into(),
+            "Services and their endpoints",
+        ),
+        (
+            "exec n1 sluicectl policies".into(),
+            "policies: whom they select, what they let pass",
+        ),
+        (
+            "exec n1 sluicectl drops".into(),
+            "what was dropped, and why",
+        ),
         ("exec web-1 ping 10.244.2.2".into(), "a command in a pod"),
         ("status".into(), "nodes, pods, daemons"),
         ("down".into(), "remove everything"),
@@ -252,7 +275,8 @@ fn table(cluster: &Cluster, matrix: &[Vec<Option<f64>>], ipv6: bool) -> String {
     out
 }
 
-/// Some of a node's flows with the object behind each: the busiest of each table, in the packets' order.
+/// Some of a node's flows with the object behind each: the busiest of each table that are some object's, in the
+/// packets' order.
 fn flows(node: &Node) -> Result<String> {
     let report: Value = serde_json::from_str(&node.sh("sluicectl", &["flows", "-o", "json"])?)?;
     let all = report["flows"]
@@ -260,7 +284,14 @@ fn flows(node: &Node) -> Result<String> {
         .context("sluicectl names no flows")?;
     let mut chosen: Vec<&Value> = Vec::new();
     let mut busiest: Vec<&Value> = all.iter().collect();
-    busiest.sort_by_key(|flow| std::cmp::Reverse(flow["packets"].as_u64()));
+    // What each node has alike is told last.
+    let alike = |flow: &Value| {
+        let object = flow["object"].as_str().unwrap_or_default();
+        ["base ", "drop ", "node "]
+            .iter()
+            .any(|kind| object.starts_with(kind))
+    };
+    busiest.sort_by_key(|flow| (alike(flow), std::cmp::Reverse(flow["packets"].as_u64())));
     // Two of each table first, whatever the next ones have counted.
     for limit in [PER_TABLE, usize::MAX] {
         for flow in &busiest {

@@ -234,10 +234,17 @@ impl Docker {
             "-c",
             INIT,
         ])?;
-        let pid = self.sh(&["inspect", "--format", "{{.State.Pid}}", &host])?;
-        pid.trim()
-            .parse()
-            .with_context(|| format!("no process id for container {host}"))
+        self.pid(&host)
+    }
+
+    /// The first process of a container, as this machine counts them.
+    ///
+    /// # Errors
+    /// When there is no such container, or it does not run.
+    pub fn pid(&self, container: &str) -> Result<i32> {
+        let pid = self.sh(&["inspect", "--format", "{{.State.Pid}}", container])?;
+        let pid = pid.trim().parse().ok().filter(|pid| *pid != 0);
+        pid.with_context(|| format!("no process id for container {container}"))
     }
 
     /// Removes a container and all that runs in it.

@@ -12,7 +12,7 @@ use crate::run;
 /// Where `ip netns` keeps its names.
 pub const DIR: &str = "/run/netns";
 
-/// The file that stands for a namespace.
+/// The file that stands for a namespace; what is a path already stays that.
 pub fn path(name: &str) -> PathBuf {
     Path::new(DIR).join(name)
 }
@@ -62,7 +62,7 @@ pub fn processes(name: &str) -> Vec<Process> {
         .collect()
 }
 
-/// Runs `work` on a thread of its own inside a namespace.
+/// Runs `work` on a thread of its own inside a namespace, which is given by name or by path.
 ///
 /// A thread keeps the namespace it has entered, so none that serves anything else may enter one.
 ///

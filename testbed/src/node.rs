@@ -185,6 +185,21 @@ impl Node {
         command
     }
 
+    /// A pod's network namespace as [`netns::within`] takes it, whatever the node is made of.
+    ///
+    /// # Errors
+    /// When the node is a container that does not run.
+    pub fn pod_netns(&self, pod: &str) -> Result<String> {
+        let name = self.testbed.pod(self.number, pod);
+        Ok(match &self.host {
+            Host::Netns(_) => name,
+            Host::Container(docker, container) => {
+                let inside = netns::path(&name);
+                format!("/proc/{}/root{}", docker.pid(container)?, inside.display())
+            }
+        })
+    }
+
     fn enter_pod(&self, pod: &str) -> Vec<String> {
         let path = netns::path(&self.testbed.pod(self.number, pod));
         vec![

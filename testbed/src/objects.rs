@@ -334,7 +334,7 @@ impl Folder {
     /// # Errors
     /// When the folder cannot be written.
     pub fn put_together(&mut self, file: &str, objects: &[Object]) -> Result<()> {
-        let texts: Vec<String> = objects.iter().map(|object| object.0.to_string()).collect();
+        let texts: Vec<String> = objects.iter().map(|o| format!("{:#}", o.0)).collect();
         manifest::write(&self.name.manifests(), file, &texts.join("\n---\n"))?;
         self.written.insert(file.to_owned());
         Ok(())
@@ -357,6 +357,11 @@ impl Folder {
         std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         self.written.remove(file);
         Ok(())
+    }
+
+    /// Has a file stay when this is dropped.
+    pub fn leave(&mut self, file: &str) {
+        self.written.remove(file);
     }
 
     /// Waits until the switch of every node holds what the folder says now.

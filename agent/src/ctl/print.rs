@@ -216,7 +216,7 @@ pub(super) fn services(report: &ServicesReport) -> String {
         }
     }
     refused(&report.refused, &mut text);
-    text
+    or_none(text, "Services")
 }
 
 fn refused(refused: &[RefusedReport], text: &mut String) {
@@ -265,6 +265,14 @@ pub(super) fn policies(report: &PoliciesReport) -> String {
         let _infallible = writeln!(text, "isolated {}: {}", pod.pod, sides.join(", "));
     }
     refused(&report.refused, &mut text);
+    or_none(text, "NetworkPolicies")
+}
+
+/// An empty answer is said, too.
+fn or_none(text: String, what: &str) -> String {
+    if text.is_empty() {
+        return format!("no {what}\n");
+    }
     text
 }
 
