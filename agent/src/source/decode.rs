@@ -2,7 +2,7 @@
 //!
 //! What has the wrong type is a `Misfit`: there is no object. What has the right type and breaks a rule is left
 //! out of the object, and noted as a `Refusal` in it. Fields that nobody uses are passed
-//! over, whatever they hold.
+//! over, whatever they hold, but for those of a NetworkPolicy that comes from a file.
 //!
 //! Each function takes any deserialiser (a `serde_json::Value` is one). They must not know where it came from.
 
@@ -16,6 +16,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor},
 };
+use serde_json::Value;
 use sluice_flows::model::{Labels, Protocol};
 
 use super::{
@@ -71,6 +72,45 @@ where
         Kind::EndpointSlice => endpoint_slice(from)?.into(),
         Kind::NetworkPolicy => network_policy(from)?.into(),
     })
+}
+
+/// As [`object`], for what no API server has looked at: a field of a NetworkPolicy's spec that there is not is an
+/// error, since a rule without its `from`, because that is misspelt, would allow everyone.
+///
+/// # Errors
+/// As [`object`]'s.
+pub fn strict_object(kind: Kind, from: Value) -> Result<Object, Misfit> {
+    if kind != Kind::NetworkPolicy {
+        return object(kind, from);
+    }
+    let mut unknown = None;
+    let mut note = |path: serde_ignored::Path<'_>| {
+        let path = field_path(&path);
+        if path.starts_with("spec.") {
+            unknown.get_or_insert(path);
+        }
+    };
+    let found = network_policy(serde_ignored::Deserializer::new(from, &mut note))?;
+    match unknown {
+        Some(field) => Err(Misfit::new(field, "there is no such field")),
+        None => Ok(found.into()),
+    }
+}
+
+/// A path as errors have it: `spec.ingress[0].form`.
+fn field_path(path: &serde_ignored::Path<'_>) -> String {
+    use serde_ignored::Path;
+    match path {
+        Path::Root => String::new(),
+        Path::Seq { parent, index } => format!("{}[{index}]", field_path(parent)),
+        Path::Map { parent, key } => match field_path(parent) {
+            parent if parent.is_empty() => key.clone(),
+            parent => format!("{parent}.{key}"),
+        },
+        Path::Some { parent }
+        | Path::NewtypeStruct { parent }
+        | Path::NewtypeVariant { parent } => field_path(parent),
+    }
 }
 
 /// Reads an object, and says which field is to blame if that fails.

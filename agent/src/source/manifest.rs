@@ -185,7 +185,7 @@ fn objects(
         tracing::debug!(document = place.document, %kind, %version, "passed over: not a kind in use");
         return Ok(());
     };
-    let object = decode::object(known, Value::Object(fields))
+    let object = decode::strict_object(known, Value::Object(fields))
         .map_err(|misfit| place.misfit(&misfit.field, misfit.message))?;
     found.push(Found {
         document: place.document,

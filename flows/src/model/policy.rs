@@ -136,9 +136,9 @@ pub struct Policy {
 /// What one rule of a policy allows: these ports of these peers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rule {
-    /// With whom; `None` is with everyone, the world outside included.
+    /// With whom; `None`, like an empty list, is with everyone, the world outside included.
     pub peers: Option<Vec<PolicyPeer>>,
-    /// On which ports of the destination; `None` is on all, whatever the protocol.
+    /// On which ports of the destination; `None`, like an empty list, is on all, whatever the protocol.
     pub ports: Option<Vec<PolicyPort>>,
 }
 

@@ -81,23 +81,38 @@ struct Fields {
     rules: &'static str,
     peers: &'static str,
     of: fn(&RuleManifest) -> &[PeerManifest],
+    /// The other direction's peers.
+    strange: &'static str,
+    strangers: fn(&RuleManifest) -> &[PeerManifest],
 }
 
 const INGRESS: Fields = Fields {
     rules: "spec.ingress",
     peers: "from",
     of: |rule| &rule.from,
+    strange: "to",
+    strangers: |rule| &rule.to,
 };
 const EGRESS: Fields = Fields {
     rules: "spec.egress",
     peers: "to",
     of: |rule| &rule.to,
+    strange: "from",
+    strangers: |rule| &rule.from,
 };
 
 fn rules(manifests: &[RuleManifest], fields: Fields, refusals: &mut Refusals) -> Vec<Rule> {
     let mut rules = Vec::with_capacity(manifests.len());
     for (index, manifest) in manifests.iter().enumerate() {
         let place = format!("{}[{index}]", fields.rules);
+        if !(fields.strangers)(manifest).is_empty() {
+            let message = format!(
+                "this direction has {:?}: the rule allows nobody",
+                fields.peers
+            );
+            refusals.note(format!("{place}.{}", fields.strange), message);
+            continue;
+        }
         let peers = all((fields.of)(manifest), |index, it| {
             peer(&format!("{place}.{}[{index}]", fields.peers), it, refusals)
         });

@@ -127,6 +127,11 @@ fn an_empty_file_says_nothing() {
 fn the_place_of_a_misfit() {
     let second = |text: &str| misfit_of(&format!("{NODE}---\n{text}"));
     let head = "apiVersion: v1\nkind: Node\nmetadata: {name: n2}\n";
+    let policy = |spec| {
+        format!(
+            "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{name: p, more: 1}}\nspec: {spec}\nstatus: {{x: 1}}"
+        )
+    };
     for (text, field, message) in [
         (format!("{head}spec: {{podCIDRs: [10.1.1.0/24, nonsense]}}"), "spec.podCIDRs[1]", "invalid IP address syntax"),
         (format!("{head}spec: {{podCIDRs: 7}}"), "spec.podCIDRs", "invalid type: integer `7`, expected a sequence"),
@@ -147,6 +152,9 @@ fn the_place_of_a_misfit() {
             "items[0].metadata.name",
             "invalid type: integer `7`, expected a string",
         ),
+        (policy("{ingress: [{form: []}]}"), "spec.ingress[0].form", "there is no such field"),
+        (policy("{ingress: [{from: [{podSelektor: {}}]}]}"), "spec.ingress[0].from[0].podSelektor", "no such field"),
+        (policy("{podselector: {}}"), "spec.podselector", "there is no such field"),
     ] {
         let (document, found, why) = second(&text);
         assert_eq!((document, found.as_str()), (2, field), "{text}");

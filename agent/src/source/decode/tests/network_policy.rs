@@ -373,3 +373,17 @@ fn the_field_of_a_misfit() {
         assert_eq!(misfit.field, field, "{misfit}");
     }
 }
+
+#[test]
+fn peers_of_the_other_direction_allow_nobody() {
+    let everyone = json!([{"podSelector": {}}]);
+    let (policy, why) = spec(json!({"podSelector": {}, "ingress": [{"to": everyone}]}));
+    assert_eq!(policy.ingress, Some(vec![]));
+    assert_eq!(
+        why,
+        ["spec.ingress[0].to: this direction has \"from\": the rule allows nobody"]
+    );
+    let egress = json!([{"from": everyone, "to": everyone}]);
+    let (policy, _) = spec(json!({"podSelector": {}, "policyTypes": ["Egress"], "egress": egress}));
+    assert_eq!(policy.egress, Some(vec![]));
+}
