@@ -8,15 +8,13 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use sluice_testbed::cluster::{self, Cluster, Depth};
+use sluice_testbed::cluster::Cluster;
+use sluice_testbed::datapath;
 use sluice_testbed::dial::{Dial, Protocol};
-use sluice_testbed::layout::Name;
-use sluice_testbed::measure::{argument, connections, iperf, median};
+use sluice_testbed::measure::{argument, connections, iperf, median, on_one_node};
 use sluice_testbed::objects::{self, Endpoint, Folder, Object};
-use sluice_testbed::options::{self, Hosts, Options};
-use sluice_testbed::process::Process;
+use sluice_testbed::options::{self, Attach};
 use sluice_testbed::serve::{Listen, Server};
-use sluice_testbed::{datapath, suite};
 
 /// How many Services are in one file.
 const CHUNK: u16 = 1000;
@@ -28,30 +26,13 @@ const COUNTS: usize = 4;
 const IPERF: u16 = 5201;
 
 fn main() -> ExitCode {
-    match measure() {
+    match on_one_node(Attach::Internal, measure_on) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("services: {error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn measure() -> Result<()> {
-    cluster::sweep()?;
-    let options = Options {
-        nodes: 1,
-        hosts: Hosts::Netns,
-        datapath: Some(suite::datapath()?),
-        ..Options::default()
-    };
-    let name = Name::new(&format!("b{}", std::process::id()))?;
-    let bin = suite::binaries()?;
-    let owner = Some(Process::current()?);
-    let result =
-        Cluster::up(name.clone(), &options, &bin, owner, Depth::Agents).and_then(measure_on);
-    cluster::down(&name)?;
-    result
 }
 
 fn measure_on(mut cluster: Cluster) -> Result<()> {

@@ -6,12 +6,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use sluice_testbed::cluster::{self, Cluster, Depth};
-use sluice_testbed::layout::Name;
-use sluice_testbed::measure::{argument, iperf, median};
-use sluice_testbed::options::{self, Attach, Hosts, Options};
-use sluice_testbed::process::Process;
-use sluice_testbed::{bare, suite};
+use sluice_testbed::bare;
+use sluice_testbed::cluster::Cluster;
+use sluice_testbed::measure::{argument, iperf, median, on_one_node};
+use sluice_testbed::options::{self, Attach};
 
 fn main() -> ExitCode {
     match measure() {
@@ -25,27 +23,8 @@ fn main() -> ExitCode {
 
 fn measure() -> Result<()> {
     let (rounds, seconds) = (argument("--rounds", 11), argument("--seconds", 2));
-    cluster::sweep()?;
-    let bin = suite::binaries()?;
     for attach in [Attach::Internal, Attach::Veth] {
-        let options = Options {
-            nodes: 1,
-            hosts: Hosts::Netns,
-            attach,
-            datapath: Some(suite::datapath()?),
-            ..Options::default()
-        };
-        let name = Name::new(&format!("b{}", std::process::id()))?;
-        let result = Cluster::up(
-            name.clone(),
-            &options,
-            &bin,
-            Some(Process::current()?),
-            Depth::Agents,
-        )
-        .and_then(|cluster| compare(cluster, rounds, seconds));
-        cluster::down(&name)?;
-        result?;
+        on_one_node(attach, |cluster| compare(cluster, rounds, seconds))?;
     }
     Ok(())
 }

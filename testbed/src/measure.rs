@@ -1,14 +1,18 @@
-//! What benches share: arguments, medians, and how fast bytes and connections go.
+//! What benches share: arguments, medians, a node to measure on, and how fast bytes and connections go.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+use crate::cluster::{self, Cluster, Depth};
 use crate::dial::{self, Dial};
+use crate::layout::Name;
 use crate::netns;
 use crate::node::Node;
-use crate::run;
+use crate::options::{Attach, Hosts, Options};
+use crate::process::Process;
+use crate::{run, suite};
 
 /// The number that follows `name` on the command line.
 pub fn argument(name: &str, default: u64) -> u64 {
@@ -16,6 +20,26 @@ pub fn argument(name: &str, default: u64) -> u64 {
     args.find(|arg| arg == name)
         .and_then(|_| args.next()?.parse().ok())
         .unwrap_or(default)
+}
+
+/// Puts up one node, on whichever datapath there is, has it measured, and takes it down whatever comes of that.
+///
+/// # Errors
+/// When it cannot be put up or taken down, and what `work` says.
+pub fn on_one_node(attach: Attach, work: impl FnOnce(Cluster) -> Result<()>) -> Result<()> {
+    cluster::sweep()?;
+    let options = Options {
+        nodes: 1,
+        hosts: Hosts::Netns,
+        attach,
+        datapath: Some(suite::datapath()?),
+        ..Options::default()
+    };
+    let name = Name::new(&format!("b{}", std::process::id()))?;
+    let (bin, owner) = (suite::binaries()?, Some(Process::current()?));
+    let result = Cluster::up(name.clone(), &options, &bin, owner, Depth::Agents).and_then(work);
+    cluster::down(&name)?;
+    result
 }
 
 /// The middle of some values, which are sorted for it.

@@ -279,59 +279,24 @@ fn isolated_live(cluster: &mut Cluster) -> Result<()> {
     let (mut allowed, mut denied, mut pulses, mut stopped) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for ipv6 in FAMILIES {
-        let direct = |protocol, place| {
-            Ok::<_, anyhow::Error>(Dial::new(protocol, bench.address(place, ipv6)?, PORT))
-        };
-        for (client, tcp, udp, allows) in [
-            (
-                "c1",
-                direct(Protocol::Tcp, "a1")?,
-                direct(Protocol::Udp, "a1")?,
-                true,
-            ),
-            (
-                "c2",
-                direct(Protocol::Tcp, "a1")?,
-                direct(Protocol::Udp, "a1")?,
-                true,
-            ),
-            (
-                "c1",
-                ask(Protocol::Tcp, 1, ipv6),
-                ask(Protocol::Udp, 1, ipv6),
-                true,
-            ),
-            (
-                "a1",
-                direct(Protocol::Tcp, "b1")?,
-                direct(Protocol::Udp, "b1")?,
-                true,
-            ),
-            (
-                "b1",
-                direct(Protocol::Tcp, "a1")?,
-                direct(Protocol::Udp, "a1")?,
-                false,
-            ),
-            (
-                "b1",
-                ask(Protocol::Tcp, 1, ipv6),
-                ask(Protocol::Udp, 1, ipv6),
-                false,
-            ),
-            (
-                "a2",
-                direct(Protocol::Tcp, "a1")?,
-                direct(Protocol::Udp, "a1")?,
-                false,
-            ),
-            (
-                "a1",
-                direct(Protocol::Tcp, "a2")?,
-                direct(Protocol::Udp, "a2")?,
-                false,
-            ),
+        // Without a place it is the Service.
+        for (client, place, allows) in [
+            ("c1", Some("a1"), true),
+            ("c2", Some("a1"), true),
+            ("c1", None, true),
+            ("a1", Some("b1"), true),
+            ("b1", Some("a1"), false),
+            ("b1", None, false),
+            ("a2", Some("a1"), false),
+            ("a1", Some("a2"), false),
         ] {
+            let dial = |protocol| -> Result<Dial> {
+                Ok(match place {
+                    Some(place) => Dial::new(protocol, bench.address(place, ipv6)?, PORT),
+                    None => ask(protocol, 1, ipv6),
+                })
+            };
+            let (tcp, udp) = (dial(Protocol::Tcp)?, dial(Protocol::Udp)?);
             let netns = bench.netns(client)?;
             let what = format!("{client} → {}", tcp.target);
             if allows {
