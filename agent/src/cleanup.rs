@@ -1,6 +1,6 @@
 //! Undoing everything that the agent made on a node, and nothing else. Calling it again is fine.
 //!
-//! Removed: the bridge with its ports (pods lose their network), `flow-restore-wait`, veth pairs,
+//! Removed: the bridge with its ports (pods lose their network), `flow-restore-wait`, conntrack timeouts, veth pairs,
 //! routes, the nftables table, the conflist, the state file, the socket. Left: what others made, IP forwarding.
 
 use std::time::Duration;
