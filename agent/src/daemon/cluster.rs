@@ -168,7 +168,7 @@ impl Cluster {
         let services = joined
             .iter()
             .any(|joined| matches!(joined, Joined::ServiceSet(_) | Joined::ServiceGone(_)));
-        changes.extend(joined.into_iter().map(change));
+        changes.extend(joined.into_iter().map(Change::from));
         changes.extend(forgotten_addresses.into_iter().map(Change::ForgetEndpoint));
 
         let local = self.local_node();
@@ -350,19 +350,5 @@ fn node_port(port: crate::index::NodePort) -> NodePort {
         family: if port.v6 { Family::V6 } else { Family::V4 },
         protocol: port.protocol.number(),
         port: port.port,
-    }
-}
-
-/// The change of the domain model.
-fn change(joined: Joined) -> Change {
-    match joined {
-        Joined::NamespaceSet(namespace) => Change::NamespaceSet(namespace),
-        Joined::NamespaceGone(name) => Change::NamespaceGone(name),
-        Joined::ClusterPodSet(pod) => Change::ClusterPodSet(pod),
-        Joined::ClusterPodGone(namespace, name) => Change::ClusterPodGone(namespace, name),
-        Joined::PolicySet(policy) => Change::PolicySet(policy),
-        Joined::PolicyGone(id) => Change::PolicyGone(id),
-        Joined::ServiceSet(port) => Change::ServiceSet(port),
-        Joined::ServiceGone(id) => Change::ServiceGone(id),
     }
 }

@@ -110,3 +110,18 @@ pub enum Joined {
     /// A port of a Service is served no more.
     ServiceGone(ServiceId),
 }
+
+impl From<Joined> for Change {
+    fn from(joined: Joined) -> Self {
+        match joined {
+            Joined::NamespaceSet(namespace) => Change::NamespaceSet(namespace),
+            Joined::NamespaceGone(name) => Change::NamespaceGone(name),
+            Joined::ClusterPodSet(pod) => Change::ClusterPodSet(pod),
+            Joined::ClusterPodGone(namespace, name) => Change::ClusterPodGone(namespace, name),
+            Joined::PolicySet(policy) => Change::PolicySet(policy),
+            Joined::PolicyGone(id) => Change::PolicyGone(id),
+            Joined::ServiceSet(port) => Change::ServiceSet(port),
+            Joined::ServiceGone(id) => Change::ServiceGone(id),
+        }
+    }
+}

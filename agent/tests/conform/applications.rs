@@ -13,7 +13,7 @@ use crate::node::{Node, node_object, object, switch};
 use crate::test_data;
 use crate::trace::Verdict;
 
-const NODES: [&str; 2] = ["node-a", "node-b"];
+pub(crate) const NODES: [&str; 2] = ["node-a", "node-b"];
 /// Whose pods have an address each at 10.244.N.x.
 const CLIENT: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 244, 1, 250));
 
@@ -28,12 +28,7 @@ async fn applications_find_their_services() {
     ] {
         let application = Application::read(file);
         assert_eq!(application.services.len(), services, "{file}");
-        let cidr = |n: usize| format!("10.244.{}.0/24", n + 1);
-        let nodes: Vec<Value> = NODES
-            .iter()
-            .enumerate()
-            .map(|(n, name)| node_object(name, &[cidr(n)], &[format!("192.0.2.{}", n + 1)]))
-            .collect();
+        let nodes = nodes();
         let options = Options {
             standalone: true,
             ..Options::default()
@@ -94,30 +89,40 @@ async fn applications_find_their_services() {
     }
 }
 
+/// The objects of both nodes.
+pub(crate) fn nodes() -> Vec<Value> {
+    let cidr = |n: usize| format!("10.244.{}.0/24", n + 1);
+    NODES
+        .iter()
+        .enumerate()
+        .map(|(n, name)| node_object(name, &[cidr(n)], &[format!("192.0.2.{}", n + 1)]))
+        .collect()
+}
+
 fn services_with_address(application: &Application) -> usize {
     let all = application.services.iter();
     all.filter(|it| it["spec"]["clusterIP"] != "None").count()
 }
 
 /// What a file holds, as a cluster would have it.
-struct Application {
-    services: Vec<Value>,
-    pods: Vec<Pod>,
+pub(crate) struct Application {
+    pub(crate) services: Vec<Value>,
+    pub(crate) pods: Vec<Pod>,
 }
 
-struct Pod {
-    ip: IpAddr,
-    object: Value,
+pub(crate) struct Pod {
+    pub(crate) ip: IpAddr,
+    pub(crate) object: Value,
 }
 
 impl Pod {
-    fn is_local(&self) -> bool {
+    pub(crate) fn is_local(&self) -> bool {
         self.object["spec"]["nodeName"] == NODES[0]
     }
 }
 
 impl Application {
-    fn read(file: &str) -> Self {
+    pub(crate) fn read(file: &str) -> Self {
         let objects: Vec<Value> = serde_saphyr::from_multiple(&test_data(file))
             .unwrap_or_else(|error| panic!("{file}: {error}"));
         let of = |kind: &'static str| objects.iter().filter(move |it| it["kind"] == kind);
@@ -138,7 +143,7 @@ impl Application {
     }
 
     /// The endpoints of a Service's port, worked out from the manifests alone.
-    fn endpoints(&self, service: &Value, port: &Value) -> BTreeSet<SocketAddr> {
+    pub(crate) fn endpoints(&self, service: &Value, port: &Value) -> BTreeSet<SocketAddr> {
         let selector: BTreeMap<String, Value> =
             serde_json::from_value(service["spec"]["selector"].clone()).unwrap_or_default();
         let selected = self.pods.iter().filter(|pod| {
@@ -183,7 +188,7 @@ fn pod(deployment: &Value, replica: u64, n: usize) -> Pod {
     }
 }
 
-fn namespace_of(object: &Value) -> &str {
+pub(crate) fn namespace_of(object: &Value) -> &str {
     object["metadata"]["namespace"]
         .as_str()
         .unwrap_or("default")
@@ -205,11 +210,11 @@ fn target(pod: &Pod, port: &Value) -> Option<u16> {
     named.next().map(|it| number(&it["containerPort"]))
 }
 
-fn number(value: &Value) -> u16 {
+pub(crate) fn number(value: &Value) -> u16 {
     value.as_u64().and_then(|n| n.try_into().ok()).unwrap()
 }
 
-fn protocol(port: &Value) -> Protocol {
+pub(crate) fn protocol(port: &Value) -> Protocol {
     match port["protocol"].as_str() {
         Some("UDP") => Protocol::Udp,
         Some("SCTP") => Protocol::Sctp,

@@ -1,5 +1,5 @@
-//! Services on a real switch, as others say that they shall be: what kube-proxy was recorded to do with the same
-//! objects, and the manifests of applications that many have deployed.
+//! Services and policies on a real switch, as others say that they shall be: what kube-proxy was recorded to do with
+//! the same objects, and the manifests of applications that many have deployed.
 //!
 //! From the objects to the answer everything is the agent's own: decoders, index, compiler, and an Open vSwitch that
 //! is asked, packet by packet, where it would go. The recordings and manifests are not part of this repository;
@@ -9,6 +9,7 @@
 mod applications;
 mod kube_proxy;
 mod node;
+mod policies;
 mod recording;
 mod trace;
 

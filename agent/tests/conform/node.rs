@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use openflow::connection::{FlowStatsRequest, Options as ConnectionOptions};
 use openflow::{Connection, MacAddr};
 use serde_json::{Value, json};
-use sluice_agent::index::{Index, Joined, NodePort, Options, OwnNode, Update};
+use sluice_agent::index::{Index, NodePort, Options, OwnNode, Update};
 use sluice_agent::node::{gateway_addresses, gateway_mac};
 use sluice_agent::source::{Event, Kind, Object, decode};
 use sluice_flows::model::{
@@ -99,14 +99,21 @@ impl<'a> Node<'a> {
         node
     }
 
-    /// Attaches a pod to the switch.
+    /// Attaches a pod that the cluster knows nothing of to the switch.
     pub(crate) async fn attach(&mut self, ip: IpAddr) {
+        let number = self.pods.len();
+        self.attach_as(ip, "default", &format!("pod-{number}"))
+            .await;
+    }
+
+    /// Attaches a pod to the switch.
+    pub(crate) async fn attach_as(&mut self, ip: IpAddr, namespace: &str, name: &str) {
         let ofport = FIRST_POD + u32::try_from(self.pods.len()).unwrap();
         let [high, low] = u16::try_from(ofport).unwrap().to_be_bytes();
         let pod = LocalPod {
             id: PodId::new(format!("sandbox-{ip}")),
-            namespace: "default".to_owned(),
-            name: format!("pod-{ofport}"),
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
             uid: String::new(),
             ofport,
             mac: MacAddr([0x0a, 0, 0, 0, high, low]),
@@ -202,6 +209,24 @@ impl<'a> Node<'a> {
         met
     }
 
+    /// What one connection from a pod meets.
+    pub(crate) fn connection(
+        &mut self,
+        protocol: Protocol,
+        source: IpAddr,
+        destination: SocketAddr,
+    ) -> Verdict {
+        let pod = &self.pods[&source];
+        let packet = Packet {
+            in_port: pod.ofport,
+            mac: pod.mac,
+            protocol,
+            source: SocketAddr::new(source, 40_000),
+            destination,
+        };
+        trace(self.switch, &packet).0
+    }
+
     /// The port that leads to an endpoint.
     fn way_to(&self, ip: IpAddr) -> u32 {
         match self.pods.get(&ip) {
@@ -256,16 +281,11 @@ fn local_node(name: &str, own: &OwnNode, node_ports: &[IpNet]) -> LocalNode {
     }
 }
 
-/// What the compiler has to know of an update: all but policy.
+/// What the compiler has to know of an update.
 fn changes(update: Update) -> Vec<Change> {
-    let services = update.joined.into_iter().filter_map(|joined| match joined {
-        Joined::ServiceSet(port) => Some(Change::ServiceSet(port)),
-        Joined::ServiceGone(id) => Some(Change::ServiceGone(id)),
-        _ => None,
-    });
     let forgotten = update.forgotten_addresses.into_iter();
     let mut changes = update.changes;
-    changes.extend(services);
+    changes.extend(update.joined.into_iter().map(Change::from));
     changes.extend(forgotten.map(Change::ForgetEndpoint));
     changes
 }
