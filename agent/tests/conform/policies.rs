@@ -58,13 +58,15 @@ async fn policies_of_an_application_hold() {
                 };
                 let name = |pod: &Pod| pod.object["metadata"]["name"].clone();
                 assert_eq!(met, wanted, "{} to {} port {port}", name(from), name(to));
-                let count = if may { &mut allowed } else { &mut denied };
-                *count += 1;
+                if to.is_local() {
+                    let count = if may { &mut allowed } else { &mut denied };
+                    *count += 1;
+                }
             }
         }
     }
-    println!("{file}: {allowed} connections pass, {denied} are denied, as it says");
-    assert!(allowed > 50 && denied > 50);
+    println!("{file}: {allowed} connections to pods here pass, {denied} are denied, as it says");
+    assert!(allowed > 20 && denied > 50);
 }
 
 /// The ports that a policy names.

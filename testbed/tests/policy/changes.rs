@@ -36,7 +36,8 @@ const FORBIDDEN: u16 = 9000;
 /// Streams that are allowed all the time, with what each is.
 struct Streams {
     held: Vec<(String, Held)>,
-    pulses: Vec<(String, Pulse)>,
+    /// Whether it comes from another node, too.
+    pulses: Vec<(String, bool, Pulse)>,
 }
 
 impl Streams {
@@ -65,7 +66,7 @@ impl Streams {
                 };
                 let what = format!("{client} → UDP {}", dial.target);
                 let pulse = Pulse::start(&netns, &dial, interval)?;
-                streams.pulses.push((what, pulse));
+                streams.pulses.push((what, *client == "c2", pulse));
             }
         }
         Ok(streams)
@@ -75,16 +76,18 @@ impl Streams {
         for (what, held) in &self.held {
             held.wait(2).context(what.clone())?;
         }
-        self.pulses.iter().try_for_each(|(_, pulse)| pulse.wait(20))
+        self.pulses
+            .iter()
+            .try_for_each(|(_, _, pulse)| pulse.wait(20))
     }
 
-    /// Each must be whole, but for `elsewhere` in a hundred datagrams of those from another node.
-    fn finish(self, elsewhere: u64) -> Result<()> {
+    /// Each must be whole, but for `remote_percent` of the datagrams of those from another node.
+    fn finish(self, remote_percent: u64) -> Result<()> {
         for (what, held) in self.held {
             held.finish_whole().context(what)?;
         }
         let mut outcome = Ok(());
-        for (what, pulse) in self.pulses {
+        for (what, is_remote, pulse) in self.pulses {
             let report = pulse.finish()?;
             println!(
                 "    {what}: {} datagrams, {} lost, longest silence {:?}",
@@ -92,8 +95,8 @@ impl Streams {
                 report.lost.len(),
                 report.silence
             );
-            let may = if what.starts_with("c2") {
-                report.sent * elsewhere / 100
+            let may = if is_remote {
+                report.sent * remote_percent / 100
             } else {
                 0
             };

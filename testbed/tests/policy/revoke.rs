@@ -106,18 +106,7 @@ fn revocation(cluster: &mut Cluster) -> Result<()> {
             bench.folder.put(&ingress(place, place, one.clone()))?;
         }
         bench.folder.settle()?;
-        // All at once: each listens to silence for a while.
-        std::thread::scope(|scope| {
-            let threads: Vec<_> = revoked
-                .iter_mut()
-                .map(|revoked| scope.spawn(move || revoked.silent(&format!("denied-{round}"))))
-                .collect();
-            threads.into_iter().try_for_each(|thread| {
-                thread
-                    .join()
-                    .map_err(|_| anyhow::anyhow!("a thread panicked"))?
-            })
-        })?;
+        all_silent(&mut revoked, &format!("denied-{round}"))?;
         held.iter().try_for_each(|held| held.wait(3))?;
         for place in ["a1", "a2"] {
             bench.folder.put(&ingress(place, place, both.clone()))?;
@@ -156,6 +145,21 @@ fn stream(client: &str, server: &str, address: SocketAddr) -> Result<(TcpStream,
     far.set_nonblocking(true)?;
     far.set_nodelay(true)?;
     Ok((near, far))
+}
+
+/// That none of these is answered any more. All at once: each listens to silence for a while.
+fn all_silent<'a>(revoked: impl IntoIterator<Item = &'a mut Revoked>, tag: &str) -> Result<()> {
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = revoked
+            .into_iter()
+            .map(|revoked| scope.spawn(|| revoked.silent(tag)))
+            .collect();
+        threads.into_iter().try_for_each(|thread| {
+            thread
+                .join()
+                .map_err(|_| anyhow::anyhow!("a thread panicked"))?
+        })
+    })
 }
 
 /// Servers that talk while their clients are silent are stopped within a second.
@@ -317,18 +321,7 @@ fn isolated_live(cluster: &mut Cluster) -> Result<()> {
         .folder
         .put(&egress("out", "a1", json!([{"to": [app("b1")]}])))?;
     bench.folder.settle()?;
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = denied
-            .iter_mut()
-            .chain(&mut stopped)
-            .map(|revoked| scope.spawn(|| revoked.silent("isolated")))
-            .collect();
-        threads.into_iter().try_for_each(|thread| {
-            thread
-                .join()
-                .map_err(|_| anyhow::anyhow!("a thread panicked"))?
-        })
-    })?;
+    all_silent(denied.iter_mut().chain(&mut stopped), "isolated")?;
     for (what, held) in &allowed {
         held.wait(3).context(what.clone())?;
     }
