@@ -632,11 +632,22 @@ impl Subfield {
         }
     }
 
+    /// The bit above the highest; a subfield that was not checked may reach beyond its field.
+    #[inline(always)]
+    const fn end(self) -> u32 {
+        self.start_bit as u32 + self.n_bits as u32
+    }
+
+    /// Whether there are bits, and all of them within the field.
+    #[inline(always)]
+    pub(crate) fn is_within(self) -> bool {
+        self.n_bits != 0 && self.end() <= u32::from(self.field.bits())
+    }
+
     /// Checks that the bits are within the field, as Open vSwitch does for a source.
     #[inline(always)]
     pub(crate) fn check(self, context: &'static str) -> Result<Self, DecodeError> {
-        let end = u32::from(self.start_bit) + u32::from(self.n_bits);
-        if self.n_bits == 0 || end > u32::from(self.field.bits()) {
+        if !self.is_within() {
             return Err(DecodeError::new(ErrorKind::BacBadSetLen, context));
         }
         Ok(self)
@@ -671,7 +682,7 @@ impl fmt::Display for Subfield {
                 f,
                 "[{}..{}]",
                 self.start_bit,
-                self.start_bit + self.n_bits.max(1) - 1
+                self.end().max(u32::from(self.start_bit) + 1) - 1
             )
         }
     }

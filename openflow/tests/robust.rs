@@ -164,3 +164,20 @@ fn a_masked_field_of_odd_length_is_read_as_open_vswitch_does() {
     let m = Match::decode_fields(&bytes, true).unwrap();
     assert_eq!(m.to_string(), "reg0=0xffff/0xffffff");
 }
+
+/// Found by fuzzing: what is learned is not held against the width of its field until it is checked.
+#[test]
+fn bits_beyond_a_field_are_printed_before_they_are_refused() {
+    let mut spec = vec![0xff, 0xff, 0, 48, 0, 0, 0x23, 0x20, 0, 16];
+    spec.extend([0; 22]);
+    spec.extend([0x00, 0xff, 0, 1, 0, 4, 0xff, 0xff, 0, 1, 0, 4, 0xff, 0xff]);
+    spec.extend([0; 2]);
+    let learn = Action::decode(&mut reader(&spec)).unwrap();
+    assert_eq!(
+        learn.to_string(),
+        "learn(table=0,priority=0,NXM_NX_REG0[65535..65789])"
+    );
+    let mut fm: FlowMod = "actions=drop".parse().unwrap();
+    fm.instructions = vec![Instruction::ApplyActions([learn].into_iter().collect())].into();
+    assert!(fm.check().is_err());
+}

@@ -381,13 +381,9 @@ fn check_learn(l: &Learn, facts: &Facts) -> Check {
 pub(crate) fn learn_fits(l: &Learn, facts: &Facts) -> Result<(), ErrorKind> {
     let mut learned = Facts::default();
     let inconsistent = ErrorKind::BacMatchInconsistent;
-    let within = |s: &Subfield| {
-        let end = u32::from(s.start_bit) + u32::from(s.n_bits);
-        if s.n_bits != 0 && end <= u32::from(s.field.bits()) {
-            Ok(())
-        } else {
-            Err(ErrorKind::BacBadSetLen)
-        }
+    let within = |s: &Subfield| match s.is_within() {
+        true => Ok(()),
+        false => Err(ErrorKind::BacBadSetLen),
     };
     for s in &l.specs {
         if let LearnSource::Field(src) = &s.src {
