@@ -417,12 +417,9 @@ impl Compiler {
         let after = self.state.services.get(id);
         let is = after.map(|port| services::Entries::of(port, &self.state));
         let mut patch = services::between(was.as_ref(), is.as_ref());
-        services::let_go(
-            before.as_deref(),
-            after.map(|port| &**port),
-            &self.state.local,
-            &mut patch,
-        );
+        let (before, after) = (before.as_deref(), after.map(|port| &**port));
+        services::leave_behind(before, after, &self.state.local, &mut patch);
+        services::let_go(before, after, &self.state.local, &mut patch);
         self.common(&delta, &mut patch);
         patch
     }

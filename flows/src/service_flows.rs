@@ -178,6 +178,29 @@ pub(crate) fn between(before: Option<&Entries>, after: Option<&Entries>) -> Patc
     patch
 }
 
+/// What a Service leaves behind for the connections that it has: they go on, also where it does not listen any more.
+/// (What has no end of its own is forgotten instead: see [`let_go`].)
+pub(crate) fn leave_behind(
+    before: Option<&ServicePort>,
+    after: Option<&ServicePort>,
+    node: &LocalNode,
+    patch: &mut Patch,
+) {
+    let Some(before) = before.filter(|port| port.protocol == Protocol::Tcp) else {
+        return;
+    };
+    let kept: BTreeSet<_> = after
+        .iter()
+        .flat_map(|port| service::listeners(port, node))
+        .map(|it| (it.ip, it.port))
+        .collect();
+    let left = service::listeners(before, node).into_iter();
+    let left = left.filter(|it| !kept.contains(&(it.ip, it.port)));
+    patch
+        .passing
+        .extend(left.map(|it| service::vacated(it.ip, it.port, before)));
+}
+
 /// What the switch need not remember any more.
 pub(crate) fn let_go(
     before: Option<&ServicePort>,

@@ -10,8 +10,9 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use openflow::action::{HashFields, MultipathAlgorithm};
-use openflow::{Field, Match, Subfield};
+use openflow::{Field, FlowMod, Match, Subfield};
 
+use crate::cookie::Cookie;
 use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from, goto};
 use crate::model::{Frontend, LocalNode, Protocol, ServicePort, State, TrafficPolicy};
 use crate::pipeline::{
@@ -26,8 +27,13 @@ const OF_PEER: u16 = 10_000;
 const FROM_HOST: u16 = 310;
 const FROM_ANYONE: u16 = 300;
 const ALLOWED: u16 = 100;
+const VACATED: u16 = 200;
 const ADDRESS: u16 = 100;
 const ELSE: u16 = 0;
+
+/// How long an established connection of a Service that is gone may be silent, in seconds: longer than the two hours
+/// after which Linux, where it keeps connections alive, asks for a sign of life.
+const SILENCE: u16 = 3 * 3600;
 
 /// How many bits of a client's port go into the hash.
 const HASHED_BITS: u16 = 6;
@@ -201,6 +207,23 @@ pub(crate) fn listen(listener: &Listener<'_>, port: &ServicePort, state: &State,
             .whole()
             .to_port(port.protocol, listener.port);
         f.flow(Table::Service, row.priority, to, row.steps);
+    }
+}
+
+/// Where a Service listened and does no more: connections that exist go on, until all have been silent for long. Not a
+/// part of the program.
+pub(crate) fn vacated(ip: IpAddr, number: u16, port: &ServicePort) -> FlowMod {
+    let mut f = Fragment::new(Cookie::passing(port.id.as_str()));
+    let to = any()
+        .destination(IpNet::from(ip))
+        .whole()
+        .to_port(port.protocol, number);
+    let steps = Steps::new().track(ZONE_SERVICE, Table::ServiceState);
+    f.flow(Table::Service, VACATED, to, steps);
+    let flow = f.flows.pop().map(|flow| flow.to_add());
+    FlowMod {
+        idle_timeout: SILENCE,
+        ..flow.unwrap_or_default()
     }
 }
 

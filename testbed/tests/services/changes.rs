@@ -54,7 +54,7 @@ fn every_change(cluster: &mut Cluster) -> Result<()> {
     let all_leaving: Change = ("all endpoints are leaving", |bench| {
         bench.endpoints_as("web", &["a1", "b1", "a2"], |_, e| e.leaving())
     });
-    let changes: [Change; 10] = [
+    let changes: [Change; 11] = [
         ("an endpoint comes", |bench| {
             bench.endpoints("web", &["a1", "b1", "a2", "c2"])
         }),
@@ -98,17 +98,40 @@ fn every_change(cluster: &mut Cluster) -> Result<()> {
             }
             Ok(())
         }),
+        ("another port", |bench| {
+            let service = objects::service("web", &vips(1));
+            bench
+                .folder
+                .put(&service.port("http", Protocol::Tcp, 81, PORT))
+        }),
     ];
+    let end = |(_, _, held): (&str, bool, Held)| {
+        let report = held.finish_whole()?;
+        ensure!(report.answered > 30, "hardly anything was asked");
+        Ok(())
+    };
     for (what, change) in changes {
         change(&mut bench).context(what)?;
         bench.folder.settle()?;
         wait(&held).context(what)?;
     }
-    for (_, _, held) in held {
-        let report = held.finish_whole()?;
-        ensure!(report.answered > 30, "hardly anything was asked");
+    // The node's own processes need the route, which goes with the address.
+    let (of_node, held): (Vec<_>, Vec<_>) = held.into_iter().partition(|(who, ..)| *who == "n1");
+    of_node.into_iter().try_for_each(end)?;
+    let gone: [Change; 2] = [
+        ("the Service goes", |bench| {
+            bench.folder.take(&plain("web", 1))
+        }),
+        ("another one has its address", |bench| {
+            bench.publish("heir", 1, &["c2"])
+        }),
+    ];
+    for (what, change) in gone {
+        change(&mut bench).context(what)?;
+        bench.folder.settle()?;
+        wait(&held).context(what)?;
     }
-    Ok(())
+    held.into_iter().try_for_each(end)
 }
 
 /// Neither a connection nor a flow is touched, whatever became of the endpoints' order before.
