@@ -3,6 +3,9 @@
 //! Cheap to clone; every part counts through its own clone. Names follow Prometheus; all begin
 //! with `sluice_`, but for those that kube-proxy has: they have its names.
 
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -28,6 +31,27 @@ pub enum MessageKind {
 pub struct KindLabel {
     /// Which.
     pub kind: MessageKind,
+}
+
+/// A part of what has to be done until the switch holds all that it shall.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names are the label's values")]
+pub enum Phase {
+    /// Until the source had listed every kind, and all was joined.
+    list,
+    /// Reading the switch back.
+    read,
+    /// Compiling everything, and comparing.
+    compile,
+    /// Sending what differs, until the switch confirmed it.
+    send,
+}
+
+/// Label `phase`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PhaseLabel {
+    /// Which.
+    pub phase: Phase,
 }
 
 /// How a bundle ended.
@@ -81,6 +105,8 @@ pub struct Metrics {
     pub bundles: Family<OutcomeLabel, Counter>,
     /// Time from the first queued change of a bundle to its barrier.
     pub bundle_seconds: Histogram,
+    /// What the last synchronisation with the switch took, by phase.
+    pub synchronisation_seconds: Family<PhaseLabel, Gauge<f64, AtomicU64>>,
     /// Flows that the cluster state asks for.
     pub flows: Gauge,
     /// Groups that the cluster state asks for.
@@ -126,6 +152,7 @@ impl Metrics {
             openflow_messages: Family::default(),
             bundles: Family::default(),
             bundle_seconds: Histogram::new(exponential_buckets(0.0005, 2.0, 14)),
+            synchronisation_seconds: Family::default(),
             flows: Gauge::default(),
             groups: Gauge::default(),
             flows_refused: Gauge::default(),
@@ -169,6 +196,13 @@ impl Metrics {
     /// Counts a bundle.
     pub fn bundle(&self, outcome: Outcome) {
         self.bundles.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Notes what a phase of the last synchronisation took.
+    pub fn took(&self, phase: Phase, time: Duration) {
+        self.synchronisation_seconds
+            .get_or_create(&PhaseLabel { phase })
+            .set(time.as_secs_f64());
     }
 
     /// Counts an OVSDB transaction.
@@ -225,6 +259,12 @@ impl Metrics {
             "Time from the first queued change of a bundle to its barrier",
             Unit::Seconds,
             self.bundle_seconds.clone(),
+        );
+        r.register_with_unit(
+            "synchronisation",
+            "What the last synchronisation with the switch took, by phase",
+            Unit::Seconds,
+            self.synchronisation_seconds.clone(),
         );
         r.register(
             "flows",

@@ -17,7 +17,7 @@ use super::flush::{Flushes, forget};
 use super::plan::{Plan, Step};
 use super::refused::Refused;
 use super::{ApplyError, InspectError, Options, Request, Status, inspect, revoke, session, why};
-use crate::metrics::{MessageKind, Metrics, Outcome};
+use crate::metrics::{MessageKind, Metrics, Outcome, Phase};
 use crate::switch::unixctl;
 
 /// Requests taken from the queue at a time: what shares one bundle.
@@ -282,7 +282,9 @@ impl Actor {
     async fn resync(&mut self, generation: u64) -> Result<usize, Failure> {
         let connection = self.connection.pinned(generation);
         self.can_sample = session::prepare(&connection).await.map_err(Failure::Lost)?;
+        let began = Instant::now();
         let (flows, groups) = self.read(generation).await.map_err(Failure::Lost)?;
+        let read = Instant::now();
         let Model::Known(compiler) = &mut self.model else {
             return Err(Failure::Failed(
                 "the local node is not known yet".to_owned(),
@@ -295,7 +297,11 @@ impl Actor {
         self.counted(&desired);
         let mut plan = self.plan([diff(&desired, &flows, &groups)]);
         let messages = plan.len();
+        let compiled = Instant::now();
         self.send(generation, &mut plan).await?;
+        self.metrics.took(Phase::read, read - began);
+        self.metrics.took(Phase::compile, compiled - read);
+        self.metrics.took(Phase::send, compiled.elapsed());
         Ok(messages)
     }
 
