@@ -19,7 +19,7 @@ use std::{
     time::SystemTime,
 };
 
-use sluice_flows::model::Peer;
+use sluice_flows::model::{Peer, Protocol};
 
 use crate::source::{Event, Kind, Namespace, NetworkPolicy, Object, ObjectRef, Pod, Refusal};
 
@@ -191,6 +191,17 @@ impl Index {
     /// Every node port that is served here.
     pub fn node_ports(&self) -> impl ExactSizeIterator<Item = NodePort> {
         self.services.node_ports()
+    }
+
+    /// Whether any of these is an address at which Services are served.
+    pub fn serves_at(&self, addresses: &[IpAddr]) -> bool {
+        self.services.serves_at(addresses)
+    }
+
+    /// Address, protocol and port of everything that is served at these addresses, node ports apart. Costs as much as
+    /// there are Services, if there is anything.
+    pub fn external_at(&self, addresses: &[IpAddr]) -> Vec<(IpAddr, Protocol, u16)> {
+        self.services.external_at(addresses)
     }
 
     /// What to answer load balancers that ask, by the port they ask on.

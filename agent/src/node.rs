@@ -107,7 +107,7 @@ pub async fn keep(
 }
 
 /// Everything is tried, even if something fails; the first error is the answer. While `forget` is
-/// true, connections may contradict the node ports.
+/// true, connections may contradict what is served.
 async fn apply(net: &NodeNet, forget: &mut bool) -> anyhow::Result<()> {
     let configured = gateway::configure(&net.nic, &net.services.addresses, DEVICE).await;
     if let Ok(changes) = &configured
@@ -118,15 +118,14 @@ async fn apply(net: &NodeNet, forget: &mut bool) -> anyhow::Result<()> {
     let wanted = Ruleset {
         gateway: net.nic.ifname.clone(),
         masquerade: net.masquerade.clone().unwrap_or_default(),
-        node_ports: net.services.node_ports.clone(),
-        node_port_addresses: net.services.node_port_addresses.clone(),
+        own_ports: net.services.own_ports.clone(),
     };
     let table = nft::ensure(&wanted).await;
     if let Ok(changes) = &table {
         if !changes.is_empty() {
             tracing::info!(table = nft::TABLE, ?changes, "nftables set up");
         }
-        *forget |= changes.node_ports;
+        *forget |= changes.own_ports;
         if *forget {
             *forget = !forgotten(&net.services).await;
         }
@@ -136,11 +135,10 @@ async fn apply(net: &NodeNet, forget: &mut bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Forgets connections that contradict the node ports; says whether that was possible. A node that
+/// Forgets connections that contradict what is served; says whether that was possible. A node that
 /// cannot serves new connections all the same.
 async fn forgotten(services: &HostServices) -> bool {
-    let (ports, addresses) = (&services.node_ports, &services.node_port_addresses);
-    match conntrack::forget_contradicting(ports, addresses).await {
+    match conntrack::forget_contradicting(&services.own_ports).await {
         Ok(0) => true,
         Ok(connections) => {
             tracing::info!(connections, "UDP connections begin anew");

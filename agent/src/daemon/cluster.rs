@@ -13,12 +13,11 @@ use tokio_util::sync::CancellationToken;
 use crate::attach::Service;
 use crate::config::{Config, DatapathType};
 use crate::health::{HealthCheck, HealthChecks};
-use crate::host::Family;
 use crate::host::gateway::GatewayNic;
 use crate::host::pod::Datapath;
-use crate::host::services::{HostServices, NodePort};
+use crate::host::services::{HostServices, OwnPort};
 use crate::index::{Index, Joined, Options, Trigger, Update};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Phase};
 use crate::node::{self, NodeNet};
 use crate::readiness::{Condition, Readiness};
 use crate::reconciler::{self, ApplyError};
@@ -47,8 +46,9 @@ pub(super) struct Cluster {
 }
 
 /// What was handed on.
-#[derive(Default)]
 struct HandedOn {
+    /// Since when the source is followed.
+    began: Instant,
     /// This node.
     local: Option<LocalNode>,
     /// The pods attached here.
@@ -57,6 +57,18 @@ struct HandedOn {
     net: Option<NodeNet>,
     /// Whether the reconciler knows that all has been listed.
     complete: bool,
+}
+
+impl HandedOn {
+    fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            local: None,
+            attached: BTreeMap::new(),
+            net: None,
+            complete: false,
+        }
+    }
 }
 
 /// The index of a node. Behind a folder of manifests there is nobody who does a controller's work; behind an API
@@ -73,7 +85,7 @@ pub(super) fn index(node: &str, config: &Config) -> Arc<Mutex<Index>> {
 impl Cluster {
     /// Follows the source until `stop`.
     pub(super) async fn follow(self, stop: CancellationToken) {
-        let mut handed_on = HandedOn::default();
+        let mut handed_on = HandedOn::new();
         let mut attachments = self.service.changes();
         let Some(opened) = stop.run_until_cancelled(self.open()).await else {
             return;
@@ -204,7 +216,9 @@ impl Cluster {
         let Some(local) = &handed_on.local else {
             return;
         };
-        let services_changed = !service_addresses.is_empty() || !node_ports.is_empty();
+        let serves_own = || self.with_index(|index| index.serves_at(&local.addresses));
+        let services_changed =
+            !service_addresses.is_empty() || !node_ports.is_empty() || (services && serves_own());
         if node_changed || peers_changed || services_changed {
             let net = self.net(local);
             if handed_on.net.as_ref() != Some(&net) {
@@ -214,6 +228,7 @@ impl Cluster {
         }
         if !handed_on.complete {
             handed_on.complete = true;
+            self.metrics.took(Phase::list, handed_on.began.elapsed());
             self.reconciler.listed().await;
         }
     }
@@ -308,11 +323,10 @@ impl Cluster {
     }
 
     fn net(&self, local: &LocalNode) -> NodeNet {
-        let (peers, addresses, node_ports) = self.with_index(|index| {
+        let (peers, addresses, own_ports) = self.with_index(|index| {
             let peers: Vec<_> = index.peers().cloned().collect();
             let addresses: BTreeSet<IpAddr> = index.service_addresses().collect();
-            let node_ports: BTreeSet<NodePort> = index.node_ports().map(node_port).collect();
-            (peers, addresses, node_ports)
+            (peers, addresses, own_ports(index, local))
         });
         let nodes: BTreeSet<IpAddr> = peers
             .iter()
@@ -338,17 +352,26 @@ impl Cluster {
             services: HostServices {
                 // What goes to a node must not go into the switch: the tunnels do, for one.
                 addresses: addresses.difference(&nodes).copied().collect(),
-                node_ports,
-                node_port_addresses: local.node_port_addresses.iter().copied().collect(),
+                own_ports,
             },
         }
     }
 }
 
-fn node_port(port: crate::index::NodePort) -> NodePort {
-    NodePort {
-        family: if port.v6 { Family::V6 } else { Family::V4 },
-        protocol: port.protocol.number(),
-        port: port.port,
-    }
+/// What Services listen at of the node's own addresses: node ports, and what has such an address for an externalIP or
+/// a load balancer's.
+fn own_ports(index: &Index, local: &LocalNode) -> BTreeSet<OwnPort> {
+    let node_ports = index.node_ports().flat_map(|port| {
+        let of_family = local.node_port_addresses.iter();
+        let of_family = of_family.filter(move |ip| ip.is_ipv6() == port.v6);
+        of_family.map(move |ip| (*ip, port.protocol, port.port))
+    });
+    let external = index.external_at(&local.addresses);
+    let all = node_ports.chain(external);
+    all.map(|(address, protocol, port)| OwnPort {
+        address,
+        protocol: protocol.number(),
+        port,
+    })
+    .collect()
 }

@@ -1,17 +1,13 @@
-//! Forgetting UDP connections that contradict the node ports there are.
+//! Forgetting UDP connections that contradict what is served at the node's own addresses.
 //!
 //! Whether an address is translated is decided with the first packet of a connection, and UDP knows no end: a client
-//! that keeps sending to a node port would go on with what was decided before the port came, or before it went.
+//! that keeps sending to such a port would go on with what was decided before the port came, or before it went.
 //! Such entries of the host's connection table are deleted; the next packet begins anew. (TCP begins anew by itself.)
 //! Entries of other zones are not looked at: they belong to the switch, or to others.
 //!
-//! Must not know where node ports come from, nor the rules that translate them.
+//! Must not know where these ports come from, nor the rules that translate them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
-    net::IpAddr,
-};
+use std::{collections::BTreeSet, io, net::IpAddr};
 
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterProtoFamily,
@@ -31,7 +27,7 @@ use super::{
     },
     netns::on_own_thread,
     node_port_address,
-    services::NodePort,
+    services::OwnPort,
 };
 
 /// `IPPROTO_UDP`.
@@ -52,29 +48,19 @@ const TUPLE_PROTO: u16 = 2;
 const PROTO_NUMBER: u16 = 1;
 const PROTO_DESTINATION: u16 = 3;
 
-/// Deletes the host's entries of UDP connections to these addresses that are translated although the port is no node
-/// port, or not translated although it is one. Says how many there were.
+/// Deletes the host's entries of UDP connections that are translated although the port is not served, or not
+/// translated although it is. Says how many there were.
 ///
 /// # Errors
 /// [`HostError::Kernel`], where the kernel cannot list connections (`nf_conntrack_netlink`) among others.
-pub async fn forget_contradicting(
-    ports: &BTreeSet<NodePort>,
-    addresses: &BTreeSet<IpAddr>,
-) -> Result<usize, HostError> {
-    let served: BTreeMap<Family, BTreeSet<u16>> = Family::BOTH
-        .into_iter()
-        .map(|family| {
-            let of_family = ports.iter().filter(|port| port.family == family);
-            let udp = of_family.filter(|port| port.protocol == UDP);
-            (family, udp.map(|port| port.port).collect())
-        })
-        .collect();
-    let addresses = addresses.clone();
+pub async fn forget_contradicting(ports: &BTreeSet<OwnPort>) -> Result<usize, HostError> {
+    let udp = ports.iter().filter(|port| port.protocol == UDP);
+    let served: BTreeSet<(IpAddr, u16)> = udp.map(|port| (port.address, port.port)).collect();
     on_own_thread(move || {
         let mut count = 0;
-        for (family, ports) in served {
+        for family in Family::BOTH {
             let contradicts = |entry: &Entry| {
-                let wanted = addresses.contains(&entry.to) && ports.contains(&entry.port);
+                let wanted = served.contains(&(entry.to, entry.port));
                 let translated = entry.answered_by == node_port_address(family);
                 translated != wanted && (translated || entry.answered_by == entry.to)
             };

@@ -1,31 +1,31 @@
-//! The nftables table of the node, as a whole: masquerading, node ports, refusals.
+//! The nftables table of the node, as a whole: masquerading, ports of the node that the switch serves, refusals.
 //!
 //! `nft list table inet sluice` shows it. In short:
 //!
 //! ```text
 //! table inet sluice {
-//!     set node_port_addresses_v4, set node_ports_v4: the node's addresses, protocol and port; _v6 likewise
+//!     set own_ports_v4: address of the node, protocol and port; set own_ports_v6 likewise
 //!     chain refuse      limit rate over 1000/second drop; TCP: reset; else: port unreachable
 //!     chain forward     hook forward, mangle: iifname "sluice0" oifname "sluice0" goto refuse
 //!     chain guard       hook prerouting, mangle: iifname != "sluice0" ip daddr 169.254.83.… drop
-//!     chain prerouting  hook prerouting, dstnat: iifname != "sluice0" … ip daddr @… l4proto . th dport @… dnat
+//!     chain prerouting  hook prerouting, dstnat: iifname != "sluice0" … ip daddr . l4proto . th dport @… dnat
 //!     chain output      hook output, dstnat: the same for what the node itself sends
 //!     chain postrouting hook postrouting, srcnat: iifname "sluice0" oifname != "sluice0" ip saddr … masquerade
 //! }
 //! ```
 //!
 //! Changes are one atomic batch. Each rule carries a comment that spells out what it does; comparing those tells
-//! whether anything has to be changed. While the rules stay, a change of node ports or addresses is sent as the set
-//! elements that differ; when they do not, the table is made anew. Connections under way are not disturbed either
+//! whether anything has to be changed. While the rules stay, a change of ports is sent as the set elements that
+//! differ; when they do not, the table is made anew. Connections under way are not disturbed either
 //! way: conntrack remembers what became of them. (`iifname` is known in postrouting since Linux 5.7.)
 //!
 //! Must not know pods or routes.
 
-use std::{collections::BTreeSet, io, net::IpAddr};
+use std::{collections::BTreeSet, io};
 
 use ipnet::IpNet;
 
-use super::{HostError, netns::on_own_thread, services::NodePort};
+use super::{HostError, netns::on_own_thread, services::OwnPort};
 
 mod batch;
 mod comment;
@@ -33,7 +33,7 @@ mod expression;
 mod rules;
 mod table;
 
-use rules::{masquerade, node_ports, refuse};
+use rules::{masquerade, own_ports, refuse};
 use table::Table;
 
 /// The name of the table, in the family `inet`.
@@ -46,19 +46,17 @@ pub struct Ruleset {
     pub gateway: String,
     /// The podCIDRs to masquerade, of both families.
     pub masquerade: Vec<IpNet>,
-    /// The node ports.
-    pub node_ports: BTreeSet<NodePort>,
-    /// The addresses of this node that have node ports.
-    pub node_port_addresses: BTreeSet<IpAddr>,
+    /// What the switch serves at this node's own addresses.
+    pub own_ports: BTreeSet<OwnPort>,
 }
 
 impl Ruleset {
     fn table(&self) -> Table {
         let mut chains = Vec::from(refuse::chains(&self.gateway));
-        chains.extend(node_ports::chains(&self.gateway));
+        chains.extend(own_ports::chains(&self.gateway));
         chains.push(masquerade::chain(&self.gateway, &self.masquerade));
         Table {
-            sets: node_ports::sets(&self.node_port_addresses, &self.node_ports),
+            sets: own_ports::sets(&self.own_ports),
             chains,
         }
     }
@@ -73,8 +71,8 @@ pub struct Changes {
     pub added: usize,
     /// Set elements removed.
     pub removed: usize,
-    /// Whether connections under way may contradict the node ports now.
-    pub node_ports: bool,
+    /// Whether connections under way may contradict what is served now.
+    pub own_ports: bool,
 }
 
 impl Changes {
@@ -100,7 +98,7 @@ pub async fn ensure(wanted: &Ruleset) -> Result<Changes, HostError> {
             Some(found) if table.has_shape(&found) => {
                 for set in &table.sets {
                     let (missing, stale) = set.difference(&found);
-                    changes.node_ports |= !(missing.is_empty() && stale.is_empty());
+                    changes.own_ports |= !(missing.is_empty() && stale.is_empty());
                     changes.added += missing.len();
                     changes.removed += stale.len();
                     batch.extend(set.remove(&stale));
@@ -109,7 +107,7 @@ pub async fn ensure(wanted: &Ruleset) -> Result<Changes, HostError> {
             }
             _ => {
                 changes.replaced = true;
-                changes.node_ports = true;
+                changes.own_ports = true;
                 changes.added = table.sets.iter().map(|set| set.elements.len()).sum();
                 batch = table.replace();
             }

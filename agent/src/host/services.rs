@@ -4,13 +4,12 @@
 
 use std::{collections::BTreeSet, net::IpAddr};
 
-use super::Family;
-
-/// A port that every chosen address of the node has.
+/// A port at an address of this node that the switch serves: a node port, or that of a Service one of whose own
+/// addresses is the node's as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodePort {
-    /// In which family: a Service may have only one.
-    pub family: Family,
+pub struct OwnPort {
+    /// The address; loopback addresses cannot be served.
+    pub address: IpAddr,
     /// The transport protocol's number in IP headers: 6 for TCP, 17 for UDP, 132 for SCTP.
     pub protocol: u8,
     /// The port.
@@ -24,10 +23,8 @@ pub struct HostServices {
     /// forwards to them goes into the switch, whatever the port, so the address of another node must not be among
     /// them: that node could not be reached any more. (An address of this node does no harm, and has no effect.)
     pub addresses: BTreeSet<IpAddr>,
-    /// Node ports.
-    pub node_ports: BTreeSet<NodePort>,
-    /// The addresses of this node that have node ports; loopback addresses cannot.
-    pub node_port_addresses: BTreeSet<IpAddr>,
+    /// What the switch serves at this node's own addresses.
+    pub own_ports: BTreeSet<OwnPort>,
 }
 
 /// Whether the host can have a route to the address: it may be written into a Service without meaning anything.

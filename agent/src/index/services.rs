@@ -169,6 +169,25 @@ impl Services {
         self.addresses.keys().copied()
     }
 
+    pub(super) fn serves_at(&self, addresses: &[IpAddr]) -> bool {
+        addresses.iter().any(|ip| self.addresses.contains_key(ip))
+    }
+
+    pub(super) fn external_at(&self, addresses: &[IpAddr]) -> Vec<(IpAddr, Protocol, u16)> {
+        if !self.serves_at(addresses) {
+            return Vec::new();
+        }
+        let ports = self.entries.values().flat_map(|entry| &entry.ports);
+        let external = ports.flat_map(|port| {
+            port.frontends.iter().filter_map(|frontend| match frontend {
+                Frontend::External { ip, port: n, .. } => Some((*ip, port.protocol, *n)),
+                Frontend::Cluster { .. } | Frontend::NodePort { .. } => None,
+            })
+        });
+        let of_node = external.filter(|(ip, ..)| addresses.contains(ip));
+        of_node.collect()
+    }
+
     pub(super) fn node_ports(&self) -> impl ExactSizeIterator<Item = NodePort> {
         self.node_ports.iter().copied()
     }

@@ -235,16 +235,19 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Where the host sends what it gets: for a node port of an address of its own, to the one address at which the
-    /// switch serves node ports.
+    /// Where the host sends what it gets: what is for a port of its own that the switch serves, to the one address at
+    /// which the switch serves them.
     fn handed_over(&self, protocol: Protocol, to: SocketAddr) -> SocketAddr {
-        let addresses = &self.compiler.state().local.node_port_addresses;
+        let local = &self.compiler.state().local;
         let port = NodePort {
             v6: to.is_ipv6(),
             protocol,
             port: to.port(),
         };
-        if addresses.contains(&to.ip()) && self.index.node_ports().any(|it| it == port) {
+        let node_port = local.node_port_addresses.contains(&to.ip())
+            && self.index.node_ports().any(|it| it == port);
+        let external = self.index.external_at(&local.addresses);
+        if node_port || external.contains(&(to.ip(), protocol, to.port())) {
             SocketAddr::new(NODE_PORT[usize::from(to.is_ipv6())], to.port())
         } else {
             to

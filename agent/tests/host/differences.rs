@@ -10,7 +10,7 @@ use sluice_agent::{
     host::{
         self, Family,
         nft::Ruleset,
-        services::{HostServices, NodePort},
+        services::{HostServices, OwnPort},
     },
     node::{NodeNet, keep},
     readiness::{Condition, Readiness},
@@ -87,7 +87,7 @@ async fn ten_thousand_addresses_come_change_and_go_by_what_differs() {
 #[tokio::test]
 async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
     let node = Space::new("node");
-    let ports = |from: u16, count: u16| -> BTreeSet<NodePort> {
+    let ports = |from: u16, count: u16| -> BTreeSet<OwnPort> {
         (from..from + count)
             .flat_map(|number| {
                 Family::BOTH
@@ -96,7 +96,7 @@ async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
             .collect()
     };
     let mut wanted = Ruleset {
-        node_ports: ports(20_000, 20_000),
+        own_ports: ports(20_000, 20_000),
         ..ruleset()
     };
     let timed = async |what: &str, wanted: &Ruleset| {
@@ -105,26 +105,30 @@ async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
         println!("{what}: {:?}", begin.elapsed());
         (changes.replaced, changes.added, changes.removed)
     };
-    assert_eq!(timed("40,000 ports", &wanted).await, (true, 40_002, 0));
+    assert_eq!(timed("40,000 ports", &wanted).await, (true, 40_000, 0));
     assert_eq!(timed("nothing to do", &wanted).await, (false, 0, 0));
-    wanted.node_ports = ports(20_010, 20_000);
-    wanted.node_port_addresses.insert(ip("192.0.2.9"));
+    wanted.own_ports = ports(20_010, 20_000);
+    wanted.own_ports.insert(OwnPort {
+        address: ip("192.0.2.9"),
+        protocol: TCP,
+        port: 80,
+    });
     assert_eq!(timed("a few differ", &wanted).await, (false, 21, 20));
-    let listed = node.sh("nft list set inet sluice node_ports_v4");
+    let listed = node.sh("nft list set inet sluice own_ports_v4");
     assert!(
-        listed.contains("type inet_proto . inet_service"),
+        listed.contains("type ipv4_addr . inet_proto . inet_service"),
         "{listed}"
     );
     assert!(
-        listed.contains("tcp . 40008") && listed.contains("udp . 40009"),
+        listed.contains("192.0.2.1 . tcp . 40008") && listed.contains("192.0.2.1 . udp . 40009"),
         "{listed}"
     );
     assert!(!listed.contains(" 20009"), "{listed}");
 
-    wanted.node_ports = ports(20_010, 10);
-    assert_eq!(timed("most removed", &wanted).await, (false, 0, 39_980));
-    node.sh("nft delete element inet sluice node_ports_v4 \"{ tcp . 20010 }\"");
-    node.sh("nft add element inet sluice node_port_addresses_v4 \"{ 192.0.2.77 }\"");
+    wanted.own_ports = ports(20_010, 10);
+    assert_eq!(timed("most removed", &wanted).await, (false, 0, 39_981));
+    node.sh("nft delete element inet sluice own_ports_v4 \"{ 192.0.2.1 . tcp . 20010 }\"");
+    node.sh("nft add element inet sluice own_ports_v4 \"{ 192.0.2.77 . tcp . 20010 }\"");
     assert_eq!(timed("elements repaired", &wanted).await, (false, 1, 1));
     for harm in [
         "nft flush chain inet sluice prerouting",
@@ -143,8 +147,8 @@ async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
         "type nat hook prerouting priority dstnat; policy accept;",
         "type nat hook output priority -100; policy accept;",
         "type filter hook prerouting priority mangle; policy accept;",
-        "iifname != \"slgw\" ip daddr @node_port_addresses_v4 meta l4proto . th dport @node_ports_v4 dnat ip to 169.254.83.2",
-        "ip6 daddr @node_port_addresses_v6 meta l4proto . th dport @node_ports_v6 dnat ip6 to fd53:4c55:4943::2",
+        "iifname != \"slgw\" ip daddr . meta l4proto . th dport @own_ports_v4 dnat ip to 169.254.83.2",
+        "ip6 daddr . meta l4proto . th dport @own_ports_v6 dnat ip6 to fd53:4c55:4943::2",
         "iifname \"slgw\" oifname \"slgw\" goto refuse",
         "limit rate over 1000/second burst 1000 packets drop",
         "meta l4proto tcp reject with tcp reset",
@@ -166,13 +170,12 @@ async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
 async fn the_host_follows_what_is_wanted_and_repairs_what_others_did() {
     let node = Space::new("node");
     node.ip("link add slgw type veth peer name slswitch");
-    let net = |addresses: BTreeSet<IpAddr>, node_ports: BTreeSet<NodePort>| NodeNet {
+    let net = |addresses: BTreeSet<IpAddr>, own_ports: BTreeSet<OwnPort>| NodeNet {
         nic: nic(),
         masquerade: None,
         services: HostServices {
             addresses,
-            node_ports,
-            node_port_addresses: NODE.map(ip).into(),
+            own_ports,
         },
     };
     let until = async |what: &str, holds: &dyn Fn() -> bool| {
@@ -195,7 +198,7 @@ async fn the_host_follows_what_is_wanted_and_repairs_what_others_did() {
         Ok(())
     });
     let driving = async {
-        nets.send_replace(Some(net([ip("10.96.0.1")].into(), ruleset().node_ports)));
+        nets.send_replace(Some(net([ip("10.96.0.1")].into(), ruleset().own_ports)));
         until("the first state", &|| {
             route("10.96.0.1 ") && route("169.254.83.2 ") && table("tcp . 30080")
         })

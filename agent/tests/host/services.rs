@@ -13,7 +13,7 @@ use sluice_agent::host::{
     gateway::{self, GatewayNic, configure},
     nft::{self, Ruleset},
     pod::Datapath,
-    services::NodePort,
+    services::OwnPort,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -48,9 +48,10 @@ pub(crate) fn nic() -> GatewayNic {
     }
 }
 
-pub(crate) fn port(family: Family, protocol: u8, port: u16) -> NodePort {
-    NodePort {
-        family,
+/// A port of the node.
+pub(crate) fn port(family: Family, protocol: u8, port: u16) -> OwnPort {
+    OwnPort {
+        address: ip(NODE[usize::from(family == Family::V6)]),
         protocol,
         port,
     }
@@ -60,11 +61,10 @@ pub(crate) fn ruleset() -> Ruleset {
     Ruleset {
         gateway: "slgw".into(),
         masquerade: nic().cidrs,
-        node_ports: Family::BOTH
+        own_ports: Family::BOTH
             .into_iter()
             .flat_map(|family| [port(family, TCP, PORT), port(family, UDP, PORT)])
             .collect(),
-        node_port_addresses: NODE.map(ip).into(),
     }
 }
 
@@ -334,7 +334,7 @@ async fn udp_that_began_before_its_node_port_reaches_it_and_leaves_with_it() {
         outside,
     } = &network().await;
     let without = Ruleset {
-        node_ports: BTreeSet::new(),
+        own_ports: BTreeSet::new(),
         ..ruleset()
     };
     for (client, address, served_at) in [
@@ -377,11 +377,8 @@ async fn udp_that_began_before_its_node_port_reaches_it_and_leaves_with_it() {
 }
 
 async fn forgotten_by(node: &Space, ruleset: &Ruleset) -> usize {
-    let (ports, addresses) = (
-        ruleset.node_ports.clone(),
-        ruleset.node_port_addresses.clone(),
-    );
-    node.run(move || async move { conntrack::forget_contradicting(&ports, &addresses).await })
+    let ports = ruleset.own_ports.clone();
+    node.run(move || async move { conntrack::forget_contradicting(&ports).await })
         .await
         .expect("a look at the table")
 }

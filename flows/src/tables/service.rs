@@ -70,9 +70,12 @@ pub(crate) fn listeners<'a>(port: &'a ServicePort, node: &LocalNode) -> Vec<List
     let mut listeners = Vec::new();
     for frontend in &port.frontends {
         let (ips, number): (Vec<IpAddr>, u16) = match frontend {
-            Frontend::Cluster { ip, port, .. } | Frontend::External { ip, port, .. } => {
-                (vec![*ip], *port)
+            Frontend::Cluster { ip, port, .. } => (vec![*ip], *port),
+            // What the host gets for an address of its own, it hands over under another.
+            Frontend::External { ip, port, .. } if node.addresses.contains(ip) => {
+                (NODE_PORT.into_iter().chain([*ip]).collect(), *port)
             }
+            Frontend::External { ip, port, .. } => (vec![*ip], *port),
             Frontend::NodePort { port, .. } => {
                 let all = NODE_PORT.iter().chain(&node.node_port_addresses);
                 (all.copied().collect(), *port)
@@ -116,7 +119,7 @@ pub(crate) fn rows(
     known: Known,
 ) -> Vec<Row> {
     let lead = |scope, marks: &[Mark]| lead(port, scope, state, marks, known);
-    let (policy, sources) = match listener.frontend {
+    let (policy, own, sources) = match listener.frontend {
         Frontend::Cluster { policy, .. } => {
             return vec![Row {
                 priority: FROM_ANYONE,
@@ -125,9 +128,12 @@ pub(crate) fn rows(
             }];
         }
         Frontend::External {
-            policy, sources, ..
-        } => (*policy, sources.as_deref()),
-        Frontend::NodePort { policy, .. } => (*policy, None),
+            policy,
+            ip,
+            sources,
+            ..
+        } => (*policy, *ip, sources.as_deref()),
+        Frontend::NodePort { policy, .. } => (*policy, listener.ip, None),
     };
     let by_origin = || match policy {
         TrafficPolicy::Cluster => vec![Row {
@@ -161,7 +167,7 @@ pub(crate) fn rows(
     // Where a load balancer's address is the node's own as well, that is what the node itself comes from.
     let is_allowed = |own: &IpAddr| sources.iter().any(|net| net.contains(own));
     if state.local.addresses.iter().any(is_allowed) {
-        sources.insert(IpNet::from(listener.ip));
+        sources.insert(IpNet::from(own));
     }
     for net in sources {
         if net.addr().is_ipv6() != port.v6 {

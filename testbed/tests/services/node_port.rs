@@ -19,6 +19,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("load_balancer_addresses_are_served", load_balancer),
     ("source_ranges_hold", source_ranges),
     ("external_addresses_are_served", external),
+    (
+        "a_load_balancer_may_have_the_nodes_addresses",
+        balanced_by_nodes,
+    ),
     ("node_ports_without_endpoints_refuse", refusals),
 ];
 
@@ -294,6 +298,51 @@ fn external(cluster: &mut Cluster) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// As load balancers do it that run on the nodes themselves.
+fn balanced_by_nodes(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = Bench::serving(cluster, &["a1", "a2"])?;
+    let nodes = |bench: &Bench<'_>, ipv6| -> Result<[IpAddr; 2]> {
+        Ok([bench.address("n1", ipv6)?, bench.address("n2", ipv6)?])
+    };
+    let mut object = service("balanced", 1);
+    for ipv6 in FAMILIES {
+        for node in nodes(&bench, ipv6)? {
+            object = object.load_balancer(node);
+        }
+    }
+    bench.folder.put(&object)?;
+    bench.endpoints("balanced", &["a1", "a2"])?;
+    bench.folder.settle()?;
+    for ipv6 in FAMILIES {
+        for protocol in Protocol::ALL {
+            for node in nodes(&bench, ipv6)? {
+                let dial = Dial::new(protocol, node, port(protocol));
+                wait_open(&bench, "outside", &dial)?;
+                for place in ["outside", "c1", "c2", "n1", "n2"] {
+                    bench.expect(place, &dial, 40, &["a1", "a2"])?;
+                }
+            }
+        }
+    }
+    // Who it is for holds there as well, and the client is kept where it shall be.
+    let client = bench.address("outside", false)?;
+    let [node, _] = nodes(&bench, false)?;
+    bench
+        .folder
+        .put(&object.with("/spec/externalTrafficPolicy", "Local").with(
+            "/spec/loadBalancerSourceRanges",
+            json!([format!("{client}/32")]),
+        ))?;
+    bench.folder.settle()?;
+    let dial = Dial::tcp(node, 80);
+    let tally = bench.expect("outside", &dial.clone().from_address(client), 20, &["a1"])?;
+    ensure_seen(&tally, &[client])?;
+    let other = dial.from_address(stranger(false)?).within(SILENCE);
+    let failure = bench.fails("outside", &other)?;
+    ensure!(failure.why == Why::Timeout, "a stranger is told: {failure}");
     Ok(())
 }
 

@@ -76,17 +76,18 @@ pub(super) fn destination(address: IpAddr) -> [Expression; 2] {
     ]
 }
 
-/// `ip daddr @SET`.
-pub(super) fn destination_in(family: Family, set: &str) -> [Expression; 2] {
-    [load_destination(family), lookup(set)]
-}
-
-/// `meta l4proto . th dport @SET`.
-pub(super) fn port_in(set: &str) -> [Expression; 3] {
+/// `ip daddr . meta l4proto . th dport @SET`.
+pub(super) fn addressed_to(family: Family, set: &str) -> [Expression; 4] {
+    // Registers of four bytes, one after the other from where the first of sixteen begins.
+    let (protocol, port) = match family {
+        Family::V4 => (Register::Reg32_01, Register::Reg32_02),
+        Family::V6 => (Register::Reg32_04, Register::Reg32_05),
+    };
     [
-        load(MetaKey::L4Proto),
-        // The second four bytes of what the first register of sixteen holds; ports lie two bytes into TCP, UDP and SCTP.
-        payload(TRANSPORT_HEADER, 2, 2, Register::Reg32_01),
+        load_destination(family),
+        load_to(MetaKey::L4Proto, protocol),
+        // Ports lie two bytes into TCP, UDP and SCTP.
+        payload(TRANSPORT_HEADER, 2, 2, port),
         lookup(set),
     ]
 }
@@ -174,11 +175,11 @@ fn operator(yes: bool) -> Operator {
 }
 
 fn load(key: MetaKey) -> Expression {
-    Expressions::Meta(vec![
-        Meta::Key(key),
-        Meta::DestinationRegister(Register::Reg1),
-    ])
-    .into()
+    load_to(key, Register::Reg1)
+}
+
+fn load_to(key: MetaKey, register: Register) -> Expression {
+    Expressions::Meta(vec![Meta::Key(key), Meta::DestinationRegister(register)]).into()
 }
 
 fn compare(operator: Operator, value: Vec<u8>) -> Expression {

@@ -1,5 +1,5 @@
 //! What the table is for: each idea with its chains, rules and sets.
 
 pub(super) mod masquerade;
-pub(super) mod node_ports;
+pub(super) mod own_ports;
 pub(super) mod refuse;

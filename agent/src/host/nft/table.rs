@@ -43,14 +43,15 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// `ipv4_addr`.
-    pub(super) const IPV4: Key = Key { kind: 7, len: 4 };
-    /// `ipv6_addr`.
-    pub(super) const IPV6: Key = Key { kind: 8, len: 16 };
-    /// `inet_proto . inet_service`, each of them padded to four bytes.
-    pub(super) const PROTOCOL_AND_PORT: Key = Key {
-        kind: 12 << 6 | 13,
-        len: 8,
+    /// `ipv4_addr . inet_proto . inet_service`, each of them padded to four bytes.
+    pub(super) const IPV4_PROTOCOL_AND_PORT: Key = Key {
+        kind: 7 << 12 | 12 << 6 | 13,
+        len: 12,
+    };
+    /// `ipv6_addr . inet_proto . inet_service`, likewise.
+    pub(super) const IPV6_PROTOCOL_AND_PORT: Key = Key {
+        kind: 8 << 12 | 12 << 6 | 13,
+        len: 24,
     };
 }
 
