@@ -21,6 +21,8 @@ use serde_json::json;
 mod daemons;
 mod floor;
 mod netlink;
+#[path = "../node/pod_netns.rs"]
+mod pod_netns;
 #[path = "../node/sandbox.rs"]
 mod sandbox;
 #[path = "../node/stats.rs"]
@@ -28,7 +30,7 @@ mod stats;
 
 use daemons::{Agent, Switch};
 use floor::{Bridge, Floor};
-use sandbox::PodNetns;
+use pod_netns::PodNetns;
 use stats::Sample;
 
 /// Pods of one node.

@@ -5,14 +5,17 @@
 
 use std::time::{Duration, Instant};
 
+use objects::{PODS, pod_ip};
 use serde_json::{Value, json};
 use sluice_agent::index::{Index, Options};
 use sluice_agent::source::{Event, Kind, Object, decode};
 
+#[path = "../node/objects.rs"]
+mod objects;
+
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-const PODS: usize = 100_000;
 const SERVICES: usize = 10_000;
 const ENDPOINTS: usize = 10;
 const CHANGES: usize = 2_000;
@@ -24,7 +27,10 @@ fn main() {
     println!("pods: {}", load(&mut index, PODS, PODS, pod));
     println!(
         "Services: {}",
-        load(&mut index, SERVICES, SERVICES, service)
+        load(&mut index, SERVICES, SERVICES, |n| decoded(
+            Kind::Service,
+            objects::service(n)
+        ))
     );
     let endpoints = SERVICES * ENDPOINTS;
     let slices = load(&mut index, SERVICES, endpoints, |n| slice(n, 0));
@@ -78,12 +84,12 @@ fn resident() -> usize {
     pages.unwrap_or(0usize) * 4096
 }
 
-fn decoded(kind: Kind, fields: Value) -> Object {
-    decode::object(kind, fields).expect("an object")
+fn slice(n: usize, first: usize) -> Object {
+    decoded(Kind::EndpointSlice, objects::slice(n, first, ENDPOINTS))
 }
 
-fn pod_ip(n: usize) -> String {
-    format!("10.{}.{}.{}", 64 + n / 62_500, n / 250 % 250, 1 + n % 250)
+fn decoded(kind: Kind, fields: Value) -> Object {
+    decode::object(kind, fields).expect("an object")
 }
 
 /// A pod as a Deployment makes it, with a name and a UID of the usual length.
@@ -109,44 +115,6 @@ fn pod(n: usize) -> Object {
                 "phase": "Running", "podIP": pod_ip(n), "podIPs": [{"ip": pod_ip(n)}],
                 "conditions": [{"type": "Ready", "status": "True"}],
             },
-        }),
-    )
-}
-
-fn service(n: usize) -> Object {
-    let ip = format!("10.{}.{}.{}", 96 + n / 62_500, n / 250 % 250, 1 + n % 250);
-    decoded(
-        Kind::Service,
-        json!({
-            "metadata": {"name": format!("frontend-{n}"), "namespace": format!("namespace-{}", n % 500)},
-            "spec": {
-                "clusterIP": ip, "clusterIPs": [ip], "ipFamilies": ["IPv4"],
-                "selector": {"app.kubernetes.io/name": format!("frontend-{n}")},
-                "ports": [{"name": "http", "port": 80, "targetPort": "http", "protocol": "TCP"}],
-            },
-        }),
-    )
-}
-
-fn slice(n: usize, first: usize) -> Object {
-    let endpoints: Vec<Value> = (first..first + ENDPOINTS)
-        .map(|at| {
-            let at = n * ENDPOINTS + at;
-            json!({
-                "addresses": [pod_ip(at % PODS)], "nodeName": format!("node-{}", at % 1000),
-                "zone": format!("zone-{}", at % 3), "conditions": {"ready": true, "serving": true},
-            })
-        })
-        .collect();
-    decoded(
-        Kind::EndpointSlice,
-        json!({
-            "metadata": {
-                "name": format!("frontend-{n}-x7k2p"), "namespace": format!("namespace-{}", n % 500),
-                "labels": {"kubernetes.io/service-name": format!("frontend-{n}")},
-            },
-            "addressType": "IPv4", "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-            "endpoints": endpoints,
         }),
     )
 }

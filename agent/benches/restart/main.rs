@@ -22,11 +22,13 @@ use sluice_rpc::{AddRequest, Client, DEFAULT_SOCKET, Deadline, PodRef};
 #[path = "../node/daemons.rs"]
 mod daemons;
 mod peers;
+#[path = "../node/pod_netns.rs"]
+mod pod_netns;
 #[path = "../node/sandbox.rs"]
 mod sandbox;
 
 use daemons::{Agent, Bytes, Switch, wait_until};
-use sandbox::PodNetns;
+use pod_netns::PodNetns;
 
 const PEERS: u16 = 100;
 const FLOWS: f64 = 1_000.0;
