@@ -418,7 +418,7 @@ impl Compiler {
         let is = after.map(|port| services::Entries::of(port, &self.state));
         let mut patch = services::between(was.as_ref(), is.as_ref());
         let (before, after) = (before.as_deref(), after.map(|port| &**port));
-        services::leave_behind(before, after, &self.state.local, &mut patch);
+        services::leave_behind(before, after, &self.state, &mut patch);
         services::let_go(before, after, &self.state.local, &mut patch);
         self.common(&delta, &mut patch);
         patch

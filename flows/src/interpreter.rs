@@ -30,7 +30,7 @@ pub use lookup::{Fragments, Tables};
 pub use packet::{Packet, field_text, tcp};
 
 use conntrack::Tracking;
-use datapath::Frame;
+use datapath::{Frame, Ways};
 use translate::Fail;
 
 /// What outlives a packet.
@@ -163,6 +163,13 @@ impl Tables<'_> {
 
     /// Runs a packet through, from table 0, in a world that remembers it.
     pub fn run_in(&self, world: &mut World, packet: Packet) -> Outcome {
+        self.run_between(self, world, packet)
+    }
+
+    /// The same while the switch takes a change in: by these tables until the packet first goes around, and by `next`
+    /// from there on.
+    pub fn run_between(&self, next: &Self, world: &mut World, packet: Packet) -> Outcome {
+        let ways = Ways { first: self, next };
         let mut report = Report {
             trace: Vec::new(),
             deliveries: Vec::new(),
@@ -177,7 +184,7 @@ impl Tables<'_> {
             packet,
             recirculations: 0,
         };
-        let unsupported = match datapath::run(self, world, &mut report, frame, None) {
+        let unsupported = match datapath::run(ways, world, &mut report, frame, None) {
             Err(Fail::Unsupported(what)) => Some(what),
             Err(Fail::Error(_)) | Ok(()) => None,
         };

@@ -179,13 +179,19 @@ pub(crate) fn between(before: Option<&Entries>, after: Option<&Entries>) -> Patc
 }
 
 /// What a Service leaves behind for the connections that it has: they go on, also where it does not listen any more.
-/// (What has no end of its own is forgotten instead: see [`let_go`].)
+/// (What has no end of its own is forgotten instead: see [`let_go`].) And for those being made while the switch takes
+/// the change in.
 pub(crate) fn leave_behind(
     before: Option<&ServicePort>,
     after: Option<&ServicePort>,
-    node: &LocalNode,
+    state: &State,
     patch: &mut Patch,
 ) {
+    let node = &state.local;
+    if let (Some(before), Some(after)) = (before, after) {
+        let belated = |scope| service_state::belated(before, after, scope, state);
+        patch.passing.extend(SCOPES.into_iter().filter_map(belated));
+    }
     let Some(before) = before.filter(|port| port.protocol == Protocol::Tcp) else {
         return;
     };

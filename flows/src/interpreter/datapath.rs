@@ -66,21 +66,32 @@ impl Frame {
     }
 }
 
+/// The tables that a packet meets first, and those that it meets once it has been around.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ways<'t, 'p> {
+    pub(super) first: &'t Tables<'p>,
+    pub(super) next: &'t Tables<'p>,
+}
+
 /// Runs a frame through the flows, and what they say, until nothing is left of it.
 pub(super) fn run(
-    tables: &Tables<'_>,
+    ways: Ways<'_, '_>,
     world: &mut World,
     report: &mut Report,
     frame: Frame,
     frozen: Option<Frozen>,
 ) -> Result<(), Fail> {
+    let tables = match frame.recirculations {
+        0 => ways.first,
+        _ => ways.next,
+    };
     let translation = Translation::new(tables, &mut world.learned, report, &frame, frozen);
     let operations = translation.run()?;
-    execute(tables, world, report, frame, operations)
+    execute(ways, world, report, frame, operations)
 }
 
 fn execute(
-    tables: &Tables<'_>,
+    ways: Ways<'_, '_>,
     world: &mut World,
     report: &mut Report,
     mut frame: Frame,
@@ -108,10 +119,10 @@ fn execute(
                 }
                 let mut again = frame.clone();
                 again.recirculations += 1;
-                run(tables, world, report, again, Some(*frozen))?;
+                run(ways, world, report, again, Some(*frozen))?;
             }
             Operation::Clone(operations) => {
-                execute(tables, world, report, frame.clone(), operations)?;
+                execute(ways, world, report, frame.clone(), operations)?;
             }
             Operation::PacketIn(packet_in) => {
                 let packet = onto(&frame.packet, &packet_in.packet);

@@ -291,6 +291,11 @@ fn lead(port: &ServicePort, scope: Scope, state: &State, marks: &[Mark], known: 
     }
 }
 
+/// To an endpoint of this scope, chosen by the client's address.
+pub(crate) fn by_address_alone(port: &ServicePort, scope: Scope, state: &State) -> Steps {
+    lead(port, scope, state, &[], Known::Address)
+}
+
 /// Where a hash leaves the index of an endpoint.
 const CHOSEN: Subfield = Subfield::new(INDEX, 0, 16);
 

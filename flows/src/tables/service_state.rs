@@ -12,8 +12,9 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use openflow::{Field, Match};
+use openflow::{Field, FlowMod, Match};
 
+use crate::cookie::Cookie;
 use crate::fragment::CtState::{Established, Invalid, Related, Tracked};
 use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, goto};
 use crate::model::{ServicePort, State};
@@ -32,6 +33,9 @@ const LATER_FRAGMENT: u16 = 3500;
 const FRAGMENT: u16 = 500;
 const ADDRESS: u16 = 100;
 const ELSE: u16 = 0;
+
+/// How long the switch may take to see to it that all packets go by a change, in seconds: thousandths of that, usually.
+const A_MOMENT: u16 = 10;
 
 pub(crate) fn base(f: &mut Fragment) {
     f.flow(
@@ -80,6 +84,42 @@ pub(crate) fn service(port: &ServicePort, state: &State, f: &mut Fragment) {
             );
         }
     }
+}
+
+/// For the moment in which new connections still come here although nothing of a Service needs to be looked up any
+/// more: the switch takes a change in, and table Service is not up to date in every packet's way. They are served
+/// where they were, and dropped where they were: not refused. Not a part of the program.
+pub(crate) fn belated(
+    before: &ServicePort,
+    after: &ServicePort,
+    scope: Scope,
+    state: &State,
+) -> Option<FlowMod> {
+    let served = before.affinity.is_some() && !before.backends(scope).is_empty();
+    let dropped = scope == Scope::Local && before.local.is_empty() && !before.cluster.is_empty();
+    let choice = service::choice(after, scope, state);
+    let is_there = matches!(choice, Choice::Nothing | Choice::Client { .. });
+    if !before.uses(scope) || (after.uses(scope) && is_there) {
+        return None;
+    }
+    let steps = if served && after.uses(scope) {
+        service::by_address_alone(after, scope, state)
+    } else if served && after.uses(Scope::Cluster) {
+        // The endpoint may be anywhere, and its answer has to come back here.
+        let steps = Steps::new().unmark(&[Mark::Keep]);
+        steps.then(service::by_address_alone(after, Scope::Cluster, state))
+    } else if dropped {
+        drop_for(DropReason::NoLocalEndpoint)
+    } else {
+        return None;
+    };
+    let mut f = Fragment::new(Cookie::passing(after.id.as_str()));
+    let new = any().eq(SERVICE_ID, service_number(&after.id, scope));
+    f.flow(Table::ServiceState, SERVICE, new, steps);
+    f.flows.pop().map(|flow| FlowMod {
+        hard_timeout: A_MOMENT,
+        ..flow.to_add()
+    })
 }
 
 /// New connections that begin with fragments. `only` is whether there is no other UDP port at the address.

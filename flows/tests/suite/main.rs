@@ -18,6 +18,7 @@ mod real_services;
 mod real_switch;
 mod service_fixture;
 mod service_fragments;
+mod service_halves;
 mod service_paths;
 mod service_properties;
 mod service_world;
