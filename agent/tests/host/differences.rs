@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     harness::{SOON, Space},
-    services::{NODE, TCP, UDP, ensured, ip, nic, port, routed, ruleset},
+    services::{TCP, UDP, ensured, ip, nic, port, routed, ruleset},
 };
 
 fn numbered(count: u32, from: u32) -> BTreeSet<IpAddr> {
