@@ -13,6 +13,9 @@ mod print;
 mod short;
 mod standard;
 
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+
 use smallvec::SmallVec;
 
 use crate::error::{DecodeError, EncodeError, ErrorKind, MatchError};
@@ -33,7 +36,9 @@ pub(crate) use short::Short;
 ///
 /// Canonical: sorted by field, values masked, wider views of a field (`xreg0`, `vlan_tci`,
 /// `dl_vlan`, `nw_tos`, …) split into the fields that OpenFlow 1.3 carries. `Eq`, `Ord` and `Hash`
-/// follow from that. Tunnel metadata keeps the leading zeros with which it came, which do not count.
+/// follow from that. Tunnel metadata keeps the leading zeros with which it came, which do not count. Nor does what
+/// OpenFlow 1.3 has no way to say, the priority where there is no tag, of which `dl_vlan=0xffff` is an example: it is
+/// printed, and goes into NXM.
 ///
 /// ```
 /// use openflow::{Field, Match};
@@ -41,9 +46,18 @@ pub(crate) use short::Short;
 /// assert_eq!(m.to_string(), "tcp");
 /// assert_eq!("ip,nw_proto=6".parse::<Match>().unwrap(), m);
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default)]
 pub struct Match {
     entries: SmallVec<[Entry; 6]>,
+    unsaid: UnsaidPriority,
+}
+
+/// What is asked of a tag's priority beyond what the entry of `vlan_pcp` says, value and mask: where there is no tag
+/// to have one, or where not all three bits are asked for. OpenFlow 1.3 cannot say it.
+#[derive(Clone, Copy, Debug, Default)]
+struct UnsaidPriority {
+    value: u8,
+    mask: u8,
 }
 
 /// The type of an OXM match (§7.2.2).
@@ -105,6 +119,9 @@ impl Match {
 
     /// Requires nothing of `field` any more.
     pub fn remove(&mut self, field: Field) {
+        if matches!(field, Field::VLAN_VID | Field::VLAN_PCP) {
+            self.unsaid = UnsaidPriority::default();
+        }
         self.entries.retain(|e| e.field() != field);
     }
 
@@ -203,7 +220,20 @@ impl Match {
 
     /// Writes its fields alone with the headers that messages from before OpenFlow 1.2 use, where there are any.
     pub(crate) fn encode_nxm_fields(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-        self.entries.iter().try_for_each(|e| e.encode_nxm(w))
+        let at = self
+            .entries
+            .partition_point(|e| e.field() < Field::VLAN_VID);
+        let (before, after) = self.entries.split_at(at);
+        before.iter().try_for_each(|e| e.encode_nxm(w))?;
+        let (tci, mask) = self.tci();
+        if mask != 0 {
+            let (tci, mask) = (Value::from_u64(tci, 2), Value::from_u64(mask, 2));
+            Entry::new(Field::VLAN_TCI, tci, mask).encode_nxm(w)?;
+        }
+        after
+            .iter()
+            .filter(|e| !matches!(e.field(), Field::VLAN_VID | Field::VLAN_PCP))
+            .try_for_each(|e| e.encode_nxm(w))
     }
 
     /// Reads a match with its header and padding.
@@ -222,10 +252,9 @@ impl Match {
         let bad_len = DecodeError::new(ErrorKind::BmcBadLen, "match");
         let [t0, t1, l0, l1] = *r.array::<4>().map_err(|_| bad_len)?;
         let len = usize::from(u16::from_be_bytes([l0, l1]));
-        let Some(fields) = len.checked_sub(4) else {
-            return Err(bad_len);
-        };
+        let fields = len.wrapping_sub(4);
         match u16::from_be_bytes([t0, t1]) {
+            OFPMT_OXM if len < 4 => return Err(bad_len),
             OFPMT_OXM => {}
             OFPMT_STANDARD if len != standard::LEN => return Err(bad_len),
             OFPMT_STANDARD => {
@@ -254,6 +283,20 @@ impl Match {
     /// As [`decode_fields`](Self::decode_fields), of the first `left` bytes.
     #[inline]
     fn decode_fields_from(
+        &mut self,
+        bytes: &[u8],
+        left: usize,
+        strict: bool,
+    ) -> Result<(), DecodeError> {
+        let decoded = self.decode_each_from(bytes, left, strict);
+        if !strict {
+            self.settle()?;
+        }
+        decoded
+    }
+
+    #[inline]
+    fn decode_each_from(
         &mut self,
         bytes: &[u8],
         left: usize,
@@ -331,6 +374,33 @@ impl Match {
             }
             fields.end = self.end();
         }
+    }
+}
+
+impl PartialEq for Match {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.entries == other.entries
+    }
+}
+
+impl Eq for Match {}
+
+impl PartialOrd for Match {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Match {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.entries.cmp(&other.entries)
+    }
+}
+
+impl Hash for Match {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.entries.hash(state);
     }
 }
 

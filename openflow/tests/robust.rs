@@ -9,7 +9,7 @@ mod random;
 
 use generate::Generator;
 use openflow::wire::{Reader, Writer};
-use openflow::{Action, ErrorKind, FlowMod, Instruction, Match};
+use openflow::{Action, ErrorKind, FlowMod, Instruction, Match, Message};
 use random::Random;
 
 fn encode(fm: &FlowMod) -> Option<Vec<u8>> {
@@ -180,4 +180,41 @@ fn bits_beyond_a_field_are_printed_before_they_are_refused() {
     let mut fm: FlowMod = "actions=drop".parse().unwrap();
     fm.instructions = vec![Instruction::ApplyActions([learn].into_iter().collect())].into();
     assert!(fm.check().is_err());
+}
+
+/// The priority of a tag that is not there can be said in NXM alone; OpenFlow 1.3 takes it for a tag.
+#[test]
+fn a_priority_without_a_tag_is_kept_in_nxm_and_left_out_in_oxm() {
+    // NXM_OF_VLAN_TCI 0x0202, all of it.
+    let tci = [0, 0, 8, 2, 2, 2];
+    for (head, tail) in [
+        // OFPT_PACKET_IN, with an OXM match of ten bytes.
+        (
+            "040a002a00000007 ffffffff 0000 00 00 0000000000000000 0001 000a",
+            "000000000000 0000",
+        ),
+        // NXT_PACKET_IN.
+        (
+            "0404003200000007 00002320 00000011 ffffffff 0000 00 00 0000000000000000 0006 000000000000",
+            "0000 0000",
+        ),
+        // OFPT_FLOW_MOD, which a switch takes.
+        (
+            "040e004000000007 0000000000000000 0000000000000000 0000 0000 0000 8000 ffffffff ffffffff ffffffff 0000 0000 0001 000a",
+            "000000000000",
+        ),
+    ] {
+        let bytes = [&hex(head), &tci[..], &hex(tail)].concat();
+        let (xid, message) = Message::decode(&bytes).unwrap();
+        let text = message.to_text(xid);
+        assert!(text.contains("vlan_tci=0x0202"), "{text}");
+        let again = message.to_bytes(xid).unwrap();
+        assert_eq!(Message::decode(&again), Ok((xid, message)), "{text}");
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digits: Vec<u32> = text.chars().filter_map(|c| c.to_digit(16)).collect();
+    let pairs = digits.chunks(2);
+    pairs.map(|d| (d[0] << 4 | d[1]) as u8).collect()
 }

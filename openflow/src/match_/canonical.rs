@@ -7,7 +7,9 @@
 //! - Masks take the width that Open vSwitch stores: 8 bits of `ct_state`, 2 of `ip_frag`, …
 //! - `packet_type=(0,0)` goes once any field of the packet implies it.
 
-use super::{Entry, Match};
+use super::parse::{places, slot};
+use super::{Entry, Facts, Match, UnsaidPriority};
+use crate::error::{DecodeError, ErrorKind};
 use crate::field::{Field, Prerequisite};
 use crate::types::PortNo;
 use crate::value::Value;
@@ -197,15 +199,29 @@ impl Match {
             v = value.to_u64();
             m = mask.to_u64() & (VID_MASK | CFI);
         }
-        if let Some((value, _)) = self.get(Field::VLAN_PCP) {
+        if self.unsaid.mask != 0 {
+            v |= u64::from(self.unsaid.value) << 13;
+            m |= u64::from(self.unsaid.mask) << 13;
+        } else if let Some((value, _)) = self.get(Field::VLAN_PCP) {
             v |= value.to_u64() << 13;
             m |= 0xe000;
         }
         (v, m)
     }
 
-    /// Sets the tag control information, as far as OpenFlow 1.3 can say it.
+    /// Sets the tag control information. OpenFlow 1.3 asks for a priority only where there is a tag, and then for all
+    /// of it.
     pub(super) fn set_tci(&mut self, v: u64, m: u64) {
+        self.set_tci_if(v, m, v & m & CFI != 0);
+    }
+
+    /// As [`set_tci`](Self::set_tci), but with the priority where `ovs-ofctl` sends it: no switch takes some of that.
+    pub(super) fn set_tci_as_sent(&mut self, v: u64, m: u64) {
+        self.set_tci_if(v, m, v & m & (VID_MASK | CFI) != 0);
+    }
+
+    fn set_tci_if(&mut self, v: u64, m: u64, has_priority: bool) {
+        let v = v & m;
         let vid = v & m & (VID_MASK | CFI);
         let vid_mask = m & (VID_MASK | CFI);
         let wire_mask = if vid_mask == VID_MASK | CFI {
@@ -218,12 +234,67 @@ impl Match {
             Value::from_u64(vid, 2),
             Value::from_u64(wire_mask, 2),
         );
-        let pcp = if vid != 0 && m & 0xe000 != 0 { 0xff } else { 0 };
+        let has_priority = has_priority && m & 0xe000 != 0;
+        let pcp = if has_priority { 0xff } else { 0 };
         self.put(
             Field::VLAN_PCP,
             Value::from_u64(v >> 13 & 7, 1),
             Value::from_u64(pcp, 1),
         );
+        let said = m & 0xe000 == 0 || (has_priority && m & 0xe000 == 0xe000);
+        let bits = |n: u64| if said { 0 } else { (n >> 13 & 7) as u8 };
+        self.unsaid = UnsaidPriority {
+            value: bits(v),
+            mask: bits(m),
+        };
+    }
+
+    /// Without prerequisites, a field may have come in the place of another, such as `arp_op` in that of `nw_proto`;
+    /// makes it the one that the packet has there.
+    ///
+    /// # Errors
+    /// When two came for one place.
+    #[inline(never)]
+    pub(super) fn settle(&mut self) -> Result<(), DecodeError> {
+        let wanting = |facts: &Facts, e: &Entry| !facts.has(e.field().prerequisite());
+        // What is found out of addresses and protocol says what ports are.
+        for _ in 0..2 {
+            let facts = Facts::of(self);
+            if !self.entries.iter().any(|e| wanting(&facts, e)) {
+                return Ok(());
+            }
+            let mut settled = Match {
+                unsaid: self.unsaid,
+                ..Match::new()
+            };
+            let mut taken = Vec::with_capacity(self.entries.len());
+            for e in &self.entries {
+                let place = slot(e.field());
+                if taken.contains(&place) {
+                    return Err(DecodeError::new(ErrorKind::BmcDupField, "match"));
+                }
+                taken.push(place);
+                if !wanting(&facts, e) {
+                    settled.put(e.field(), e.value(), e.mask());
+                    continue;
+                }
+                let to = places(place, facts.eth_type(), &facts, true).unwrap_or(place);
+                // What it cannot hold stays where it came.
+                let to = if e.value().significant_len() > to.bytes() {
+                    place
+                } else {
+                    to
+                };
+                let len = to.bytes();
+                let mask = match e.mask() {
+                    mask if mask.is_ones() && !to.is_variable() => Value::ones(len),
+                    mask => mask.resized(len),
+                };
+                settled.put(to, e.value().resized(len), mask);
+            }
+            *self = settled;
+        }
+        Ok(())
     }
 
     /// Whether nothing is required yet of what `field` stands for, other views of it included.
@@ -242,7 +313,7 @@ impl Match {
             Field::NW_TOS => free(Field::IP_DSCP),
             Field::VLAN_TCI => self.tci().1 == 0,
             Field::VLAN_VID | Field::DL_VLAN => self.tci().1 & (VID_MASK | CFI) == 0,
-            Field::DL_VLAN_PCP => free(Field::VLAN_PCP),
+            Field::VLAN_PCP | Field::DL_VLAN_PCP => self.tci().1 & 0xe000 == 0,
             _ => {
                 if let Some(i) = field.offset_in(Field::XREG0, Field::XREG7) {
                     regs(i * 2, 2)

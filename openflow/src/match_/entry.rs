@@ -143,6 +143,11 @@ impl Entry {
             return Ok(());
         }
         let (field, value) = (self.field(), self.value());
+        if field == Field::IP_DSCP {
+            Field::NW_TOS.put_nxm(w, false, 1)?;
+            w.u8(value.to_u8() << 2);
+            return Ok(());
+        }
         let exact = self.is_exact();
         field.put_nxm(w, !exact, value.len())?;
         value.put(w);

@@ -296,7 +296,7 @@ impl MatchBuilder {
             }
         }
         let (v, m) = self.tci;
-        out.set_tci(v, m);
+        out.set_tci_as_sent(v, m);
         let implied = out
             .iter()
             .any(|(f, _, _)| f.prerequisite() != Prerequisite::Nothing);
@@ -308,7 +308,7 @@ impl MatchBuilder {
 }
 
 /// The field in whose place Open vSwitch keeps `field`.
-fn slot(field: Field) -> Field {
+pub(super) fn slot(field: Field) -> Field {
     match field {
         Field::UDP_SRC | Field::SCTP_SRC | Field::ICMPV4_TYPE | Field::ICMPV6_TYPE => {
             Field::TCP_SRC
@@ -327,7 +327,12 @@ fn slot(field: Field) -> Field {
 }
 
 /// The field that a packet of `eth_type` has in the place of `field`, if any.
-fn places(field: Field, eth_type: Option<u16>, facts: &Facts, ct_proto: bool) -> Option<Field> {
+pub(super) fn places(
+    field: Field,
+    eth_type: Option<u16>,
+    facts: &Facts,
+    ct_proto: bool,
+) -> Option<Field> {
     use Field as F;
     let ip = facts.is_ip();
     let v4 = eth_type == Some(0x0800);

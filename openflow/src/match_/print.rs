@@ -323,10 +323,6 @@ impl Printer<'_, '_> {
             self.address("arp_tha", Field::ARP_THA)?;
         } else if unsaid.proto {
             self.dec("nw_proto", Field::IP_PROTO, 1)?;
-            if self.m.get(Field::IP_PROTO).is_none() {
-                // Open vSwitch keeps both in one place; a packet-in's metadata can have this one without ARP.
-                self.dec("nw_proto", Field::ARP_OP, 1)?;
-            }
         }
         if let Some((v, _)) = self.m.get(Field::IP_DSCP) {
             self.item(format_args!("nw_tos={}", v.to_u64() << 2))?;
@@ -388,7 +384,7 @@ impl Printer<'_, '_> {
     }
 
     fn transport(&mut self) -> fmt::Result {
-        let pick = |fields: [Field; 4]| fields.into_iter().find(|f| self.m.get(*f).is_some());
+        let pick = |fields: [Field; 3]| fields.into_iter().find(|f| self.m.get(*f).is_some());
         let icmp = self.m.has(crate::field::Prerequisite::Icmp4);
         let icmp6 = self.m.has(crate::field::Prerequisite::Icmp6);
         if icmp || icmp6 {
@@ -397,8 +393,14 @@ impl Printer<'_, '_> {
             } else {
                 [Field::ICMPV6_TYPE, Field::ICMPV6_CODE]
             };
-            self.dec("icmp_type", ty, 1)?;
-            self.dec("icmp_code", code, 1)?;
+            // A packet-in's metadata can have more in their place than they hold.
+            for (name, field, place) in [
+                ("icmp_type", ty, Field::TCP_SRC),
+                ("icmp_code", code, Field::TCP_DST),
+            ] {
+                let wide = self.m.get(field).is_none();
+                self.dec(name, if wide { place } else { field }, 1)?;
+            }
             if icmp6 {
                 self.address("nd_target", Field::ND_TARGET)?;
                 self.address("nd_sll", Field::ND_SLL)?;
@@ -408,15 +410,9 @@ impl Printer<'_, '_> {
             }
             return Ok(());
         }
-        if let Some(f) = pick([
-            Field::TCP_SRC,
-            Field::UDP_SRC,
-            Field::SCTP_SRC,
-            Field::SCTP_SRC,
-        ]) {
+        if let Some(f) = pick([Field::TCP_SRC, Field::UDP_SRC, Field::SCTP_SRC]) {
             self.dec("tp_src", f, 1)?;
         }
-        let pick = |fields: [Field; 3]| fields.into_iter().find(|f| self.m.get(*f).is_some());
         if let Some(f) = pick([Field::TCP_DST, Field::UDP_DST, Field::SCTP_DST]) {
             self.dec("tp_dst", f, 1)?;
         }

@@ -37,7 +37,6 @@ impl Match {
     /// ```
     ///
     /// Where a bit of a mask is set, the bit is not looked at; where one of the wildcards is set, the field.
-    /// That there is no tag is kept as OpenFlow 1.3 says it, without the priority.
     pub(super) fn decode_standard(&mut self, mut r: Reader<'_>) -> Result<(), DecodeError> {
         let bad = |kind| DecodeError::new(kind, "match");
         let bad_value = bad(ErrorKind::BmcBadValue);
