@@ -19,6 +19,7 @@ const ETH_RARP: u16 = 0x8035;
 const ETH_IPV6: u16 = 0x86dd;
 const ETH_MPLS: u16 = 0x8847;
 const ETH_MPLS_MULTICAST: u16 = 0x8848;
+const ETH_NSH: u16 = 0x894f;
 /// What Open vSwitch says of a frame without an Ethernet type.
 const ETH_NONE: u16 = 0x05ff;
 
@@ -56,6 +57,7 @@ struct Packet<'a> {
     vlans: Vec<u16>,
     dl_type: u16,
     mpls: Vec<u32>,
+    nsh: Nsh,
     v4: (u32, u32),
     v6: (u128, u128),
     label: u32,
@@ -72,6 +74,59 @@ struct Packet<'a> {
     nd_target: u128,
     /// From the transport header to the end of the packet, without what Ethernet padded.
     l4: &'a [u8],
+}
+
+/// What Open vSwitch extracts of a Network Service Header (RFC 8300).
+#[derive(Clone, Copy, Default)]
+struct Nsh {
+    flags: u8,
+    ttl: u8,
+    md_type: u8,
+    next: u8,
+    spi: u32,
+    si: u8,
+    context: [u32; 4],
+}
+
+impl Nsh {
+    /// ```text
+    /// |31   30|29    28|27   22|21    16|15        8|7         0|
+    /// +-------+--------+-------+--------+-----------+-----------+
+    /// |  0    | flags  |  ttl  | length |  md type  | protocol  |  the length in words
+    /// +-------+--------+-------+--------+-----------+-----------+
+    /// |           service path identifier           |   index   |
+    /// +---------------------------------------------+-----------+
+    /// ```
+    fn read(mut r: Reader<'_>) -> Option<Nsh> {
+        let size = r.len();
+        let (first, path) = (r.u32().ok()?, r.u32().ok()?);
+        let [head, fields, md_type, next] = first.to_be_bytes();
+        let length = usize::from(fields & 0x3f) * 4;
+        if length > size || head >> 6 != 0 {
+            return None;
+        }
+        let mut context = [0; 4];
+        match md_type {
+            1 if length != 24 => return None,
+            1 => {
+                for word in &mut context {
+                    *word = r.u32().ok()?;
+                }
+            }
+            2 if length < 8 => return None,
+            _ => {}
+        }
+        let [.., si] = path.to_be_bytes();
+        Some(Nsh {
+            flags: head >> 4 & 3,
+            ttl: (head & 0xf) << 2 | fields >> 6,
+            md_type,
+            next,
+            spi: path >> 8,
+            si,
+            context,
+        })
+    }
 }
 
 fn reader(bytes: &[u8]) -> Reader<'_> {
@@ -133,6 +188,10 @@ impl<'a> Packet<'a> {
                 None
             }
             ETH_ARP | ETH_RARP => self.arp(&mut r),
+            ETH_NSH => {
+                self.nsh = Nsh::read(r)?;
+                None
+            }
             ETH_IPV4 => {
                 let r = self.ipv4(r)?;
                 self.transport(r)
@@ -389,9 +448,11 @@ impl<'a> Packet<'a> {
                 item!("nw_dst={}", Ipv4Addr::from(self.v4.1));
             }
             ETH_MPLS | ETH_MPLS_MULTICAST => self.print_mpls(out),
+            ETH_NSH => self.print_nsh(out),
             _ => {}
         }
-        if !ip {
+        // Open vSwitch takes what follows a Network Service Header for IP, of which it knows nothing.
+        if !ip && self.dl_type != ETH_NSH {
             return;
         }
         if !named_proto {
@@ -464,6 +525,20 @@ impl<'a> Packet<'a> {
             let entry = self.mpls.get(i).copied().unwrap_or(0);
             let _ = write!(out, "{name}={entry},");
             bottom = entry & 0x100 != 0;
+        }
+    }
+
+    fn print_nsh(&self, out: &mut String) {
+        let nsh = self.nsh;
+        let _ = write!(
+            out,
+            "nsh_flags={},nsh_ttl={},nsh_mdtype={},nsh_np={},nsh_spi=0x{:x},nsh_si={},",
+            nsh.flags, nsh.ttl, nsh.md_type, nsh.next, nsh.spi, nsh.si
+        );
+        if nsh.md_type == 1 {
+            for (i, word) in (1..).zip(nsh.context) {
+                let _ = write!(out, "nsh_c{i}=0x{word:x},");
+            }
         }
     }
 

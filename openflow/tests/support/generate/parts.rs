@@ -292,7 +292,7 @@ pub fn packet(r: &mut Rng) -> Vec<u8> {
         }
         _ => l4.extend(r.bytes(40)),
     }
-    match r.below(7) {
+    match r.below(8) {
         0..=1 => {
             p.extend([0x08, 0x00]);
             let total = (20 + l4.len()) as u16;
@@ -336,6 +336,12 @@ pub fn packet(r: &mut Rng) -> Vec<u8> {
             for _ in 0..=r.below(4) {
                 p.extend(r.array::<4>());
             }
+        }
+        6 => {
+            p.extend([0x89, 0x4f]);
+            let (first, words) = (r.pick(&[0, 0, 0x10, 0x2f, 0x40]), r.pick(&[6, 6, 2, 9, 0]));
+            p.extend([first, r.n8() & 0xc0 | words, r.pick(&[1, 1, 2, 3]), r.n8()]);
+            p.extend(r.array::<24>());
         }
         _ => {
             p.extend(r.pick(&[[0x88, 0xcc], [0x00, 0x20], [0x90, 0x00]]));
