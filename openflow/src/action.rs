@@ -10,6 +10,7 @@ mod check;
 mod codec;
 mod composite;
 pub mod ct;
+mod kind;
 pub mod learn;
 mod nicira;
 mod parse;
@@ -27,6 +28,7 @@ use canonical::masked_set;
 pub(crate) use check::{check_instructions, verify_instructions};
 use codec::check_output_port;
 pub use ct::{Ct, Nat, NatFlags};
+pub use kind::Kind;
 pub use learn::{Learn, LearnSource, LearnSpec, LearnTarget};
 pub use parse::parse_actions;
 pub(crate) use parse::parse_instructions;
@@ -521,12 +523,13 @@ const PLACEHOLDER: Action = Action::Exit;
 
 /// As [`decode_list`], in place; `out` is empty before.
 pub(crate) fn decode_list_to(r: &mut Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
-    let n = count(r.rest());
+    let all = r.rest();
+    let n = count(all);
     *out = Vec::with_capacity(n);
     out.resize_with(n, || PLACEHOLDER);
     decode_each(r, out).map_err(|wrong| {
         out.truncate(wrong.at);
-        first_wrong(out, wrong.error)
+        first_wrong(all, out, wrong.error)
     })
 }
 
@@ -535,13 +538,14 @@ pub(crate) fn decode_few_to<const N: usize>(
     r: &mut Reader<'_>,
     out: &mut Few<Action, N>,
 ) -> Result<(), DecodeError> {
+    let all = r.rest();
     while !r.is_empty() {
         out.push(PLACEHOLDER);
         let at = out.len() - 1;
         let Some(place) = out.last_mut() else { break };
         if let Err(error) = codec::decode(r, place) {
             out.truncate(at);
-            return Err(first_wrong(out, error));
+            return Err(first_wrong(all, out, error));
         }
     }
     Ok(())
@@ -549,17 +553,22 @@ pub(crate) fn decode_few_to<const N: usize>(
 
 /// How many actions there are, as their lengths say; none of the last if it is cut short.
 #[inline]
-fn count(mut bytes: &[u8]) -> usize {
+fn count(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
     let mut n = 0;
-    while let Some([_, _, l0, l1, ..]) = bytes.first_chunk::<8>() {
-        let len = usize::from(u16::from_be_bytes([*l0, *l1]));
-        match bytes.get(len..) {
-            Some(rest) if len >= 8 => bytes = rest,
-            _ => break,
-        }
+    while let Some(next) = after_first(rest) {
+        rest = next;
         n += 1;
     }
     n
+}
+
+/// What follows the first action, as its length says.
+#[inline]
+fn after_first(bytes: &[u8]) -> Option<&[u8]> {
+    let [_, _, l0, l1, ..] = bytes.first_chunk::<8>()?;
+    let len = usize::from(u16::from_be_bytes([*l0, *l1]));
+    bytes.get(len..).filter(|_| len >= 8)
 }
 
 /// An error, and how many actions before it are right.
@@ -589,14 +598,15 @@ fn decode_each(r: &mut Reader<'_>, places: &mut [Action]) -> Result<(), Wrong> {
     }
 }
 
-/// What Open vSwitch answers when `error` comes after `out`: it refuses what it does not know where it stands.
+/// What Open vSwitch answers to the list `all`, in which `error` comes after `right`: of those it refuses what it does
+/// not know; of the wrong one it looks at kind and length before all else.
 #[cold]
-fn first_wrong(out: &[Action], error: DecodeError) -> DecodeError {
-    let unknown = out.iter().any(|a| matches!(a, Action::Unknown(_)));
-    match verify(out) {
-        Err(earlier) if unknown => earlier,
-        _ => error,
-    }
+fn first_wrong(all: &[u8], right: &[Action], error: DecodeError) -> DecodeError {
+    let wrong = right.iter().try_fold(all, |rest, _| after_first(rest));
+    check::known(right)
+        .and_then(|()| Kind::of(wrong.unwrap_or_default()).map(drop))
+        .err()
+        .unwrap_or(error)
 }
 
 impl HashFields {

@@ -67,6 +67,8 @@ kinds! {
     BacBadSetLen = "OFPBAC_BAD_SET_LEN";
     /// Wrong value in a set-field.
     BacBadSetArgument = "OFPBAC_BAD_SET_ARGUMENT";
+    /// Actions in an order that cannot be.
+    BacUnsupportedOrder = "OFPBAC_UNSUPPORTED_ORDER";
     /// A mask in a set-field that may not have one.
     BacBadSetMask = "OFPBAC_BAD_SET_MASK";
     /// Bytes of an action that must be zero are not.
@@ -141,6 +143,10 @@ kinds! {
     BpcBadType = "OFPBPC_BAD_TYPE";
     /// Wrong property length.
     BpcBadLen = "OFPBPC_BAD_LEN";
+    /// Unknown experimenter of a property.
+    BpcBadExperimenter = "OFPBPC_BAD_EXPERIMENTER";
+    /// Unknown type of an experimenter's property.
+    BpcBadExpType = "OFPBPC_BAD_EXP_TYPE";
     /// Bad property value.
     BpcBadValue = "OFPBPC_BAD_VALUE";
     /// Bad port configuration.

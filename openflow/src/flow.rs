@@ -217,10 +217,10 @@ impl FlowMod {
         fm.flags = FlowFlags(r.u16()?);
         r.skip(2)?;
         fm.match_.decode_from(&mut r)?;
-        fm.command = FlowModCommand::from_wire(command)?;
+        let made = FlowModCommand::from_wire(command);
         let deletes = matches!(
-            fm.command,
-            FlowModCommand::Delete | FlowModCommand::DeleteStrict
+            made,
+            Ok(FlowModCommand::Delete | FlowModCommand::DeleteStrict)
         );
         if table == 0xff && !deletes {
             return Err(DecodeError::new(ErrorKind::FmfcBadTableId, context));
@@ -228,10 +228,45 @@ impl FlowMod {
         if fm.out_port.to_u16().is_none() {
             return Err(DecodeError::new(ErrorKind::BacBadOutPort, context));
         }
-        instruction::decode_list_to(&mut r, &mut fm.instructions)?;
-        if let Err(error) = fm.flags.checked() {
-            instruction::verify(&fm.instructions)?;
+        fm.decode_rest(made, r)
+    }
+
+    /// Reads the instructions, where all before them is read, and checks what Open vSwitch checks about then.
+    #[inline(always)]
+    pub(crate) fn decode_rest(
+        &mut self,
+        command: Result<FlowModCommand, DecodeError>,
+        mut r: Reader<'_>,
+    ) -> Result<(), DecodeError> {
+        let read = command.and_then(|command| {
+            self.command = command;
+            instruction::decode_list_to(&mut r, &mut self.instructions)
+        });
+        if let Err(error) = read {
+            return Err(self.check_tuple().err().unwrap_or(error));
+        }
+        if let Err(error) = self.flags.checked() {
+            self.check_tuple()?;
+            instruction::verify(&self.instructions)?;
             return Err(error);
+        }
+        Ok(())
+    }
+
+    /// Checks that the original tuple of a connection is matched in the addresses that the packet has.
+    fn check_tuple(&self) -> Result<(), DecodeError> {
+        let has = |f| self.match_.get(f).is_some();
+        let dl_type = self
+            .match_
+            .get(Field::ETH_TYPE)
+            .map_or(0, |(v, _)| v.to_u16());
+        let v4 = has(Field::CT_NW_SRC) || has(Field::CT_NW_DST);
+        let v6 = has(Field::CT_IPV6_SRC) || has(Field::CT_IPV6_DST);
+        if (v4 && dl_type != 0x0800) || (v6 && dl_type != 0x86dd) {
+            return Err(DecodeError::new(
+                ErrorKind::BacMatchInconsistent,
+                "flow mod",
+            ));
         }
         Ok(())
     }
@@ -244,17 +279,7 @@ impl FlowMod {
     /// # Errors
     /// What it would answer.
     pub fn check(&self) -> Result<(), DecodeError> {
-        let error = |kind| DecodeError::new(kind, "flow mod");
-        let has = |f| self.match_.get(f).is_some();
-        let dl_type = self
-            .match_
-            .get(Field::ETH_TYPE)
-            .map_or(0, |(v, _)| v.to_u16());
-        let v4 = has(Field::CT_NW_SRC) || has(Field::CT_NW_DST);
-        let v6 = has(Field::CT_IPV6_SRC) || has(Field::CT_IPV6_DST);
-        if (v4 && dl_type != 0x0800) || (v6 && dl_type != 0x86dd) {
-            return Err(error(ErrorKind::BacMatchInconsistent));
-        }
+        self.check_tuple()?;
         instruction::verify(&self.instructions)?;
         check_instructions(&self.instructions, Facts::of(&self.match_), self.table)
     }

@@ -140,16 +140,21 @@ impl Bucket {
     /// As Open vSwitch would answer; see [`ErrorKind`].
     pub fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad = DecodeError::new(ErrorKind::GmfcBadBucket, "bucket");
-        let body = usize::from(r.u16().map_err(|_| bad)?)
-            .checked_sub(2)
-            .ok_or(bad)?;
+        if r.len() < 16 {
+            return Err(bad);
+        }
+        let body = usize::from(r.u16()?).checked_sub(2).ok_or(bad)?;
         let mut b = r
             .sub_as(body, ErrorKind::GmfcBadBucket, "bucket")
             .map_err(|_| bad)?;
         let (weight, watch_port, watch_group) = (b.u16()?, PortNo(b.u32()?), GroupId(b.u32()?));
         b.skip(4)?;
+        if !b.len().is_multiple_of(8) {
+            return Err(DecodeError::new(ErrorKind::BrcBadLen, "bucket"));
+        }
         let actions = action::decode_list(b)?;
         if watch_port.to_u16().is_none() {
+            action::verify(&actions)?;
             return Err(DecodeError::new(ErrorKind::GmfcBadWatch, "bucket"));
         }
         Ok(Bucket {

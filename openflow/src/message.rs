@@ -601,10 +601,14 @@ fn decode_vendor(xid: u32, r: &mut Reader<'_>) -> Result<Message, DecodeError> {
             if inner.version != VERSION {
                 return Err(r.error(ErrorKind::BrcBadVersion));
             }
-            let (xid, request) = Message::decode(r.bytes(length)?)?;
-            if !matches!(request, Message::GroupMod(_) | Message::MeterMod(_)) {
+            let request = r.bytes(length)?;
+            Kind::of(request)
+                .and_then(|kind| kind.check(length))
+                .map_err(|kind| r.error(kind))?;
+            if !matches!(inner.type_, MsgType::GROUP_MOD | MsgType::METER_MOD) {
                 return Err(r.error(ErrorKind::BfcMsgUnsup));
             }
+            let (xid, request) = Message::decode(request)?;
             r.take_rest();
             Message::RequestForward {
                 xid,

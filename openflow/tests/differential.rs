@@ -144,12 +144,16 @@ fn damaged_messages_are_read_as_ovs_ofctl_reads_them() {
         ]
         .iter()
         .any(|t| theirs.contains(t));
-        if foreign {
+        let ours = print(bytes, &Numbers, DEFAULT_VERBOSITY);
+        let quoted = *name == "OFPT_ERROR" && ours.contains("error: OFPBRC_BAD_VERSION");
+        if foreign || quoted {
             continue;
         }
         read += 1;
-        let ours = print(bytes, &Numbers, DEFAULT_VERBOSITY);
-        if ours != *theirs {
+        // Of a field to be set that it does not know, Open vSwitch says one or the other: it looks at all that happen
+        // to share a place in its table.
+        let same = |text: &str| text.replace("OFPBAC_BAD_SET_LEN", "OFPBAC_BAD_SET_TYPE");
+        if same(&ours) != same(theirs) {
             let shown = kinds.entry(*name).or_insert(0_u32);
             *shown += 1;
             if *shown <= 3 {
@@ -157,13 +161,9 @@ fn damaged_messages_are_read_as_ovs_ofctl_reads_them() {
             }
         }
     }
-    // What is wrong in two ways may be refused for the other one.
     let differences: u32 = kinds.values().sum();
     println!("{differences} differences of {read}: {kinds:?}");
-    assert!(
-        differences * 400 <= read,
-        "{differences} of {read}: {kinds:?}"
-    );
+    assert_eq!(differences, 0, "of {read}: {kinds:?}");
 }
 
 /// Flows with the match of OpenFlow 1.1.
@@ -206,8 +206,7 @@ fn flow_with_standard_match(r: &mut Rng) -> Vec<u8> {
     for _ in 0..4 {
         out.extend(number(r, &[0, u64::MAX, 0x0a58_0af4_0109], 6));
     }
-    // Not 0xffff, for no tag: OpenFlow 1.3 cannot say of it that the priority is zero too, which ovs-ofctl prints.
-    out.extend(number(r, &[0, 7, 0xfff, 0xfffe], 2));
+    out.extend(number(r, &[0, 7, 0xfff, 0xfffe, 0xffff], 2));
     out.extend(number(r, &[0, 3, 7], 1));
     out.push(0);
     out.extend(number(

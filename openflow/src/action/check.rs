@@ -40,47 +40,49 @@ fn unless(ok: bool, refusal: Refusal) -> Check {
 /// Where actions stand.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outer {
-    /// A flow, a bucket, a packet-out.
+    /// A flow.
+    Flow,
+    /// A bucket, a packet-out, `clone(…)`.
     List,
     /// `ct(…)`.
     Ct,
-    /// `clone(…)`.
-    Clone,
 }
 
-/// Checks what needs no match: that actions stand where they may. Unknown actions are refused.
+/// Checks what Open vSwitch asks as it reads a list: that it knows the actions, and that those in a list within an
+/// action stand where they may.
+pub(crate) fn known(actions: &[Action]) -> Result<(), DecodeError> {
+    let error = |kind| Err(DecodeError::new(kind, "actions"));
+    actions.iter().try_for_each(|a| match a {
+        Action::Unknown(bytes) => match bytes.get(4..8).and_then(|b| b.first_chunk()) {
+            Some(b) if matches!(u32::from_be_bytes(*b), super::NICIRA | super::ONF) => {
+                error(ErrorKind::BacBadExpType)
+            }
+            _ => error(ErrorKind::BacBadExperimenter),
+        },
+        Action::CopyTtlOut | Action::CopyTtlIn | Action::PushPbb(_) | Action::PopPbb => {
+            error(ErrorKind::BacBadType)
+        }
+        Action::DebugSlow | Action::DebugRecirc => error(ErrorKind::BacBadExpType),
+        Action::Ct(ct) => verify(&ct.actions, Outer::Ct),
+        // Within, Open vSwitch forgets that it is a clone.
+        Action::Clone(list) => verify(list, Outer::List),
+        _ => Ok(()),
+    })
+}
+
+/// Checks what needs no match: that actions are [known], and stand where they may.
 pub(crate) fn verify(actions: &[Action], outer: Outer) -> Result<(), DecodeError> {
-    let error = |kind| DecodeError::new(kind, "actions");
-    if actions
-        .iter()
-        .any(|a| matches!(a, Action::Conjunction { .. }))
-    {
-        let fits = |a: &Action| matches!(a, Action::Conjunction { .. } | Action::Note(_));
-        return if actions.iter().all(fits) {
-            Ok(())
-        } else {
-            Err(error(ErrorKind::NxbacBadConjunction))
-        };
-    }
+    known(actions)?;
+    let error = |kind| Err(DecodeError::new(kind, "actions"));
+    let mut before = None;
     for a in actions {
-        match a {
-            Action::Unknown(bytes) => {
-                let nicira = bytes.get(4..8) == Some(&super::NICIRA.to_be_bytes());
-                let onf = bytes.get(4..8) == Some(&super::ONF.to_be_bytes());
-                let kind = if nicira || onf {
-                    ErrorKind::BacBadExpType
-                } else {
-                    ErrorKind::BacBadExperimenter
-                };
-                return Err(error(kind));
-            }
-            Action::CopyTtlOut | Action::CopyTtlIn | Action::PushPbb(_) | Action::PopPbb => {
-                return Err(error(ErrorKind::BacBadType));
-            }
-            Action::DebugSlow | Action::DebugRecirc => return Err(error(ErrorKind::BacBadExpType)),
-            Action::Ct(ct) => verify(&ct.actions, Outer::Ct)?,
-            Action::Clone(list) => verify(list, Outer::Clone)?,
-            _ => {}
+        if matches!(a, Action::Conjunction { .. }) {
+            let fits = |a: &Action| matches!(a, Action::Conjunction { .. } | Action::Note(_));
+            return if actions.iter().all(fits) {
+                Ok(())
+            } else {
+                error(ErrorKind::NxbacBadConjunction)
+            };
         }
         let dst = match a {
             Action::SetField { field, .. } | Action::Load2 { field, .. } => Some(*field),
@@ -92,10 +94,19 @@ pub(crate) fn verify(actions: &[Action], outer: Outer) -> Result<(), DecodeError
         let of_ct = matches!(dst, Some(Field::CT_MARK | Field::CT_LABEL));
         let nat = matches!(a, Action::Nat(_));
         if outer == Outer::Ct && !nat && !of_ct {
-            return Err(error(ErrorKind::BacBadArgument));
+            return error(ErrorKind::BacBadArgument);
         }
         if outer != Outer::Ct && (nat || of_ct) {
-            return Err(error(ErrorKind::BacBadSetArgument));
+            return error(ErrorKind::BacBadSetArgument);
+        }
+        // It counts as the instruction, after which no action is to come.
+        let metadata = |a: &Action| matches!(a, Action::WriteMetadata { .. });
+        match outer {
+            Outer::List if metadata(a) => return error(ErrorKind::BicUnsupInst),
+            Outer::Flow if before.is_some_and(metadata) => {
+                return error(ErrorKind::BacUnsupportedOrder);
+            }
+            _ => before = Some(a),
         }
     }
     Ok(())
@@ -103,38 +114,40 @@ pub(crate) fn verify(actions: &[Action], outer: Outer) -> Result<(), DecodeError
 
 /// Checks what needs no match about instructions.
 pub(crate) fn verify_instructions(list: &[Instruction]) -> Result<(), DecodeError> {
+    let error = |kind| Err(DecodeError::new(kind, "instructions"));
+    if list.iter().any(|i| matches!(i, Instruction::Unknown(_))) {
+        return error(ErrorKind::BicBadExperimenter);
+    }
     let apply = list.iter().find_map(|i| match i {
         Instruction::ApplyActions(actions) => Some(actions.as_slice()),
         _ => None,
     });
+    let apply = apply.unwrap_or_default();
+    known(apply)?;
     for i in list {
-        match i {
-            Instruction::Unknown(_) => {
-                return Err(DecodeError::new(
-                    ErrorKind::BicBadExperimenter,
-                    "instructions",
-                ));
+        if let Instruction::WriteActions(actions) = i {
+            known(actions)?;
+            if !actions.iter().all(may_be_in_a_set) {
+                return error(ErrorKind::BacBadType);
             }
-            Instruction::WriteActions(actions) if !actions.iter().all(may_be_in_a_set) => {
-                return Err(DecodeError::new(ErrorKind::BacBadType, "write_actions"));
-            }
-            _ => {}
         }
     }
-    let apply = apply.unwrap_or_default();
-    verify(apply, Outer::List)?;
-    let others = list
+    verify(apply, Outer::Flow)?;
+    let mut others = list
         .iter()
-        .any(|i| !matches!(i, Instruction::ApplyActions(_)));
-    if others
-        && apply
-            .iter()
-            .any(|a| matches!(a, Action::Conjunction { .. }))
+        .filter(|i| !matches!(i, Instruction::ApplyActions(_)));
+    if apply
+        .iter()
+        .any(|a| matches!(a, Action::Conjunction { .. }))
+        && others.clone().next().is_some()
     {
-        return Err(DecodeError::new(
-            ErrorKind::NxbacBadConjunction,
-            "instructions",
-        ));
+        return error(ErrorKind::NxbacBadConjunction);
+    }
+    // The action counts as the instruction, which comes after some and only once.
+    if matches!(apply.last(), Some(Action::WriteMetadata { .. }))
+        && others.any(|i| !matches!(i, Instruction::Meter(_) | Instruction::GotoTable(_)))
+    {
+        return error(ErrorKind::BacUnsupportedOrder);
     }
     Ok(())
 }

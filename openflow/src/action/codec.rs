@@ -125,31 +125,16 @@ fn encode_legacy(legacy: Legacy, w: &mut Writer<'_>) {
     }
 }
 
-/// What is wrong with an action that begins so and has an impossible length: unknown ones are refused as unknown.
-#[cold]
-fn bad_length([t0, t1, _, _, experimenter @ ..]: [u8; 8]) -> DecodeError {
-    let kind = match (
-        u16::from_be_bytes([t0, t1]),
-        u32::from_be_bytes(experimenter),
-    ) {
-        (EXPERIMENTER, super::NICIRA | super::ONF) => ErrorKind::BacBadLen,
-        (EXPERIMENTER, _) => ErrorKind::BacBadExperimenter,
-        (0..=10 | 13..=25, _) => ErrorKind::BacBadLen,
-        _ => ErrorKind::BacBadType,
-    };
-    DecodeError::new(kind, "action")
-}
-
 /// The type and all bytes of the next action.
 #[inline(always)]
 fn frame<'a>(r: &mut Reader<'a>) -> Result<(u16, &'a [u8]), DecodeError> {
     let bad = || DecodeError::new(ErrorKind::BacBadLen, "action");
-    let head @ [t0, t1, l0, l1, ..] = *r.rest().first_chunk::<8>().ok_or_else(bad)?;
+    let [t0, t1, l0, l1, ..] = *r.rest().first_chunk::<8>().ok_or_else(bad)?;
     let len = usize::from(u16::from_be_bytes([l0, l1]));
     if len < 8 || len % 8 != 0 {
-        return Err(bad_length(head));
+        return Err(bad());
     }
-    let all = r.bytes(len).map_err(|_| bad_length(head))?;
+    let all = r.bytes(len).map_err(|_| bad())?;
     Ok((u16::from_be_bytes([t0, t1]), all))
 }
 
@@ -273,10 +258,16 @@ fn short_set_field(all: &[u8]) -> Option<(Field, u64, u8)> {
 fn decode_set_field(b: Reader<'_>) -> Result<Action, DecodeError> {
     let mut b = Reader::new(b.rest(), ErrorKind::BmcBadLen, "set_field action");
     let header = OxmHeader::decode(&mut b)?;
-    let field = header.sized_field("set_field action")?;
+    let field = header.field_to_set("set_field action")?;
     let payload = b.bytes(header.payload_len())?;
     if header.has_mask() {
-        return Err(b.error(ErrorKind::BacBadSetMask));
+        let (value, mask) = payload.split_at(payload.len() / 2);
+        let inconsistent = value.iter().zip(mask).any(|(v, m)| v & !m != 0);
+        return Err(b.error(if inconsistent {
+            ErrorKind::BmcBadWildcards
+        } else {
+            ErrorKind::BacBadSetMask
+        }));
     }
     let bad = ErrorKind::BacBadSetArgument;
     b.finish_zero(bad)?;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::codec::bad_argument;
 use super::nicira::{self, begin, header32, ofs_nbits};
-use super::{Action, decode_few_to, encode_list};
+use super::{Action, check, decode_few_to, encode_list};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::few::{Few, put};
 use crate::field::Subfield;
@@ -178,6 +178,7 @@ pub(super) fn decode(r: &Reader<'_>, all: &[u8]) -> Result<Box<Ct>, DecodeError>
     decode_few_to(&mut b, &mut ct.actions)?;
     let plain = |a: &Action| matches!(a, Action::Nat(nat) if *nat == Nat::default());
     if !commit && !ct.actions.iter().all(plain) {
+        check::verify(&ct.actions, check::Outer::Ct)?;
         return Err(bad_argument(context));
     }
     Ok(ct)

@@ -359,19 +359,16 @@ fn encode_rare(action: &Action, w: &mut Writer<'_>) -> Result<(), EncodeError> {
 }
 
 impl OxmHeader {
-    /// The field it names, with the errors of an action.
+    /// The field it names, as that of a value that is set. A known field of a wrong width is told from an unknown one.
     #[inline(always)]
-    pub(super) fn field_in_action(self, context: &'static str) -> Result<Field, DecodeError> {
-        self.field()
-            .ok_or(DecodeError::new(ErrorKind::BacBadSetType, context))
-    }
-
-    /// As [`field_in_action`](Self::field_in_action), where a known field of a wrong width is told from an unknown
-    /// one.
-    #[inline(always)]
-    pub(super) fn sized_field(self, context: &'static str) -> Result<Field, DecodeError> {
+    pub(super) fn field_to_set(self, context: &'static str) -> Result<Field, DecodeError> {
         self.field().ok_or_else(|| {
-            let known = self.word & 0xff != 0 && self.field_of_any_width().is_some();
+            let width = match self.has_mask() {
+                true => self.payload_len() / 2,
+                false => self.payload_len(),
+            };
+            let experimenter = if self.experimenter == 0 { 0 } else { 4 };
+            let known = width + experimenter != 0 && self.field_of_any_width().is_some();
             let kind = if known {
                 ErrorKind::BacBadSetLen
             } else {
@@ -382,19 +379,27 @@ impl OxmHeader {
     }
 }
 
-/// Reads the header of a field, four or eight bytes.
+/// Reads the header of a field, four or eight bytes, which says no more than the field. Open vSwitch takes it for one of
+/// a match, and answers so if it is wrong.
 pub(super) fn field(b: &mut Reader<'_>, context: &'static str) -> Result<Field, DecodeError> {
-    OxmHeader::decode(b)?.sized_field(context)
+    let error = |kind| DecodeError::new(kind, context);
+    let header = OxmHeader::decode(b)?;
+    let field = header.field().ok_or(error(ErrorKind::BmcBadField))?;
+    if header.has_mask() {
+        return Err(error(ErrorKind::BmcBadMask));
+    }
+    Ok(field)
 }
 
 /// Reads the header of a field where only four bytes can be.
 #[inline(always)]
 pub(super) fn field32(word: u32, context: &'static str) -> Result<Field, DecodeError> {
-    OxmHeader {
+    let header = OxmHeader {
         word,
         experimenter: 0,
-    }
-    .field_in_action(context)
+    };
+    let field = header.field();
+    field.ok_or(DecodeError::new(ErrorKind::BacBadSetType, context))
 }
 
 /// The bits that 16 bits of start and number say.
@@ -414,6 +419,13 @@ pub(super) fn decode(r: &Reader<'_>, all: &[u8], place: &mut Action) -> Result<(
     let (experimenter, subtype) = match all.first_chunk::<10>() {
         Some([_, _, _, _, e @ .., s0, s1]) => {
             (u32::from_be_bytes(*e), u16::from_be_bytes([*s0, *s1]))
+        }
+        None if matches!(
+            all.get(4..8),
+            Some([0, 0, 0x23, 0x20] | [0x4f, 0x4e, 0x46, 0])
+        ) =>
+        {
+            return Err(DecodeError::new(ErrorKind::BacBadLen, "action"));
         }
         None => (0, 0),
     };
@@ -710,7 +722,7 @@ fn decode_load2(b: Reader<'_>) -> Result<Action, DecodeError> {
     let context = "load action";
     let mut b = Reader::new(b.rest(), ErrorKind::BmcBadLen, context);
     let header = OxmHeader::decode(&mut b)?;
-    let field = header.field_in_action(context)?;
+    let field = header.field_to_set(context)?;
     let payload = b.bytes(header.payload_len())?;
     let width = if header.has_mask() {
         payload.len() / 2

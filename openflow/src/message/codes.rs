@@ -48,9 +48,11 @@ impl ErrorCode {
     /// Its name, such as `"OFPBAC_BAD_OUT_PORT"`, if it has one.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
+        // Of no experimenter are the specification's own, whichever way that is said.
+        let experimenter = self.experimenter.filter(|e| *e != 0);
         CODES
             .iter()
-            .find(|&&(e, t, c, _)| e == self.experimenter && t == self.type_ && c == self.code)
+            .find(|&&(e, t, c, _)| e == experimenter && t == self.type_ && c == self.code)
             .map(|(.., name)| *name)
     }
 

@@ -102,7 +102,7 @@ impl Kind {
                         vendor(16)?;
                         return Err(ErrorKind::BrcBadExpType);
                     }
-                    _ if header.version != VERSION => return Err(ErrorKind::BrcBadMultipart),
+                    _ if header.version != VERSION => return Err(ErrorKind::BrcBadType),
                     multipart::EXPERIMENTER => {
                         let (experimenter, exp_type) = vendor(16)?;
                         let found = multipart::vendor_kind(experimenter, exp_type);

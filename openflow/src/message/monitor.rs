@@ -169,6 +169,9 @@ impl FlowUpdateFull {
     }
 }
 
+/// How long [`FlowUpdateFull`] is before its match.
+const FULL_HEAD: usize = 24;
+
 impl FlowUpdate {
     pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let bad = r.error(ErrorKind::BrcBadLen);
@@ -177,30 +180,37 @@ impl FlowUpdate {
             .first_chunk::<2>()
             .map(|b| usize::from(u16::from_be_bytes(*b)))
             .ok_or(bad)?;
-        if length < 4 || length > r.len() || length % 8 != 0 {
+        if length > r.len() || length % 8 != 0 || r.len() < 4 {
             return Err(bad);
         }
-        let mut r = r.sub(length)?;
         r.skip(2)?;
         let event = match r.u16()? {
             0 => FlowEvent::Added,
             1 => FlowEvent::Deleted,
             2 => FlowEvent::Modified,
-            3 => {
-                let xid = r.u32()?;
-                r.finish()?;
-                return Ok(FlowUpdate::Abbreviated { xid });
-            }
+            3 if length == 8 => return Ok(FlowUpdate::Abbreviated { xid: r.u32()? }),
+            3 => return Err(bad),
             _ => return Err(r.error(ErrorKind::NxbrcFmBadEvent)),
         };
+        if length < FULL_HEAD {
+            return Err(bad);
+        }
         let (reason, priority, idle_timeout, hard_timeout) =
             (r.u16()?, r.u16()?, r.u16()?, r.u16()?);
-        r.skip(2)?;
+        let match_len = usize::from(r.u16()?);
+        if FULL_HEAD + match_len > length {
+            return Err(bad);
+        }
         let table = TableId(r.u8()?);
         r.skip(1)?;
         let cookie = r.u64()?;
-        let match_ = Match::decode(&mut r)?;
-        let instructions = instruction::decode_list(r)?;
+        let before = r.len();
+        let match_ = Match::decode(r)?;
+        // The match says itself how long it is, which may be more than was said above.
+        let instructions = (length - FULL_HEAD)
+            .checked_sub(before - r.len())
+            .ok_or(DecodeError::new(ErrorKind::BicBadLen, "flow update"))?;
+        let instructions = instruction::decode_list(r.sub(instructions)?)?;
         Ok(FlowUpdate::Full(Box::new(FlowUpdateFull {
             event,
             reason,

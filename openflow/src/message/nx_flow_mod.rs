@@ -56,24 +56,21 @@ impl NxFlowMod {
         {
             return error(ErrorKind::NxbrcNxmInvalid);
         }
-        let command = FlowModCommand::from_wire(command)?;
-        let instructions = instruction::decode_list(r.sub(r.len())?)?;
-        let flags = FlowFlags(flags).checked()?;
+        let mut flow = FlowMod {
+            cookie,
+            table: TableId(table),
+            idle_timeout,
+            hard_timeout,
+            priority,
+            buffer_id,
+            out_port: PortNo::from_u16(out_port),
+            flags: FlowFlags(flags),
+            match_,
+            ..FlowMod::default()
+        };
+        flow.decode_rest(FlowModCommand::from_wire(command), r.sub(r.len())?)?;
         Ok(NxFlowMod {
-            flow: FlowMod {
-                cookie,
-                table: TableId(table),
-                command,
-                idle_timeout,
-                hard_timeout,
-                priority,
-                buffer_id,
-                out_port: PortNo::from_u16(out_port),
-                flags,
-                match_,
-                instructions,
-                ..FlowMod::default()
-            },
+            flow,
             matched_cookie,
         })
     }
@@ -114,7 +111,6 @@ impl NxFlowMod {
 /// The fields but for the cookie, and the cookie.
 #[allow(clippy::type_complexity, reason = "fields and cookie, as said")]
 fn without_cookie(fields: &[u8]) -> Result<(Vec<u8>, Option<(u64, u64)>), DecodeError> {
-    let error = |kind| DecodeError::new(kind, "match");
     let (mut out, mut cookie) = (Vec::with_capacity(fields.len()), None);
     let mut r = Reader::new(fields, ErrorKind::BmcBadLen, "match");
     while let Some(&[class, number, field, length]) = r.rest().first_chunk::<4>() {
@@ -127,19 +123,30 @@ fn without_cookie(fields: &[u8]) -> Result<(Vec<u8>, Option<(u64, u64)>), Decode
             continue;
         }
         r.skip(4)?;
-        let value = r.u64()?;
-        let mask = if header == COOKIE { u64::MAX } else { r.u64()? };
-        if value & !mask != 0 {
-            return Err(error(ErrorKind::BmcBadWildcards));
+        let found = read_cookie(&mut r, header == COOKIE_MASKED).and_then(|found| {
+            match cookie.is_some_and(|(_, mask)| mask != 0) {
+                true => Err(r.error(ErrorKind::BmcDupField)),
+                false => Ok(found),
+            }
+        });
+        match found {
+            Ok(found) => cookie = Some(found),
+            // What is before it is looked at first.
+            Err(error) => return Err(Match::decode_fields(&out, true).err().unwrap_or(error)),
         }
-        if cookie.is_some_and(|(_, mask)| mask != 0) {
-            return Err(error(ErrorKind::BmcDupField));
-        }
-        cookie = Some((value, mask));
     }
     // What is cut short is for the match to complain about.
     out.extend_from_slice(r.rest());
     Ok((out, cookie))
+}
+
+fn read_cookie(r: &mut Reader<'_>, masked: bool) -> Result<(u64, u64), DecodeError> {
+    let value = r.u64()?;
+    let mask = if masked { r.u64()? } else { u64::MAX };
+    if value & !mask != 0 {
+        return Err(r.error(ErrorKind::BmcBadWildcards));
+    }
+    Ok((value, mask))
 }
 
 /// As `ovs-ofctl ofp-print` prints it after the name of the message.

@@ -50,6 +50,7 @@ impl PacketOut {
         let actions = action::decode_list(bytes)?;
         let special = [PortNo::LOCAL, PortNo::ANY, PortNo::CONTROLLER];
         if in_port >= PortNo::MAX && !special.contains(&in_port) {
+            action::verify(&actions)?;
             return Err(r.error(ErrorKind::BrcBadPort));
         }
         Ok(PacketOut {

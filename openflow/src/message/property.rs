@@ -40,22 +40,26 @@ impl Property {
             return Err(bad);
         }
         r.skip(padding)?;
+        if type_ == EXPERIMENTER {
+            is_experimenter(data)?;
+        }
         Ok((type_, data))
     }
 
+    /// Reads properties until `r` is empty; in `out` are all before the one that cannot be read.
     pub(crate) fn decode_all(
         r: &mut Reader<'_>,
         context: &'static str,
-    ) -> Result<Vec<Property>, DecodeError> {
-        let mut all = Vec::new();
+        out: &mut Vec<Property>,
+    ) -> Result<(), DecodeError> {
         while !r.is_empty() {
             let (type_, data) = Self::pull(r, context)?;
-            all.push(Property {
+            out.push(Property {
                 type_,
                 data: data.rest().to_vec(),
             });
         }
-        Ok(all)
+        Ok(())
     }
 
     pub(crate) fn encode(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -63,6 +67,21 @@ impl Property {
             w.bytes(&self.data);
             Ok(())
         })
+    }
+}
+
+/// The type of an experimenter's property.
+pub(crate) const EXPERIMENTER: u16 = 0xffff;
+
+/// Checks that the data of an experimenter's property name one, and a type of its.
+///
+/// # Errors
+/// As Open vSwitch answers.
+pub(crate) fn is_experimenter(mut data: Reader<'_>) -> Result<(), DecodeError> {
+    let (experimenter, _exp_type) = (data.u32()?, data.u32()?);
+    match experimenter {
+        0 => Err(data.error(ErrorKind::BpcBadExperimenter)),
+        _ => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::property::Property;
 use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::field::{Field, OxmHeader};
 use crate::types::TableId;
 use crate::wire::{Reader, Writer};
 
@@ -78,15 +79,56 @@ impl TableFeatures {
         r.skip(2)?;
         let table = TableId(r.u8()?);
         r.skip(5)?;
-        Ok(TableFeatures {
+        let mut features = TableFeatures {
             table,
             name: *r.array()?,
             metadata_match: r.u64()?,
             metadata_write: r.u64()?,
             config: r.u32()?,
             max_entries: r.u32()?,
-            properties: Property::decode_all(&mut r, "table feature")?,
-        })
+            properties: Vec::new(),
+        };
+        match Property::decode_all(&mut r, "table feature", &mut features.properties) {
+            Ok(()) => Ok(features),
+            // Open vSwitch looks into each before it goes on to the next.
+            Err(error) => Err(features.check_each().err().unwrap_or(error)),
+        }
+    }
+
+    /// Checks what Open vSwitch checks of a table and its properties, but for whether all are there that must be.
+    pub(crate) fn check_each(&self) -> Result<(), DecodeError> {
+        let error = |kind| Err(DecodeError::new(kind, "table features"));
+        if self.table == TableId::ALL {
+            return error(ErrorKind::TffcBadTable);
+        }
+        let mut seen = 0_u32;
+        for p in &self.properties {
+            if let Some(bit) = 1_u32.checked_shl(u32::from(p.type_)) {
+                if seen & bit != 0 {
+                    return error(ErrorKind::TffcBadFeatures);
+                }
+                seen |= bit;
+            }
+            match p.type_ & !1 {
+                property::INSTRUCTIONS | property::WRITE_ACTIONS | property::APPLY_ACTIONS => {
+                    ids(p)?;
+                }
+                property::NEXT_TABLES if p.data.contains(&0xff) => {
+                    return error(ErrorKind::BpcBadValue);
+                }
+                property::MATCH if p.type_ == property::MATCH => {
+                    fields(p)?;
+                }
+                property::WILDCARDS if p.type_ != property::WILDCARDS => {}
+                property::WILDCARDS | property::WRITE_SETFIELD | property::APPLY_SETFIELD
+                    if fields(p)?.iter().any(|(_, masked)| *masked) =>
+                {
+                    return error(ErrorKind::BmcBadMask);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
@@ -104,4 +146,27 @@ impl TableFeatures {
         }
         w.end(length, "table features")
     }
+}
+
+/// The instructions or actions that a property lists.
+pub(crate) fn ids(property: &Property) -> Result<Vec<u16>, DecodeError> {
+    let mut r = Reader::new(&property.data, ErrorKind::BpcBadLen, "table feature");
+    let mut all = Vec::new();
+    while !r.is_empty() {
+        let (id, length) = (r.u16()?, usize::from(r.u16()?));
+        r.skip(length.checked_sub(4).ok_or(r.short())?)?;
+        all.push(id);
+    }
+    Ok(all)
+}
+
+/// The fields that a property lists, and of each whether with a mask; unknown ones are left out.
+pub(crate) fn fields(property: &Property) -> Result<Vec<(Field, bool)>, DecodeError> {
+    let mut r = Reader::new(&property.data, ErrorKind::BmcBadLen, "table feature");
+    let mut all = Vec::new();
+    while !r.is_empty() {
+        let header = OxmHeader::decode(&mut r)?;
+        all.extend(header.field().map(|field| (field, header.has_mask())));
+    }
+    Ok(all)
 }

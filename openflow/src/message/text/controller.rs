@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Printed, Printer, hex_dump, named, packet, packet_in_reason, put, removed_reason};
 use crate::error::{DecodeError, ErrorKind};
-use crate::message::async_config::{AsyncConfig, AsyncConfig2};
+use crate::message::async_config::{ALLOWED, AsyncConfig, AsyncConfig2};
 use crate::message::packet_in::{NO_BUFFER, PacketIn};
 use crate::message::property::{self, Property};
 use crate::text::{DottedHex, Table};
@@ -155,9 +155,6 @@ impl Printer<'_> {
 pub(super) struct AsyncMasks([[u32; 6]; 2]);
 
 impl AsyncMasks {
-    /// The bits of each that OpenFlow 1.3 has.
-    const ALLOWED: [u32; 6] = [0x07, 0x07, 0x3f, 0x07, 0x18, 0x03];
-
     pub(super) fn legacy(config: &AsyncConfig) -> AsyncMasks {
         let mut masks = [[0; 6]; 2];
         let pairs = config
@@ -172,26 +169,23 @@ impl AsyncMasks {
     }
 
     pub(super) fn properties(config: &AsyncConfig2) -> Result<AsyncMasks, &'static str> {
+        config.check().map_err(|error| error.kind.name())?;
         let mut masks = [[0; 6]; 2];
         for property in &config.properties {
-            let value = property.data.as_slice().try_into().map(u32::from_be_bytes);
             let type_ = usize::from(property.type_);
             let role = if type_ % 2 == 1 { 0 } else { 1 };
-            let Some(place) = masks.get_mut(role).and_then(|m| m.get_mut(type_ / 2)) else {
-                return Err("OFPACFC_UNSUPPORTED");
-            };
-            let value = value.map_err(|_| "OFPBPC_BAD_LEN")?;
-            if value & !Self::ALLOWED.get(type_ / 2).copied().unwrap_or(0) != 0 {
-                return Err("OFPACFC_INVALID");
+            if let Some(place) = masks.get_mut(role).and_then(|m| m.get_mut(type_ / 2))
+                && let Some(value) = property.data.first_chunk()
+            {
+                *place = u32::from_be_bytes(*value);
             }
-            *place = value;
         }
         Ok(AsyncMasks(masks).limited())
     }
 
     fn limited(mut self) -> AsyncMasks {
         for masks in &mut self.0 {
-            for (mask, allowed) in masks.iter_mut().zip(Self::ALLOWED) {
+            for (mask, allowed) in masks.iter_mut().zip(ALLOWED) {
                 *mask &= allowed;
             }
             if masks.first().is_some_and(|m| m & 1 != 0)
@@ -203,6 +197,9 @@ impl AsyncMasks {
         self
     }
 }
+
+/// How many bytes there may be in a value on the stack.
+const MAX_STACKED: usize = 128;
 
 /// The parts of a continuation.
 #[derive(Default)]
@@ -229,9 +226,13 @@ impl Continuation {
         while !r.is_empty() {
             let (type_, mut data) = Property::pull(r, "continuation")?;
             match type_ {
-                0x8000 => self.bridge = *data.array()?,
+                0x8000 => {
+                    self.bridge = *data.array()?;
+                    data.finish()?;
+                }
+                0x8001 if data.len() > MAX_STACKED => return Err(data.short()),
                 0x8001 => self.stack.push(data.rest().to_vec()),
-                0x8002 => self.mirrors = data.u32()?,
+                0x8002 => self.mirrors = property::whole_u32(data)?,
                 0x8003 => self.conntracked = true,
                 0x8004 => table = data.u8()?,
                 0x8005 => cookie = property::whole_u64(data)?,
@@ -245,7 +246,7 @@ impl Continuation {
                         self.action_set = actions;
                     }
                 }
-                0x8008 => self.odp_port = data.u32()?,
+                0x8008 => self.odp_port = property::whole_u32(data)?,
                 _ => {}
             }
         }

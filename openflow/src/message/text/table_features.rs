@@ -4,11 +4,10 @@
 use std::fmt::Write as _;
 
 use super::{Printed, alternate_hex, c_string};
-use crate::error::ErrorKind;
-use crate::field::{Field, OxmHeader};
-use crate::message::table_features::{TableFeatures, property};
+use crate::error::{DecodeError, ErrorKind};
+use crate::field::Field;
+use crate::message::table_features::{TableFeatures, fields, ids, property};
 use crate::message::{Property, TableStats};
-use crate::wire::Reader;
 
 /// OpenFlow 1.3's actions in the order of Open vSwitch's own, with their names.
 const ACTIONS: [(u32, &str); 13] = [
@@ -159,10 +158,8 @@ impl Understood {
             && self.matchable() == other.matchable()
     }
 
-    fn of(features: &TableFeatures) -> Result<Understood, &'static str> {
-        if features.table.0 == 0xff {
-            return Err("OFPTFFC_BAD_TABLE");
-        }
+    fn of(features: &TableFeatures) -> Result<Understood, DecodeError> {
+        features.check_each()?;
         let mut out = Understood {
             table: features.table.0,
             name: c_string(&features.name).chars().take(31).collect(),
@@ -172,14 +169,9 @@ impl Understood {
             ..Understood::default()
         };
         let mut seen = 0_u32;
-        let (mut exact, mut masked, mut wildcards) = (Fields::new(), Fields::new(), Fields::new());
+        let (mut matched, mut wildcards) = (Vec::new(), Fields::new());
         for property in &features.properties {
-            if let Some(bit) = 1_u32.checked_shl(u32::from(property.type_)) {
-                if seen & bit != 0 {
-                    return Err("OFPTFFC_BAD_FEATURES");
-                }
-                seen |= bit;
-            }
+            seen |= 1_u32.checked_shl(u32::from(property.type_)).unwrap_or(0);
             let part = if property.type_ & 1 == 0 {
                 &mut out.nonmiss
             } else {
@@ -187,28 +179,26 @@ impl Understood {
             };
             match property.type_ & !1 {
                 property::INSTRUCTIONS => part.instructions = instructions(property)?,
-                property::NEXT_TABLES => {
-                    if property.data.contains(&0xff) {
-                        return Err("OFPBPC_BAD_VALUE");
-                    }
-                    part.next = property.data.iter().copied().collect();
-                }
+                property::NEXT_TABLES => part.next = property.data.iter().copied().collect(),
                 property::WRITE_ACTIONS => part.write.actions = actions(property)?,
                 property::APPLY_ACTIONS => part.apply.actions = actions(property)?,
                 property::MATCH if property.type_ == property::MATCH => {
-                    (exact, masked) = fields(property)?
+                    matched = fields(property)?;
                 }
                 property::WILDCARDS if property.type_ == property::WILDCARDS => {
-                    wildcards = only_exact(property)?
+                    wildcards = keys(property)?;
                 }
-                property::WRITE_SETFIELD => part.write.set_fields = only_exact(property)?,
-                property::APPLY_SETFIELD => part.apply.set_fields = only_exact(property)?,
+                property::WRITE_SETFIELD => part.write.set_fields = keys(property)?,
+                property::APPLY_SETFIELD => part.apply.set_fields = keys(property)?,
                 _ => {}
             }
         }
         // Open vSwitch asks for all of those that do not concern the table-miss flow.
         if !seen & 0x5555 != 0 {
-            return Err("OFPTFFC_BAD_FEATURES");
+            return Err(DecodeError::new(
+                ErrorKind::TffcBadFeatures,
+                "table features",
+            ));
         }
         let given = |type_: u16| seen & (1 << (type_ + 1)) != 0;
         if !given(property::INSTRUCTIONS) {
@@ -229,38 +219,23 @@ impl Understood {
         if !given(property::APPLY_SETFIELD) {
             out.miss.apply.set_fields = out.nonmiss.apply.set_fields.clone();
         }
-        for field in exact.keys().chain(masked.keys()) {
-            let any_mask = masked.contains_key(field);
-            out.fields.insert(
-                *field,
-                (any_mask, any_mask || wildcards.contains_key(field)),
-            );
+        for (field, masked) in matched {
+            let key = key(field);
+            let (any_mask, optional) = out.fields.entry(key).or_default();
+            *any_mask |= masked;
+            *optional |= masked || wildcards.contains_key(&key);
         }
         Ok(out)
     }
 }
 
-fn ids(property: &Property) -> Result<Vec<u16>, &'static str> {
-    let mut r = Reader::new(&property.data, ErrorKind::BpcBadLen, "table feature");
-    let mut all = Vec::new();
-    while !r.is_empty() {
-        let mut next = || {
-            let (id, length) = (r.u16()?, usize::from(r.u16()?));
-            r.skip(length.checked_sub(4).ok_or(r.short())?)?;
-            Ok::<_, crate::error::DecodeError>(id)
-        };
-        all.push(next().map_err(|e| e.kind.name())?);
-    }
-    Ok(all)
-}
-
-fn actions(property: &Property) -> Result<u32, &'static str> {
+fn actions(property: &Property) -> Result<u32, DecodeError> {
     Ok(ids(property)?.into_iter().fold(0, |bits, id| {
         bits | 1_u32.checked_shl(u32::from(id)).unwrap_or(0)
     }))
 }
 
-fn instructions(property: &Property) -> Result<u32, &'static str> {
+fn instructions(property: &Property) -> Result<u32, DecodeError> {
     let known = |id: u16| {
         INSTRUCTIONS
             .iter()
@@ -272,35 +247,16 @@ fn instructions(property: &Property) -> Result<u32, &'static str> {
         .fold(0, |bits, id| bits | 1 << id))
 }
 
-/// The fields listed without and with a mask; unknown ones are left out.
-fn fields(property: &Property) -> Result<(Fields, Fields), &'static str> {
-    let mut r = Reader::new(&property.data, ErrorKind::BmcBadLen, "table feature");
-    let (mut exact, mut masked) = (Fields::new(), Fields::new());
-    while !r.is_empty() {
-        let header = OxmHeader::decode(&mut r).map_err(|e| e.kind.name())?;
-        if let Some(field) = header.field() {
-            let list = if header.has_mask() {
-                &mut masked
-            } else {
-                &mut exact
-            };
-            list.insert(key(field), ());
-        }
-    }
-    Ok((exact, masked))
-}
-
 fn key(field: Field) -> (u8, &'static str) {
     (field.rank(), field.name())
 }
 
-fn only_exact(property: &Property) -> Result<Fields, &'static str> {
-    let (exact, masked) = fields(property)?;
-    if masked.is_empty() {
-        Ok(exact)
-    } else {
-        Err("OFPBMC_BAD_MASK")
-    }
+fn keys(property: &Property) -> Result<Fields, DecodeError> {
+    let listed = fields(property)?;
+    Ok(listed
+        .into_iter()
+        .map(|(field, _)| (key(field), ()))
+        .collect())
 }
 
 /// Which tables in a row were like the one before.
@@ -334,7 +290,7 @@ pub(super) fn print(out: &mut String, tables: &[TableFeatures]) -> Printed {
             Ok(table) => table,
             Err(error) => {
                 ditto.finish(out);
-                return Err(error);
+                return Err(error.kind.name());
             }
         };
         one(out, &table, previous.as_ref(), None, None, &mut ditto);
