@@ -93,8 +93,9 @@ fn to_bytes(text: &str) -> Vec<u8> {
 }
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<String> = std::env::args()
+    let mut arguments: Vec<String> = std::env::args_os()
         .skip(1)
+        .map(|argument| argument.to_string_lossy().into_owned())
         .filter(|argument| argument != "--names")
         .collect();
     let input = arguments.pop();

@@ -124,7 +124,8 @@ async fn run(args: Args) -> Result<(), String> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let result = match parse(std::env::args().skip(1)) {
+    let args = std::env::args_os().skip(1);
+    let result = match parse(args.map(|arg| arg.to_string_lossy().into_owned())) {
         Ok(args) => run(args).await,
         Err(error) => Err(error),
     };
