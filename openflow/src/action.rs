@@ -216,7 +216,7 @@ pub enum Action {
     Encap(Box<Encap>),
     /// `decap(…)`.
     Decap {
-        /// What remains: `(namespace << 16) | type`, 0x1fffe if the switch is to find out.
+        /// What remains: `(namespace << 16) | type`, 0xfffe if the switch is to find out.
         packet_type: u32,
     },
     /// `dec_nsh_ttl`.

@@ -481,12 +481,15 @@ impl FlowStats {
         // Open vSwitch looks at the length again only where the instructions begin.
         stats.match_.decode_from(r)?;
         let bad = DecodeError::new(ErrorKind::BicBadLen, context);
-        let instructions = length.checked_sub(start - r.len()).ok_or(bad)?;
-        let mut instructions = r
-            .sub_as(instructions, ErrorKind::BicBadLen, context)
-            .map_err(|_| bad)?;
-        instruction::decode_list_to(&mut instructions, &mut stats.instructions)?;
-        Ok(stats)
+        let instructions = length.checked_sub(start - r.len()).ok_or(bad);
+        let read = instructions
+            .and_then(|n| r.sub_as(n, bad.kind, context).map_err(|_| bad))
+            .and_then(|mut r| instruction::decode_list_to(&mut r, &mut stats.instructions));
+        match read {
+            Ok(()) => Ok(stats),
+            // Flags that are not known do no harm but to what comes after them.
+            Err(error) => Err(stats.flags.checked().err().unwrap_or(error)),
+        }
     }
 
     /// How long it has been there.

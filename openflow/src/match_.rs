@@ -371,6 +371,9 @@ impl Match {
                 self.put(field, value, mask);
             } else {
                 self.insert(field, value, mask);
+                if matches!(field, Field::VLAN_TCI | Field::VLAN_VID) {
+                    self.unsay_priority();
+                }
             }
             fields.end = self.end();
         }

@@ -251,23 +251,25 @@ pub(super) fn decode_multipath(mut b: Reader<'_>) -> Result<Action, DecodeError>
 
 pub(super) fn decode_bundle(mut b: Reader<'_>, load: bool) -> Result<Action, DecodeError> {
     let context = "bundle action";
+    let bad = bad_argument(context);
     let algorithm = match b.u16()? {
         0 => Ok(BundleAlgorithm::ActiveBackup),
         1 => Ok(BundleAlgorithm::Hrw),
-        _ => Err(bad_argument(context)),
+        _ => Err(bad),
     };
     let fields = HashFields::from_wire(b.u16()?);
     let basis = b.u16()?;
-    let member_type = b.u32()?;
+    let is_port = Some(b.u32()?) == Field::IN_PORT_NXM.nxm_header32();
     let n = b.u16()?;
     let (ofs_nbits, dst) = (b.u16()?, b.u32()?);
-    let zero = b.zeros(4, ErrorKind::BacBadArgument);
-    let dst = if load {
-        Some(subfield(field32(dst, context)?, ofs_nbits))
-    } else if dst != 0 || ofs_nbits != 0 {
-        return Err(bad_argument(context));
+    let zeros = b.zeros(4, ErrorKind::BacBadArgument).is_ok();
+    let known = algorithm.is_ok() && fields.is_ok() && is_port && n <= 2048 && zeros;
+    // Of `bundle_load` Open vSwitch forgets again whether they were right; here only a hash that is not known is refused.
+    let (dst, right) = if load {
+        let dst = subfield(field32(dst, context)?, ofs_nbits);
+        (Some(dst), dst.n_bits >= 16)
     } else {
-        None
+        (None, known && ofs_nbits == 0 && dst == 0)
     };
     if b.len() < usize::from(n) * 2 {
         return Err(b.short());
@@ -275,18 +277,14 @@ pub(super) fn decode_bundle(mut b: Reader<'_>, load: bool) -> Result<Action, Dec
     let members: Vec<PortNo> = (0..n)
         .map(|_| b.u16().map(PortNo::from_u16))
         .collect::<Result<_, _>>()?;
-    zero?;
-    let (algorithm, fields) = (algorithm?, fields?);
-    let bad_port = |p: &PortNo| p.0 >= 0xff00 && *p != PortNo::ANY;
-    if Some(member_type) != Field::IN_PORT_NXM.nxm_header32() || n > 2048 {
-        return Err(bad_argument(context));
+    if !right {
+        return Err(bad);
     }
+    let (algorithm, fields) = (algorithm?, fields?);
     if let Some(dst) = dst {
-        if dst.n_bits < 16 {
-            return Err(bad_argument(context));
-        }
         dst.check_writable(context)?;
     }
+    let bad_port = |p: &PortNo| p.0 >= 0xff00 && *p != PortNo::ANY;
     if members.iter().any(bad_port) {
         return Err(DecodeError::new(ErrorKind::BacBadOutPort, context));
     }

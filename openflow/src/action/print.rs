@@ -11,6 +11,7 @@ use super::{
 use crate::match_::{BytesHex, print_value};
 use crate::text::{Commas, DottedHex, Hash, Ipv6, Names, Port, Print, Table, display_by_print};
 use crate::types::PortNo;
+use crate::value::Value;
 
 display_by_print!(Action);
 
@@ -157,7 +158,7 @@ impl Print for Action {
             }
             Action::Encap(encap) => print_encap(f, encap),
             Action::Decap {
-                packet_type: 0x1fffe | 0xfffe,
+                packet_type: 0xfffe,
             } => f.write_str("decap()"),
             Action::Decap { packet_type: t } => {
                 write!(
@@ -427,9 +428,8 @@ fn print_encap(f: &mut Formatter<'_>, e: &Encap) -> fmt::Result {
                     type_,
                     value,
                 } => {
-                    write!(f, "tlv(0x{class:04x},{type_},0x")?;
-                    value.iter().try_for_each(|b| write!(f, "{b:02x}"))?;
-                    f.write_str(")")?;
+                    let value = Value::from_bytes(value);
+                    write!(f, "tlv(0x{class:04x},{type_},{})", BytesHex(&value))?;
                 }
             }
         }

@@ -209,15 +209,15 @@ impl Match {
         (v, m)
     }
 
-    /// Sets the tag control information. OpenFlow 1.3 asks for a priority only where there is a tag, and then for all
-    /// of it.
+    /// Sets the tag control information, with a priority where `ovs-ofctl` sends one.
     pub(super) fn set_tci(&mut self, v: u64, m: u64) {
-        self.set_tci_if(v, m, v & m & CFI != 0);
+        self.set_tci_if(v, m, v & m & (VID_MASK | CFI) != 0);
     }
 
-    /// As [`set_tci`](Self::set_tci), but with the priority where `ovs-ofctl` sends it: no switch takes some of that.
-    pub(super) fn set_tci_as_sent(&mut self, v: u64, m: u64) {
-        self.set_tci_if(v, m, v & m & (VID_MASK | CFI) != 0);
+    /// Leaves the priority out where there is no tag, where no switch takes it.
+    pub(super) fn unsay_priority(&mut self) {
+        let (v, m) = self.tci();
+        self.set_tci_if(v, m, v & m & CFI != 0);
     }
 
     fn set_tci_if(&mut self, v: u64, m: u64, has_priority: bool) {

@@ -296,7 +296,7 @@ impl MatchBuilder {
             }
         }
         let (v, m) = self.tci;
-        out.set_tci_as_sent(v, m);
+        out.set_tci(v, m);
         let implied = out
             .iter()
             .any(|(f, _, _)| f.prerequisite() != Prerequisite::Nothing);

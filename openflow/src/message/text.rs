@@ -116,6 +116,14 @@ impl Message {
     }
 }
 
+/// As [`Message::to_text`] with a transaction id of 0, and without the newline at its end.
+impl std::fmt::Display for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = self.to_text(0);
+        f.write_str(text.strip_suffix('\n').unwrap_or(&text))
+    }
+}
+
 /// What Open vSwitch refuses of actions that this crate only keeps.
 fn verify(actions: &[crate::action::Action]) -> Printed {
     crate::action::verify(actions).map_err(|error| error.kind.name())

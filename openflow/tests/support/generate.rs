@@ -1,6 +1,7 @@
 //! Random but valid messages of every kind, from a seed.
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
+pub mod actions;
 pub mod multipart;
 pub mod parts;
 pub mod rng;
@@ -14,12 +15,13 @@ use openflow::{
     GroupId, GroupMod, GroupType, Instruction, MacAddr, Match, PortNo, QueueId, TableId,
 };
 
+pub use actions::{ARMS, every_action};
 pub use multipart::{reply, request};
 pub use parts::*;
 pub use rng::Rng;
 
 /// How many kinds [`message`] tells apart.
-pub const KINDS: u64 = 85;
+pub const KINDS: u64 = 90;
 
 /// A message of kind `kind % KINDS`.
 pub fn message(r: &mut Rng, kind: u64) -> Message {
@@ -241,14 +243,14 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
                 request: Box::new(request),
             }
         }
-        83 => {
+        71 => {
             let Message::FlowRemoved(mut removed) = message(r, 12) else {
                 panic!("kind 12")
             };
             removed.hard_timeout = 0;
             Message::NxFlowRemoved(NxFlowRemoved(removed))
         }
-        84 => {
+        72 => {
             let mut flow = flow_mod(r);
             (flow.cookie_mask, flow.out_port) = (0, r.pick(&[PortNo::ANY, PortNo(3)]));
             let value = r.number();
@@ -267,7 +269,7 @@ pub fn message(r: &mut Rng, kind: u64) -> Message {
         },
         _ => Message::MultipartReply {
             flags: r.pick(&[0, 0, 1, 4]),
-            body: reply(r, kind),
+            body: reply(r, kind % KINDS - 73),
         },
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Printed, Printer, hex_dump, named, packet, packet_in_reason, put, removed_reason};
+use crate::action::Action;
 use crate::error::{DecodeError, ErrorKind};
 use crate::message::async_config::{ALLOWED, AsyncConfig, AsyncConfig2};
 use crate::message::packet_in::{NO_BUFFER, PacketIn};
@@ -208,8 +209,8 @@ struct Continuation {
     stack: Vec<Vec<u8>>,
     mirrors: u32,
     conntracked: bool,
-    actions: Vec<(u8, u64, Vec<crate::action::Action>)>,
-    action_set: Vec<crate::action::Action>,
+    actions: Vec<(u8, u64, Vec<Action>)>,
+    action_set: Vec<Action>,
     odp_port: u32,
 }
 
@@ -240,7 +241,12 @@ impl Continuation {
                     data.skip(4)?;
                     let actions = crate::action::decode_list(data)?;
                     crate::action::verify(&actions)?;
+                    let conjunction = |a: &Action| matches!(a, Action::Conjunction { .. });
                     if type_ == 0x8006 {
+                        // Before them, Open vSwitch puts where they come from, which is an action too.
+                        if actions.iter().any(conjunction) {
+                            return Err(data.error(ErrorKind::NxbacBadConjunction));
+                        }
                         self.actions.push((table, cookie, actions));
                     } else {
                         self.action_set = actions;

@@ -10,6 +10,7 @@ use openflow::{
     GroupId, GroupMod, GroupType, Instruction, MacAddr, Match, PortNo, QueueId, TableId,
 };
 
+use super::actions::{ARMS, every_action};
 use super::rng::Rng;
 
 pub fn match_(r: &mut Rng) -> Match {
@@ -62,8 +63,9 @@ pub fn match_(r: &mut Rng) -> Match {
     m
 }
 
+/// An action of any kind, mostly of those that may stand anywhere.
 pub fn action(r: &mut Rng) -> Action {
-    match r.below(9) {
+    match r.below(12) {
         0 => Action::Output {
             port: PortNo(r.below(0xff00) as u32),
             max_len: 0,
@@ -82,6 +84,10 @@ pub fn action(r: &mut Rng) -> Action {
             ct: r.chance(3),
         },
         7 => Action::load(Field::reg(r.below(16) as u8), r.below(1 << 32)),
+        8..=9 => {
+            let kind = r.below(ARMS);
+            every_action(r, kind, 0)
+        }
         _ => Action::set(Field::ETH_DST, MacAddr(r.array())),
     }
 }
