@@ -1,6 +1,7 @@
 //! A node as the agent makes one of the cluster's objects, with its flows in a real switch.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use ipnet::IpNet;
@@ -14,10 +15,10 @@ use sluice_flows::model::{
     Capabilities, Change, Gateway, LocalNode, LocalPod, PodId, Protocol, State, Tunnel, TunnelKind,
 };
 use sluice_flows::pipeline::NODE_PORT;
-use sluice_flows::{Compiler, Patch, diff};
+use sluice_flows::{Compiler, Patch, Program, diff};
 
 use crate::switch::Switch;
-use crate::trace::{Packet, Verdict, trace};
+use crate::trace::{Packet, Verdict, trace, trace_first};
 
 const TUNNEL: u32 = 1;
 const GATEWAY: u32 = 2;
@@ -132,6 +133,21 @@ impl<'a> Node<'a> {
             .map(|change| self.compiler.apply(change))
             .collect::<Vec<_>>();
         self.send(patches).await;
+    }
+
+    /// The state that the flows are made of.
+    pub(crate) fn state(&self) -> &State {
+        self.compiler.state()
+    }
+
+    /// What the switch holds.
+    pub(crate) fn desired(&self) -> Program {
+        self.compiler.desired()
+    }
+
+    /// What the switch says of a packet, written as it wants it.
+    pub(crate) fn trace(&mut self, packet: &impl fmt::Display) -> String {
+        trace_first(self.switch, packet)
     }
 
     /// How many flows the switch has now.

@@ -67,22 +67,33 @@ pub(crate) enum Verdict {
 
 /// Asks the switch.
 pub(crate) fn trace(switch: &mut Switch, packet: &Packet) -> (Verdict, String) {
+    let text = trace_first(switch, packet);
+    (verdict(packet, &text), text)
+}
+
+/// The switch's own words about a packet, written as it wants it, that is the first of its connection.
+pub(crate) fn trace_first(switch: &mut Switch, packet: &impl fmt::Display) -> String {
     const NEW: [&str; 2] = ["--ct-next", "trk,new"];
     let flow = packet.to_string();
     let mut params = vec!["br0", &flow];
     params.extend(NEW.iter().cycle().take(3 * NEW.len()));
-    let text = switch.appctl("ofproto/trace", &params);
-    (verdict(packet, &text), text)
+    switch.appctl("ofproto/trace", &params)
+}
+
+/// Why a packet is dropped, if it is.
+pub(crate) fn dropped(text: &str) -> Option<DropReason> {
+    let mut steps = text.lines().filter_map(|line| step(line.trim_start()));
+    let (_, cookie) = steps.find(|(table, _)| *table == Table::Drop.id().0)?;
+    let cookie = Cookie::from_u64(cookie).filter(|cookie| cookie.kind() == Some(Kind::Drop));
+    let reason = cookie.and_then(|cookie| DropReason::from_code(cookie.id()));
+    Some(reason.unwrap_or_else(|| panic!("no reason in\n{text}")))
 }
 
 fn verdict(packet: &Packet, text: &str) -> Verdict {
     let lines = || text.lines().map(str::trim_start);
     let steps: Vec<(u8, u64)> = lines().filter_map(step).collect();
-    let dropped = steps.iter().find(|(table, _)| *table == Table::Drop.id().0);
-    if let Some((_, cookie)) = dropped {
-        let cookie = Cookie::from_u64(*cookie).filter(|cookie| cookie.kind() == Some(Kind::Drop));
-        let reason = cookie.and_then(|cookie| DropReason::from_code(cookie.id()));
-        return Verdict::Dropped(reason.unwrap_or_else(|| panic!("no reason in\n{text}")));
+    if let Some(reason) = dropped(text) {
+        return Verdict::Dropped(reason);
     }
     if steps
         .iter()
