@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use etherparse::{NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{IpPayloadSlice, NetSlice, SlicedPacket, TransportSlice};
 use openflow::Field;
 use openflow::connection::PacketIns;
 use openflow::message::PacketIn;
@@ -195,28 +195,24 @@ fn describe(data: &[u8], name: &impl Fn(IpAddr) -> Option<String>) -> DropSample
             ..DropSample::default()
         };
     };
-    let (from, to, number) = match &packet.net {
+    let (from, to, payload) = match &packet.net {
         Some(NetSlice::Ipv4(ip)) => {
             let header = ip.header();
             let (from, to) = (header.source_addr(), header.destination_addr());
-            (
-                named(from.into()),
-                named(to.into()),
-                Some(header.protocol().0),
-            )
+            (named(from.into()), named(to.into()), Some(ip.payload()))
         }
         Some(NetSlice::Ipv6(ip)) => {
             let header = ip.header();
             let (from, to) = (header.source_addr(), header.destination_addr());
-            let number = ip.payload().ip_number.0;
-            (named(from.into()), named(to.into()), Some(number))
+            (named(from.into()), named(to.into()), Some(ip.payload()))
         }
         _ => (String::new(), String::new(), None),
     };
+    let number = payload.map(|payload| payload.ip_number.0);
     let (protocol, port) = match (&packet.transport, number) {
         (Some(TransportSlice::Tcp(tcp)), _) => ("tcp".to_owned(), Some(tcp.destination_port())),
         (Some(TransportSlice::Udp(udp)), _) => ("udp".to_owned(), Some(udp.destination_port())),
-        (_, Some(132)) => ("sctp".to_owned(), None),
+        (_, Some(132)) => ("sctp".to_owned(), payload.and_then(sctp_port)),
         (_, Some(1 | 58)) => ("icmp".to_owned(), None),
         (_, Some(number)) => (format!("protocol {number}"), None),
         (_, None) => match data.get(12..14) {
@@ -234,10 +230,16 @@ fn describe(data: &[u8], name: &impl Fn(IpAddr) -> Option<String>) -> DropSample
     }
 }
 
+/// The port that SCTP is for, where the packet holds it.
+fn sctp_port(payload: &IpPayloadSlice<'_>) -> Option<u16> {
+    let bytes = payload.payload.get(2..4).filter(|_| !payload.fragmented)?;
+    bytes.try_into().ok().map(u16::from_be_bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use etherparse::PacketBuilder;
+    use etherparse::{IpNumber, PacketBuilder};
 
     fn name(ip: IpAddr) -> Option<String> {
         (ip == IpAddr::from([10, 0, 0, 1])).then(|| "default/web".to_owned())
@@ -255,6 +257,19 @@ mod tests {
             (&*sample.from, &*sample.to, &*sample.protocol, sample.port),
             ("default/web (10.0.0.1)", "10.0.0.2", "udp", Some(53))
         );
+    }
+
+    #[test]
+    fn sctp_has_a_port_too() {
+        let builder =
+            PacketBuilder::ethernet2([2; 6], [4; 6]).ipv4([10, 0, 0, 2], [10, 0, 0, 1], 64);
+        let mut data = Vec::new();
+        let header = [0x9c, 0x40, 0x0f, 0x1c, 0, 0, 0, 0];
+        builder
+            .write(&mut data, IpNumber::SCTP, &header)
+            .expect("a packet");
+        let sample = describe(&data, &name);
+        assert_eq!((&*sample.protocol, sample.port), ("sctp", Some(3868)));
     }
 
     #[test]
