@@ -198,6 +198,7 @@ impl Agent {
         }
         problems.extend(status.refused.iter().cloned());
         problems.extend(status.conflicts.iter().cloned());
+        problems.extend(status.policy_faults.iter().cloned());
         if let Some(source) = self.source.get() {
             problems.extend(source.problems());
         }

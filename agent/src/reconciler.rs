@@ -120,6 +120,8 @@ pub struct Status {
     pub refused: Vec<String>,
     /// Things that several objects claim, with who has them.
     pub conflicts: Vec<String>,
+    /// Policies that cannot be compiled: their pods are isolated, and allowed nothing by them.
+    pub policy_faults: Vec<String>,
     /// Flows that the switch shall hold.
     pub flows: usize,
     /// Groups that the switch shall hold.

@@ -704,6 +704,14 @@ impl Actor {
                 }
             }
             self.status.conflicts = conflicts;
+            let faults = compiler.policy_faults();
+            let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+            for fault in &faults {
+                if !self.status.policy_faults.contains(fault) {
+                    tracing::error!(fault, "a policy cannot be compiled");
+                }
+            }
+            self.status.policy_faults = faults;
         }
         self.status.refused = self.refused.texts();
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);

@@ -3,6 +3,7 @@
 
 mod attach;
 mod cleanup;
+mod closed;
 mod drops;
 mod faults;
 mod harness;
@@ -11,3 +12,6 @@ mod restarts;
 mod scale;
 mod source;
 mod switch;
+
+#[path = "../../benches/node/api.rs"]
+mod api;
