@@ -218,8 +218,12 @@ pub struct VerifyReport {
     pub in_sync: bool,
     /// Flows that should be there.
     pub desired_flows: u64,
-    /// Flows of ours that are there.
+    /// Flows of ours that are there, apart from those that go by themselves.
     pub installed_flows: u64,
+    /// Flows of ours that go by themselves, and that nothing has to ask for: what the switch learned of clients of
+    /// Services, and what lets the connections of a pod pass for a moment that has just been isolated.
+    #[serde(default)]
+    pub temporary_flows: u64,
     /// Groups that should be there.
     pub desired_groups: u64,
     /// Groups of ours that are there.

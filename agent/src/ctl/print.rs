@@ -371,17 +371,19 @@ pub(super) fn verify(report: &VerifyReport) -> String {
     }
     let _infallible = writeln!(
         text,
-        "{}: {} of {} flows, {} of {} groups, {} differences, {} flows of others",
+        "{}: {} flows wanted, {} found; {} groups wanted, {} found; {} differences; besides, {} flows that go by \
+         themselves and {} of others",
         if report.in_sync {
             "in sync"
         } else {
             "not in sync"
         },
-        report.installed_flows,
         report.desired_flows,
-        report.installed_groups,
+        report.installed_flows,
         report.desired_groups,
+        report.installed_groups,
         report.differences.len(),
+        report.temporary_flows,
         report.foreign_flows,
     );
     text
@@ -486,6 +488,23 @@ mod tests {
         assert!(
             text.contains("changed flow (unknown object)\n  wanted a\n  found  b\n"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn flows_that_go_by_themselves_are_no_part_of_the_sum() {
+        let report = VerifyReport {
+            in_sync: true,
+            desired_flows: 276,
+            installed_flows: 276,
+            temporary_flows: 2,
+            foreign_flows: 1,
+            ..VerifyReport::default()
+        };
+        assert_eq!(
+            verify(&report),
+            "in sync: 276 flows wanted, 276 found; 0 groups wanted, 0 found; 0 differences; besides, 2 flows that go \
+             by themselves and 1 of others\n"
         );
     }
 }

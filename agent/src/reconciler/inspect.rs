@@ -62,17 +62,24 @@ pub(super) fn verify(
         differences.push(group(if present { "changed" } else { "missing" }, set.id));
     }
     differences.extend(patch.groups_gone.iter().map(|&id| group("extra", id)));
-    let ours = flows
+    let (mut ours, mut temporary) = (0, 0);
+    for cookie in flows
         .iter()
-        .filter(|flow| Cookie::from_u64(flow.cookie).is_some())
-        .count();
+        .filter_map(|flow| Cookie::from_u64(flow.cookie))
+    {
+        match cookie.kind() {
+            Some(kind) if !kind.is_compiled() => temporary += 1,
+            _ => ours += 1,
+        }
+    }
     VerifyReport {
         in_sync: differences.is_empty(),
         desired_flows: count(program.len()),
         installed_flows: count(ours),
+        temporary_flows: count(temporary),
         desired_groups: count(program.groups().count()),
         installed_groups: count(groups.len()),
-        foreign_flows: count(flows.len() - ours),
+        foreign_flows: count(flows.len() - ours - temporary),
         differences,
     }
 }

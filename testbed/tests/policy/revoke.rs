@@ -321,6 +321,14 @@ fn isolated_live(cluster: &mut Cluster) -> Result<()> {
         .folder
         .put(&egress("out", "a1", json!([{"to": [app("b1")]}])))?;
     bench.folder.settle()?;
+    // What lets the connections pass that there were is no difference, and no part of what is wanted.
+    let verify = sluice_testbed::objects::report(&bench.node(1)?, &["verify"])?;
+    ensure!(
+        verify["in_sync"] == true
+            && verify["installed_flows"] == verify["desired_flows"]
+            && verify["temporary_flows"].as_u64() > Some(0),
+        "{verify}"
+    );
     all_silent(denied.iter_mut().chain(&mut stopped), "isolated")?;
     for (what, held) in &allowed {
         held.wait(3).context(what.clone())?;
