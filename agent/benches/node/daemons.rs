@@ -1,5 +1,6 @@
 //! The node's processes: database server, switch, agent. Children of this one, and killed by the
 //! kernel should this one die.
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::fmt;
 use std::fs::File;
@@ -70,6 +71,23 @@ impl Daemon {
         Ok(Bytes(kib << 10))
     }
 
+    /// Processor time used, in user space and in the kernel.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, fields) = stat.rsplit_once(") ").context("no stat")?;
+        let ticks: u64 = fields
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .map(|field| field.parse().unwrap_or(0u64))
+            .sum();
+        // A tick is a hundredth of a second to user space, on every machine.
+        Ok(Duration::from_millis(ticks * 10))
+    }
+
     /// Sends `signal` and waits for the end.
     ///
     /// # Errors
@@ -126,7 +144,7 @@ pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> 
 /// Database server and switch.
 #[derive(Debug)]
 pub(crate) struct Switch {
-    _vswitchd: Daemon,
+    vswitchd: Daemon,
     _ovsdb: Daemon,
 }
 
@@ -161,9 +179,17 @@ impl Switch {
             ],
         )?;
         Ok(Switch {
-            _vswitchd: vswitchd,
+            vswitchd,
             _ovsdb: ovsdb,
         })
+    }
+
+    /// Processor time that ovs-vswitchd used.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        self.vswitchd.cpu()
     }
 
     /// How often something happened in the switch since it started.
@@ -191,6 +217,15 @@ impl Agent {
     /// # Errors
     /// When it ends or does not become ready.
     pub(crate) fn start(manifests: Option<&Path>) -> Result<Self> {
+        let manifests = manifests.map(|folder| format!("--manifests={}", folder.display()));
+        Self::start_with(manifests.as_deref())
+    }
+
+    /// Likewise, with its source of cluster state as an argument.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub(crate) fn start_with(source: Option<&str>) -> Result<Self> {
         let mut arguments = vec![
             "--node-name=bench",
             "--pod-cidrs=10.244.0.0/20,fd00:244::/112",
@@ -198,8 +233,7 @@ impl Agent {
             "--conflist=/run/bench/sluice.conflist",
             "--log=warn",
         ];
-        let manifests = manifests.map(|folder| format!("--manifests={}", folder.display()));
-        arguments.extend(manifests.as_deref());
+        arguments.extend(source);
         let started = Instant::now();
         let mut daemon = Daemon::start(
             "sluice-agent",
@@ -232,6 +266,11 @@ impl Agent {
     /// See [`Daemon::rss`].
     pub(crate) fn rss(&self) -> Result<Bytes> {
         self.daemon.rss()
+    }
+
+    /// See [`Daemon::cpu`].
+    pub(crate) fn cpu(&self) -> Result<Duration> {
+        self.daemon.cpu()
     }
 
     /// See [`Daemon::end`].

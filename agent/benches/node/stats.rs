@@ -1,4 +1,5 @@
 //! Medians and percentiles of durations.
+#![allow(dead_code, reason = "each benchmark uses a part of it")]
 
 use std::time::Duration;
 

@@ -14,11 +14,12 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use nix::sys::signal::Signal;
-use sluice_rpc::method::CniAdd;
-use sluice_rpc::{AddRequest, Client, DEFAULT_SOCKET, Deadline, PodRef};
+use sluice_rpc::{Client, DEFAULT_SOCKET, PodRef};
 
+#[path = "../node/attach.rs"]
+mod attach;
 #[path = "../node/daemons.rs"]
 mod daemons;
 mod peers;
@@ -59,7 +60,7 @@ fn main() -> Result<ExitCode> {
     })?;
     let mut netns = Vec::new();
     while agent.metric("sluice_flows", "")? < FLOWS && netns.len() < usize::from(pods) {
-        attach(&mut netns, 8)?;
+        attach_more(&mut netns, 8)?;
     }
     settle();
     let flows = agent.metric("sluice_flows", "")?;
@@ -70,7 +71,7 @@ fn main() -> Result<ExitCode> {
     )?;
 
     let missing = pods.saturating_sub(u16::try_from(netns.len())?);
-    attach(&mut netns, missing)?;
+    attach_more(&mut netns, missing)?;
     settle();
     let flows = agent.metric("sluice_flows", "")?;
     writeln!(
@@ -123,7 +124,7 @@ fn memory(out: &mut impl std::io::Write, what: &str, agent: &Agent) -> Result<bo
 }
 
 /// Attaches `count` more pods, a few at a time.
-fn attach(pods: &mut Vec<PodNetns>, count: u16) -> Result<()> {
+fn attach_more(pods: &mut Vec<PodNetns>, count: u16) -> Result<()> {
     let first = u16::try_from(pods.len())?;
     let fresh: Vec<PodNetns> = (0..count)
         .map(|i| PodNetns::new(&format!("pod{}", first + i)))
@@ -139,7 +140,13 @@ fn attach(pods: &mut Vec<PodNetns>, count: u16) -> Result<()> {
                         let Some(netns) = fresh.get(usize::from(index)) else {
                             return Ok(());
                         };
-                        add(&mut client, first + index, netns)?;
+                        let number = first + index;
+                        let pod = PodRef {
+                            namespace: "default".into(),
+                            name: format!("pod-{number}"),
+                            uid: Some(format!("uid-{number}")),
+                        };
+                        attach::add(&mut client, number, pod, netns)?;
                     }
                 })
             })
@@ -153,26 +160,5 @@ fn attach(pods: &mut Vec<PodNetns>, count: u16) -> Result<()> {
         Ok(())
     })?;
     pods.extend(fresh);
-    Ok(())
-}
-
-fn add(client: &mut Client, number: u16, netns: &PodNetns) -> Result<()> {
-    let request = AddRequest {
-        container_id: format!("{number:064x}"),
-        ifname: "eth0".into(),
-        netns: netns.path().display().to_string(),
-        network: "sluice".into(),
-        pod: Some(PodRef {
-            namespace: "default".into(),
-            name: format!("pod-{number}"),
-            uid: Some(format!("uid-{number}")),
-        }),
-        mtu: None,
-        deadline_ms: 60_000,
-        attempt: 0,
-    };
-    client
-        .call::<CniAdd>(&request, Deadline::after(Duration::from_secs(60)))
-        .with_context(|| format!("cannot attach pod {number}"))?;
     Ok(())
 }
