@@ -282,8 +282,8 @@ impl Compiler {
         program
     }
 
-    /// Whether what policies say of a local pod is known: whether the cluster's pods include it. Until then no policy
-    /// applies to it, so nothing may be sent to it.
+    /// Whether what policies say of a local pod is known: whether the cluster's pods include it. Until then it is
+    /// isolated, if its namespace has policies at all.
     pub fn is_policed_known(&self, pod: &PodId) -> bool {
         self.policy.is_known(pod)
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sluice_rpc::{AddRequest, AddResult, CniCode, CniError};
 
 use crate::api::{Api, NAMESPACES, NODES, Objects, POLICIES, line};
-use crate::harness::{Netns, Node, Pod, cni};
+use crate::harness::{Netns, Node, Pod, cni, wait};
 
 /// A policy that isolates every pod of namespace `default`.
 fn closed() -> Value {
@@ -86,23 +86,25 @@ fn without_knowing_its_policies_add_fails_within_its_bound() {
 #[test]
 fn add_returns_when_the_pods_policies_are_in_the_switch() {
     let (node, api) = node(&closed());
+    let isolated = || {
+        let flows = node.flows();
+        // EgressSubject and IngressSubject.
+        let both = [41, 44].map(|table| format!("table={table}, priority=100,"));
+        both.iter()
+            .all(|begins| flows.iter().any(|flow| flow.contains(begins)))
+    };
     let pod = Pod::new();
     let added = std::thread::scope(|scope| {
         let adding = scope.spawn(|| add(&node, &pod, Duration::from_secs(30)));
-        // The port is there, and ADD still waits.
-        crate::harness::wait("its port", || (node.pod_ports() == 1).then_some(()));
+        // The port is there, nobody knows the pod, and ADD waits: nothing gets to it or from it.
+        wait("its port", || (node.pod_ports() == 1).then_some(()));
+        wait("it to be closed", || isolated().then_some(()));
         assert!(!adding.is_finished(), "nobody knows the pod yet");
         api.pods.send(line("ADDED", &object(&pod))).expect("told");
         adding.join().expect("an answer")
     });
     added.expect("attached");
-    let isolated = |table: &str| {
-        let flows = node.flows();
-        flows
-            .iter()
-            .any(|flow| flow.contains(&format!("table={table},")) && flow.contains("priority=100,"))
-    };
-    assert!(isolated("41") && isolated("44"), "{:#?}", node.flows());
+    assert!(isolated(), "{:#?}", node.flows());
 }
 
 /// A policy that is too much for a switch isolates its pods, allows nothing, and everybody who looks is told.

@@ -54,6 +54,8 @@ pub(crate) struct Engine {
     pub(super) by_name: HashMap<String, BTreeSet<PodId>>,
     /// Those without a name, known by their addresses.
     pub(super) nameless: BTreeSet<PodId>,
+    /// Those with a name that the cluster does not know, by namespace.
+    pub(super) unknown: BTreeMap<Arc<str>, BTreeSet<PodId>>,
     pub(super) names: HashMap<(Arc<str>, Protocol), NameInUse>,
     /// Whose a port is, and the egress and ingress subject, as the flows have them.
     pub(super) ports: BTreeMap<u32, (Cookie, [u32; 2])>,
@@ -84,6 +86,7 @@ impl Engine {
             locals: BTreeMap::new(),
             by_name: HashMap::new(),
             nameless: BTreeSet::new(),
+            unknown: BTreeMap::new(),
             names: HashMap::new(),
             ports: BTreeMap::new(),
             ports_dirty: false,
@@ -238,6 +241,7 @@ impl Engine {
     }
 
     fn policy_changed(&mut self, id: &PolicyId, state: &State) {
+        self.close_unknown(id.namespace(), state);
         let Some(space) = self.spaces.get_mut(id.namespace()) else {
             return;
         };
@@ -387,7 +391,7 @@ impl Engine {
         let index = direction.index();
         let local = self.locals.get(id)?;
         let (before, applies) = (local.subjects[index], local.applies[index].clone());
-        let after = match applies.is_empty() {
+        let after = match applies.is_empty() && !local.closed {
             true => None,
             false => {
                 let ports = match direction {

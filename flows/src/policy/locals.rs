@@ -15,6 +15,9 @@ pub(super) struct Local {
     pub(super) ips: Vec<IpAddr>,
     /// What the cluster says of it, once it does.
     pub(super) joined: Option<Arc<ClusterPod>>,
+    /// Whether the cluster does not know it and its namespace has policies: which of them apply nobody can say, so it
+    /// is isolated, and allowed nothing.
+    pub(super) closed: bool,
     /// The policies that apply, in order, by direction.
     pub(super) applies: [Vec<u32>; 2],
     pub(super) subjects: [Option<u32>; 2],
@@ -100,6 +103,7 @@ impl Engine {
             ofport: pod.ofport,
             ips: pod.ips.clone(),
             joined: None,
+            closed: false,
             applies: Default::default(),
             subjects: [None; 2],
         };
@@ -143,7 +147,7 @@ impl Engine {
 
     fn join(&mut self, id: &PodId, state: &State) {
         let Some(pod) = state.pods.get(id).and_then(|pod| joined(pod, state)) else {
-            return;
+            return self.note_unknown(id, state);
         };
         self.enter(&pod.namespace, state);
         let applies = self.policies_for(pod);
@@ -198,10 +202,42 @@ impl Engine {
         applies
     }
 
+    /// A pod that the cluster does not know yet, or no longer.
+    fn note_unknown(&mut self, id: &PodId, state: &State) {
+        let Some(pod) = state.pods.get(id).filter(|pod| full_name(pod).is_some()) else {
+            return;
+        };
+        let unknown = self.unknown.entry(pod.namespace.as_str().into());
+        unknown.or_default().insert(id.clone());
+        self.close_unknown(&pod.namespace, state);
+    }
+
+    /// Looks anew at the pods of a namespace that the cluster does not know: are there policies?
+    pub(super) fn close_unknown(&mut self, namespace: &str, state: &State) {
+        let closed = state.policies_of(namespace).next().is_some();
+        let differs = |id: &&PodId| {
+            let local = self.locals.get(*id);
+            local.is_some_and(|local| local.closed != closed)
+        };
+        let unknown = self.unknown.get(namespace).into_iter().flatten();
+        let changed: Vec<PodId> = unknown.filter(differs).cloned().collect();
+        for id in changed {
+            self.touch(&id);
+            if let Some(local) = self.locals.get_mut(&id) {
+                local.closed = closed;
+            }
+        }
+    }
+
     fn unjoin(&mut self, id: &PodId) {
+        self.unknown.retain(|_, ids| {
+            ids.remove(id);
+            !ids.is_empty()
+        });
         let Some(local) = self.locals.get_mut(id) else {
             return;
         };
+        local.closed = false;
         let Some(pod) = local.joined.take() else {
             return;
         };

@@ -271,11 +271,14 @@ impl Engine {
             } else {
                 String::new()
             };
-            let text = format!(
-                "{} isolation by {}{more}",
-                report.direction,
-                policies.join(", ")
-            );
+            let text = match policies.is_empty() {
+                true => format!("{} isolation until the pod is known", report.direction),
+                false => format!(
+                    "{} isolation by {}{more}",
+                    report.direction,
+                    policies.join(", ")
+                ),
+            };
             name(report.cookie, text);
         }
         for side in &self.sides {

@@ -311,11 +311,21 @@ fn a_pod_may_talk_to_itself() {
     assert_eq!(dropped, Some(DropReason::RoutedBack));
 }
 
-/// Until the cluster says who a pod is, nobody knows what applies to it; whoever attaches it waits for that.
+/// Until the cluster says who a pod is, nobody knows what applies to it: it is closed both ways if anything may. Whoever
+/// attaches it waits for that.
 #[test]
 fn a_pod_is_known_before_it_is_reached() {
-    let mut state = with_ingress(vec![]);
+    let mut state = with_ingress(vec![rule(vec![pods(&["app=client"])], vec![])]);
     state.apply(Change::ClusterPodGone("shop".into(), "web".into()));
+    assert_eq!(first(&state, "10.1.0.1", "10.0.0.1", HTTP), DENIED_IN);
+    assert_eq!(first(&state, "10.0.0.1", "10.1.0.1", HTTP), DENIED_OUT);
+    let without = {
+        let mut state = state.clone();
+        let id = state.policies.keys().next().unwrap().clone();
+        state.apply(Change::PolicyGone(id));
+        state
+    };
+    assert_eq!(first(&without, "10.1.0.1", "10.0.0.1", HTTP), None);
     let mut compiler = Compiler::new(state);
     let web = pod("shop/web", &["10.0.0.1"], &[("app", "web")]);
     let id = local(&web, 10).id;

@@ -292,10 +292,26 @@ pub(crate) fn expected(
         }
         end
     };
-    if here(from).is_some_and(|pod| !allows(state, Direction::Egress, pod, &end(to), port)) {
+    // Nobody can say which policies apply to a pod that the cluster does not know.
+    let closed = |ip: IpAddr| {
+        let pod = state.pods.values().find(|pod| pod.ips.contains(&ip));
+        pod.is_some_and(|pod| {
+            !pod.namespace.is_empty()
+                && state.cluster_pod(&pod.namespace, &pod.name).is_none()
+                && state
+                    .policies
+                    .values()
+                    .any(|policy| *policy.namespace == pod.namespace)
+        })
+    };
+    if closed(from)
+        || here(from).is_some_and(|pod| !allows(state, Direction::Egress, pod, &end(to), port))
+    {
         return Some(Fate::DeniedEgress);
     }
-    if here(to).is_some_and(|pod| !allows(state, Direction::Ingress, pod, &end(from), port)) {
+    if closed(to)
+        || here(to).is_some_and(|pod| !allows(state, Direction::Ingress, pod, &end(from), port))
+    {
         return Some(Fate::DeniedIngress);
     }
     Some(Fate::Allowed)
