@@ -16,7 +16,7 @@ use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey};
 use crate::model::Protocol;
 use crate::pipeline::{
-    CT_BLOCKED, ENDPOINT_PORTS, MARKS, Mark, OUT_PORT, REASON, Source, Table, ZONE_SERVICE,
+    CT_BLOCKED, ENDPOINT_PORTS, LABELS, MARKS, Mark, OUT_PORT, REASON, Source, Table, ZONE_SERVICE,
     ZONE_TRACK, ZONE_WIRE,
 };
 use crate::reason::DropReason;
@@ -265,12 +265,16 @@ impl Steps {
         })
     }
 
-    /// Remembers a connection as it is on the wire and as allowed, in passing.
+    /// Remembers a connection as it is on the wire and as allowed, and by which rules, in passing.
     pub(crate) fn remember(self) -> Self {
+        let [by_egress, by_ingress] = LABELS.map(|(rule, label)| Action::Move {
+            src: Subfield::all(rule),
+            dst: label,
+        });
         self.ct(Ct {
             commit: true,
             zone: Zone::Imm(ZONE_TRACK),
-            actions: [allowed()].into(),
+            actions: [allowed(), by_egress, by_ingress].into(),
             ..Ct::default()
         })
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use openflow::message::MeterId;
-use openflow::{Field, MacAddr, TableId};
+use openflow::{Field, MacAddr, Subfield, TableId};
 
 /// The MAC address of the virtual router that every pod has as its gateway; the same on every node. Locally
 /// administered.
@@ -313,6 +313,12 @@ pub const CLASS_SRC: Field = Field::reg(13);
 pub const RULE_SRC: Field = Field::reg(14);
 /// Holds the number of the rule that lets the receiving pod get it.
 pub const RULE_DST: Field = Field::reg(15);
+
+/// Where `ct_label` holds the numbers of the rules that let a connection be, for what is sent and for what is got.
+pub const LABELS: [(Field, Subfield); 2] = [
+    (RULE_SRC, Subfield::new(Field::CT_LABEL, 0, 32)),
+    (RULE_DST, Subfield::new(Field::CT_LABEL, 32, 32)),
+];
 
 /// The value of [`PICK`] for a number of indices and bits of the source port.
 pub const fn pick(shape: u16, bits: u8) -> u32 {

@@ -360,6 +360,46 @@ fn plain_pods_stay_plain() {
     });
 }
 
+/// Conntrack knows of each connection which rule let it be, at either end.
+#[test]
+fn connections_carry_their_rules() {
+    let mut state = with_ingress(vec![rule(vec![pods(&["app=other"])], vec![tcp(80)])]);
+    let mut out = policy("shop/out", selector(&["app=other"]));
+    out.egress = Some(vec![rule(vec![pods(&["app=web"])], vec![])]);
+    state.apply(set_policy(&out));
+    let compiler = Compiler::new(state.clone());
+    let number = |name: &str| {
+        let reports = compiler.policies();
+        let report = reports.iter().find(|report| report.id.as_str() == name);
+        let [cookie] = &*report.unwrap().rules[0].cookies else {
+            panic!("{report:?}")
+        };
+        u128::from(cookie.id() & u64::from(u32::MAX))
+    };
+    in_state(&state, |talk| {
+        assert_eq!(talk.first("10.0.0.2", "10.0.0.1", HTTP), None);
+        let labels: Vec<u128> = talk
+            .world
+            .conntrack
+            .connections()
+            .map(|c| c.label)
+            .collect();
+        assert_eq!(labels, [number("shop/p") << 32 | number("shop/out")]);
+    });
+    // One end is not isolated.
+    state.apply(Change::PolicyGone(out.id));
+    in_state(&state, |talk| {
+        assert_eq!(talk.first("10.0.0.2", "10.0.0.1", HTTP), None);
+        let labels: Vec<u128> = talk
+            .world
+            .conntrack
+            .connections()
+            .map(|c| c.label)
+            .collect();
+        assert_eq!(labels, [number("shop/p") << 32]);
+    });
+}
+
 /// A stranger's frame: no flow of policy is in its way, and none lets it in.
 #[test]
 fn an_unknown_subject_is_isolated() {
