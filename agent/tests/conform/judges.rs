@@ -1,5 +1,5 @@
 //! What becomes of the first packet of a connection, by three judges: an evaluator that reads policies word by word,
-//! the interpreter of the flows, and the switch. All must say the same.
+//! the interpreter of the flows, and the switch. All must say the same; the switch of a part.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -47,11 +47,15 @@ pub(crate) struct Case {
     pub(crate) what: String,
 }
 
-/// How many connections all judges agreed upon, and how many of those are denied.
+/// The switch is asked about one connection in so many: it takes longest.
+const STRIDE: usize = 3;
+
+/// How many connections the judges agreed upon, how many of those are denied, and about how many the switch was asked.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) agreed: usize,
     pub(crate) denied: usize,
+    pub(crate) traced: usize,
 }
 
 /// Has connections judged by all.
@@ -80,8 +84,11 @@ pub(crate) fn judge(node: &mut Node<'_>, cases: impl IntoIterator<Item = Case>) 
             ref other => panic!("{other:?}, {what}\n{outcome}"),
         };
         assert_eq!(met, wanted, "interpreter, {what}\n{outcome}");
-        let text = node.trace(&packet);
-        assert_eq!(dropped(&text), wanted, "switch, {what}\n{text}");
+        if tally.agreed.is_multiple_of(STRIDE) {
+            let text = node.trace(&packet);
+            assert_eq!(dropped(&text), wanted, "switch, {what}\n{text}");
+            tally.traced += 1;
+        }
         tally.agreed += 1;
         tally.denied += usize::from(wanted.is_some());
     }
@@ -92,8 +99,8 @@ impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} connections, {} of them denied",
-            self.agreed, self.denied
+            "{} connections, {} of them denied; {} of {} by the switch, too",
+            self.agreed, self.denied, self.traced, self.agreed
         )
     }
 }
