@@ -1,14 +1,16 @@
 //! Who reaches whom: isolation both ways, every kind of peer and port, the node, and a pod to itself.
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use sluice_testbed::cluster::Cluster;
-use sluice_testbed::dial::{Dial, Protocol};
+use sluice_testbed::dial::{Dial, Protocol, Why};
 use sluice_testbed::objects;
 use sluice_testbed::suite::Scenario;
 
 use crate::bench::{Bench, FAMILIES, OTHER_PORT, PORT, ask};
-use crate::common::{Check, app, check, egress, everywhere, ingress, judge, labelled};
+use crate::common::{
+    Check, SILENCE, app, check, egress, everywhere, ingress, judge, labelled, relabel,
+};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("ingress_by_peers", ingress_peers),
@@ -16,6 +18,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("egress", egress_rules),
     ("egress_to_a_service_is_judged_by_its_endpoint", to_service),
     ("policies_add_up", union),
+    ("errors_of_what_is_allowed_come_back", errors),
     ("a_pod_reaches_itself", itself),
 ];
 
@@ -343,6 +346,51 @@ fn union(cluster: &mut Cluster) -> Result<()> {
     both(&bench, &["c2"]).context("one went")
 }
 
+/// What the receiver says by ICMP, or by a reset, gets back to who may ask, whatever isolates either end.
+fn errors(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = Bench::new(cluster)?;
+    for name in crate::common::PODS {
+        relabel(&mut bench, name, &[])?;
+    }
+    bench.publish("closed", 1, &["a1"])?;
+    let shut = |name: &str| {
+        ingress(&format!("shut-{name}"), name, json!([]))
+            .with("/spec/policyTypes", json!(["Ingress", "Egress"]))
+    };
+    for name in ["c1", "a1", "a2"] {
+        bench.folder.put(&shut(name))?;
+    }
+    let out = egress("out", "c1", json!([{"to": [app("a1"), app("a2")]}]));
+    bench.folder.put(&out)?;
+    for name in ["a1", "a2"] {
+        bench
+            .folder
+            .put(&ingress(name, name, json!([{"from": [app("c1")]}])))?;
+    }
+    bench.folder.settle()?;
+    for ipv6 in FAMILIES {
+        for protocol in Protocol::ALL {
+            // Nobody listens.
+            let closed = |place: &str| -> Result<Dial> {
+                Ok(Dial::new(protocol, bench.address(place, ipv6)?, PORT))
+            };
+            for dial in [closed("a1")?, closed("a2")?, ask(protocol, 1, ipv6)] {
+                let failure = bench.fails("c1", &dial)?;
+                ensure!(
+                    failure.why == Why::Refused,
+                    "c1 → {} by {}: {failure}",
+                    dial.target,
+                    protocol.name()
+                );
+            }
+            let dial = closed("a1")?.within(SILENCE);
+            let failure = bench.fails("b1", &dial)?;
+            ensure!(failure.why == Why::Timeout, "b1 may not ask: {failure}");
+        }
+    }
+    Ok(())
+}
+
 fn itself(cluster: &mut Cluster) -> Result<()> {
     let mut bench = labelled(cluster)?;
     bench.publish("self", 1, &["c1"])?;
@@ -370,7 +418,7 @@ fn itself(cluster: &mut Cluster) -> Result<()> {
         let dial = ask(Protocol::Udp, 2, ipv6).within(std::time::Duration::from_millis(50));
         let tally = bench.many("c1", &dial, 20)?;
         let by = tally.by();
-        anyhow::ensure!(
+        ensure!(
             by.len() == 1 && by.contains_key("c1") && by.get("c1") < Some(&20),
             "of 20: {by:?}"
         );

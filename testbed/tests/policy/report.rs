@@ -1,17 +1,19 @@
 //! What can be seen of policies: `sluicectl policies`, `why` and `drops`, and what is said of policies that are wrong.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use sluice_testbed::cluster::Cluster;
-use sluice_testbed::node::Node;
+use sluice_testbed::datapath;
+use sluice_testbed::node::{Daemon, Node};
 use sluice_testbed::objects;
 use sluice_testbed::run;
 use sluice_testbed::suite::Scenario;
 
 use crate::bench::{Bench, PORT};
-use crate::common::{app, egress, everywhere, ingress, judge, labelled};
+use crate::common::{Hammer, app, egress, everywhere, ingress, judge, labelled};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("counters_rise", counters),
@@ -21,6 +23,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 const LIMIT: Duration = Duration::from_secs(5);
+/// Where conntrack has what policy must know.
+const ZONE_TRACK: u16 = 20_928;
 
 fn policy<'a>(report: &'a Value, name: &str) -> Result<&'a Value> {
     list(&report["policies"])
@@ -120,12 +124,34 @@ fn counters(cluster: &mut Cluster) -> Result<()> {
         Ok(Some(counts))
     })?;
     println!("    {first:?}, then {second:?}");
+    labels(&bench, &node)?;
     let text = node.sh("sluicectl", &["policies", "let-in"])?;
     ensure!(
         text.contains("default/let-in") && text.contains("default/a1"),
         "`sluicectl policies` says\n{text}"
     );
     ensure!(!text.contains("let-out\n"), "more than asked for:\n{text}");
+    Ok(())
+}
+
+/// Conntrack says which rule let a connection in, and `sluicectl flows` what that rule is.
+fn labels(bench: &Bench<'_>, node: &Node) -> Result<()> {
+    let (from, to) = (bench.address("c1", false)?, bench.address("a1", false)?);
+    let begins = format!("orig=(src={from},dst={to},");
+    let found = datapath::connections(node, ZONE_TRACK)?;
+    let label = found
+        .iter()
+        .filter(|line| line.contains(&begins))
+        .find_map(|line| line.split("labels=0x").nth(1)?.split(',').next());
+    let label = label.with_context(|| format!("no connection with a label: {found:#?}"))?;
+    let rule = u128::from_str_radix(label, 16)? >> 32;
+    let sets = format!("set_field:{rule:#x}->reg15");
+    let flows = node.sh("sluicectl", &["flows"])?;
+    let named = |line: &str| line.contains(&sets) && line.contains("let-in ingress rule 0");
+    ensure!(
+        flows.lines().any(named),
+        "no flow of let-in sets {rule:#x}:\n{flows}"
+    );
     Ok(())
 }
 
@@ -208,7 +234,35 @@ fn drops(cluster: &mut Cluster) -> Result<()> {
     judge(&bench, everywhere(&bench, "a2", &["c2"], &["a1"])?)?;
     run::wait_for("what may not go out to be counted", LIMIT, || {
         Ok((count("egress-isolation")? > before[1]).then_some(()))
-    })
+    })?;
+    samples(&bench, &node)
+}
+
+/// Whoever watches is told who was denied what, by name.
+fn samples(bench: &Bench<'_>, node: &Node) -> Result<()> {
+    let target = SocketAddr::new(bench.address("a1", false)?, PORT);
+    let hammer = Hammer::start(&bench.netns("b1")?, vec![target], Duration::from_millis(20))?;
+    // Ends with the first line that is looked for: then nobody reads any more.
+    let watch = "timeout 30 sluicectl drops --follow -o json | grep -m 1 ingress-isolation";
+    let line = node.sh("sh", &["-c", watch])?;
+    let (_, heard) = hammer.finish()?;
+    ensure!(heard == 0, "{heard} answers to who may not ask");
+    let sample: Value = serde_json::from_str(line.trim()).with_context(|| line.clone())?;
+    let named = |place: &str| -> Result<String> {
+        Ok(format!(
+            "default/{place} ({})",
+            bench.address(place, false)?
+        ))
+    };
+    ensure!(
+        sample["from"] == named("b1")? && sample["to"] == named("a1")?,
+        "{sample}"
+    );
+    ensure!(
+        sample["protocol"] == "udp" && sample["port"] == PORT,
+        "{sample}"
+    );
+    Ok(())
 }
 
 fn wrong(cluster: &mut Cluster) -> Result<()> {
@@ -225,6 +279,10 @@ fn wrong(cluster: &mut Cluster) -> Result<()> {
         (
             "bad-range",
             json!([{"ports": [{"port": 90, "endPort": 80}]}]),
+        ),
+        (
+            "bad-named-range",
+            json!([{"ports": [{"port": "main", "endPort": 9000}]}]),
         ),
         (
             "bad-operator",
@@ -251,6 +309,10 @@ fn wrong(cluster: &mut Cluster) -> Result<()> {
             "{refused}"
         );
         ensure!(text.contains(name), "no {name} in\n{text}");
+    }
+    let log = std::fs::read_to_string(node.log(Daemon::Agent))?;
+    for (name, _) in &mistakes {
+        ensure!(log.contains(name), "{name} is not in the agent's log");
     }
     policy(&report, "good")?;
     judge(
