@@ -3,8 +3,12 @@
 //! Runs where `SLUICE_REQUIRE_KUBERNETES` is set, as `testbed/check --kubernetes` does, and builds the programs of
 //! Kubernetes first if they are not there. Elsewhere nothing runs, which is said aloud.
 
+#[path = "kubernetes/drain.rs"]
+mod drain;
 #[path = "kubernetes/harness.rs"]
 mod harness;
+#[path = "kubernetes/install.rs"]
+mod install;
 #[path = "kubernetes/pods.rs"]
 mod pods;
 #[path = "kubernetes/restarts.rs"]
@@ -49,6 +53,11 @@ fn main() -> ExitCode {
             ("kubelet_and_runtime_restart", restarts::kubelet_and_runtime),
             ("the_agent_restarts", restarts::agent),
             ("the_api_server_is_away", restarts::api_server),
+            ("a_node_is_drained", drain::a_node_is_drained),
+            (
+                "the_manifest_installs_and_upgrades",
+                install::from_the_manifest,
+            ),
             ("pods_come_and_go_without_a_trace", pods::churn),
         ],
     }])

@@ -19,29 +19,70 @@ pub const SERVER: &str = "localhost/sluice-testbed/server:1";
 /// The test server's program, in its image.
 pub const PROGRAM: &str = "/sluice-testserver";
 
+/// What an image is called, and what it runs.
+type Image<'a> = (&'a str, &'a [&'a str]);
+
 /// Writes an archive of both images, of the program `sluice-testserver` in `bin`, to `out`.
 ///
 /// # Errors
 /// When the program is not there or `tar` fails.
 pub fn write(bin: &Path, out: &Path) -> Result<()> {
+    let fill = |root: &Path| {
+        put(root, &bin.join("sluice-testserver"), PROGRAM)?;
+        // A shorter name for people.
+        symlink(PROGRAM, root.join("t")).context("cannot make a link")
+    };
+    let images: [Image<'_>; 2] = [(PAUSE, &[PROGRAM, "pause"]), (SERVER, &[PROGRAM, "serve"])];
+    write_images(fill, &images, "/", out)
+}
+
+/// Writes an archive with the agent's image under each of some names, to `out`: as `deploy/build-image` fills it, of
+/// the programs in `bin`.
+///
+/// # Errors
+/// When a program is not there or `tar` fails.
+pub fn write_agent(bin: &Path, names: &[&str], out: &Path) -> Result<()> {
+    let fill = |root: &Path| {
+        for program in ["sluice-agent", "sluicectl", "sluice-cni"] {
+            put(root, &bin.join(program), &format!("/bin/{program}"))?;
+        }
+        // Runtimes name namespaces by the old path.
+        symlink("../run", root.join("var/run")).context("cannot make a link")
+    };
+    let images: Vec<Image<'_>> = names
+        .iter()
+        .map(|&name| (name, &["/bin/sluice-agent"][..]))
+        .collect();
+    write_images(fill, &images, "/bin", out)
+}
+
+/// Writes an archive of images that are alike but for their names and what they run.
+fn write_images(
+    fill: impl FnOnce(&Path) -> Result<()>,
+    images: &[Image<'_>],
+    path: &str,
+    out: &Path,
+) -> Result<()> {
     let work = tempfile::tempdir_in(out.parent().context("an archive lies in a folder")?)?;
     let root = work.path().join("root");
-    fill(&root, &bin.join("sluice-testserver"))?;
+    for folder in ["tmp", "etc", "proc", "sys", "dev", "run", "var/lib"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    fill(&root)?;
     let layer = work.path().join("layer.tar");
     archive(&root, &layer)?;
     let image = work.path().join("image");
     fs::create_dir_all(image.join("blobs/sha256"))?;
     let layer = add(&image, "layer.v1.tar", &fs::read(layer)?)?;
     let mut manifests = Vec::new();
-    for (name, entrypoint) in [
-        (PAUSE, vec![PROGRAM, "pause"]),
-        (SERVER, vec![PROGRAM, "serve"]),
-    ] {
+    for (name, entrypoint) in images {
         let config = json!({
             "architecture": if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" },
             "os": "linux",
-            "config": {"Entrypoint": entrypoint, "Env": ["PATH=/"], "WorkingDir": "/"},
+            "config": {"Entrypoint": entrypoint, "Env": [format!("PATH={path}")], "WorkingDir": "/"},
             "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
+            // Two names are two images, however alike.
+            "comment": name,
         });
         let config = add(&image, "config.v1+json", config.to_string().as_bytes())?;
         let manifest = json!({
@@ -84,15 +125,11 @@ fn add(image: &Path, media: &str, data: &[u8]) -> Result<Value> {
     Ok(json!({"mediaType": kind(media), "digest": format!("sha256:{hex}"), "size": data.len()}))
 }
 
-/// The files of the image.
-fn fill(root: &Path, program: &Path) -> Result<()> {
-    for folder in ["tmp", "etc", "proc", "sys", "dev"] {
-        fs::create_dir_all(root.join(folder))?;
-    }
-    let inside = root.join(PROGRAM.trim_start_matches('/'));
+/// Puts a program and the libraries it is linked with into an image.
+fn put(root: &Path, program: &Path, inside: &str) -> Result<()> {
+    let inside = root.join(inside.trim_start_matches('/'));
+    fs::create_dir_all(inside.parent().context("a program lies in a folder")?)?;
     fs::copy(program, &inside).with_context(|| format!("no {}", program.display()))?;
-    // A shorter name for people.
-    symlink(PROGRAM, root.join("t"))?;
     for library in libraries(program)? {
         let path = root.join(library.strip_prefix("/").unwrap_or(&library));
         fs::create_dir_all(path.parent().context("a library lies in a folder")?)?;

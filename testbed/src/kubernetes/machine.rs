@@ -1,8 +1,9 @@
 //! What makes a network namespace a machine that a kubelet can live on: a mount namespace with folders
 //! of its own where Kubernetes writes, and a control group that holds whatever runs there.
 //!
-//! `/run`, `/var/lib` and `/var/log` are the node's own; everything else is the machine's. Nothing that
-//! is mounted there is seen outside, and all of it goes with the last process. Must not know Kubernetes.
+//! `/run`, `/var/lib` and `/var/log` are the node's own; everything else is the machine's. Within the node what is
+//! mounted there is shared with containers that ask for it, as on any machine; nothing of it is seen outside, and all
+//! of it goes with the last process. Must not know Kubernetes.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -56,12 +57,15 @@ pub fn start(node: &Node) -> Result<()> {
     for folder in ["run/netns", "run/sluice-testbed", "lib/kubelet", "log"] {
         std::fs::create_dir_all(root.join(folder))?;
     }
+    // Runtimes take the first mount of a name for the one that is seen, so the machine's, below, must be shared as well.
     let script = format!(
-        "mount --bind {ROOT} {root}/run/sluice-testbed
+        "mount --make-shared /run/netns 2>/dev/null || true
+        mount --bind {ROOT} {root}/run/sluice-testbed
         mount --bind {root}/lib /var/lib
         mount --make-rshared /var/lib
         mount --bind {root}/log /var/log
         mount --rbind {root}/run /run
+        mount --make-rshared /run
         echo $$ >{pidfile}.new
         mv {pidfile}.new {pidfile}
         exec sleep infinity",

@@ -20,7 +20,7 @@ use crate::harness::{
 const PACE: Duration = Duration::from_millis(5);
 
 /// A probe between a pod of each node.
-fn probe(cluster: &Cluster, pods: &[Pod]) -> Result<Probe> {
+pub(crate) fn probe(cluster: &Cluster, pods: &[Pod]) -> Result<Probe> {
     let first = pods.first().context("no pods")?;
     let other = pods
         .iter()
@@ -31,7 +31,7 @@ fn probe(cluster: &Cluster, pods: &[Pod]) -> Result<Probe> {
     Probe::start(&from, &to, other.ip.parse()?, PACE)
 }
 
-fn none_lost(probe: Probe) -> Result<()> {
+pub(crate) fn none_lost(probe: Probe) -> Result<()> {
     let report = probe.finish()?;
     ensure!(
         report.lost.is_empty(),
@@ -154,7 +154,7 @@ pub(crate) fn api_server(cluster: &mut Cluster) -> Result<()> {
 }
 
 /// How long the API server is away.
-const AWAY: Duration = Duration::from_secs(20);
+const AWAY: Duration = Duration::from_secs(60);
 
 fn back(kubectl: &Kubectl, cluster: &Cluster) -> Result<()> {
     run::wait_for("everybody to find the API server again", SOON, || {
