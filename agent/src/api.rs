@@ -202,6 +202,11 @@ impl Agent {
         if let Some(source) = self.source.get() {
             problems.extend(source.problems());
         }
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.extend(index.missing_pods().map(|pods| {
+            format!("policies speak of pods in {pods}, and these are not listed yet: what is in force allows them nothing")
+        }));
+        drop(index);
         for pod in pods.iter().filter(|pod| pod.state == PodState::Broken) {
             let problem = pod.problem.as_deref().unwrap_or("broken");
             problems.push(format!("pod {}/{}: {problem}", pod.namespace, pod.name));
@@ -246,8 +251,23 @@ impl Agent {
                 ]
                 .map(|(name, n)| (name.to_owned(), u64::try_from(n).unwrap_or(u64::MAX))),
             ),
+            watches: self.source.get().map(watches).unwrap_or_default(),
         }
     }
+}
+
+fn watches(source: &SourceStatus) -> Vec<report::WatchReport> {
+    let watches = source.watches().into_iter();
+    watches
+        .map(|(target, watching)| report::WatchReport {
+            what: target.to_string(),
+            objects: u64::try_from(watching.objects).unwrap_or(u64::MAX),
+            bytes: watching.bytes,
+            changes: watching.changes,
+            lists: watching.lists,
+            live: watching.listed && watching.trouble.is_none(),
+        })
+        .collect()
 }
 
 fn unanswered(error: InspectError) -> ErrorObject {

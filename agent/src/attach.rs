@@ -71,6 +71,8 @@ struct Shared {
     locks: Locks,
     /// Whether the agent has been ready once, as far as STATUS has seen.
     served: AtomicBool,
+    /// Whether changes of policies are on their way that may apply to pods being attached.
+    held: tokio::sync::watch::Sender<bool>,
     tasks: TaskTracker,
 }
 
@@ -94,6 +96,7 @@ impl Service {
             book,
             locks,
             served: AtomicBool::new(false),
+            held: tokio::sync::watch::Sender::new(false),
             tasks,
         };
         Self {
@@ -104,6 +107,13 @@ impl Service {
     /// This node's pod address ranges are now these. Addresses in use stay in use.
     pub fn set_ranges(&self, ranges: &[IpNet]) {
         self.shared.book.set_ranges(ranges);
+    }
+
+    /// Whether changes of policies are known and wait for something: attachments wait for them, too.
+    pub fn hold(&self, held: bool) {
+        self.shared
+            .held
+            .send_if_modified(|before| std::mem::replace(before, held) != held);
     }
 
     /// CNI ADD. Dropping the future undoes what was done.

@@ -24,7 +24,7 @@ use crate::config::{Config, TunnelType};
 use crate::drops::Drops;
 use crate::health::{self, HealthChecks};
 use crate::index::Index;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Watches};
 use crate::readiness::{Condition, Readiness};
 use crate::reporter::Reporter;
 use crate::rpc::listener::{Limits, Listener};
@@ -74,8 +74,9 @@ pub fn run(config: Config) -> anyhow::Result<()> {
 /// As [`run`].
 pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()> {
     let (readiness, tasks) = (Readiness::default(), TaskTracker::new());
-    let (metrics, registry) = Metrics::new();
+    let (metrics, mut registry) = Metrics::new();
     let source = Arc::new(OnceLock::new());
+    registry.register_collector(Box::new(Watches::new(Arc::clone(&source))));
     let node = config.node();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), node, bridge = %config.bridge, "starting");
     if let Some(address) = config.http.0 {

@@ -8,6 +8,7 @@
 //! * `pods`: namespaces and pods as policies look at them, and the addresses that pods attached here were given.
 //! * `services`: Services with their endpoints, as this node serves them.
 //! * `addresses`: which addresses are nobody's any more.
+//! * `reach`: which pods of other nodes are needed at all.
 //! * `refused`: what is not in force, and why.
 //!
 //! Must not know OpenFlow, nor where events come from, nor what is done with the changes.
@@ -16,16 +17,19 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     sync::Arc,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use sluice_flows::model::{Peer, Protocol};
 
-use crate::source::{Event, Kind, Namespace, NetworkPolicy, Object, ObjectRef, Pod, Refusal};
+use crate::source::{
+    Event, Kind, Namespace, NetworkPolicy, Object, ObjectRef, Pod, PodScope, Refusal,
+};
 
 mod addresses;
 mod nodes;
 mod pods;
+mod reach;
 mod refused;
 mod services;
 mod update;
@@ -39,6 +43,7 @@ pub use update::{Difference, Joined, Update};
 use addresses::Addresses;
 use nodes::Nodes;
 use pods::Pods;
+use reach::Reach;
 use refused::Refused;
 use services::{Around, Services};
 
@@ -51,6 +56,8 @@ pub struct Options {
     /// EndpointSlices get their endpoints from the pods they select, a pod attached here that no object describes
     /// has no labels, and a namespace that pods are in exists.
     pub standalone: bool,
+    /// Of the pods of other nodes, the source tells only those that are asked for ([`Index::wanted_pods`]).
+    pub narrow: bool,
     /// Changes triggered before this do not count for [`Update::triggers`].
     pub started: SystemTime,
 }
@@ -60,6 +67,7 @@ impl Default for Options {
         Options {
             external_ips: false,
             standalone: false,
+            narrow: false,
             started: SystemTime::now(),
         }
     }
@@ -81,6 +89,9 @@ impl Key {
     }
 }
 
+/// The NetworkPolicies.
+type Policies = BTreeMap<Key, Arc<NetworkPolicy>>;
+
 /// The joined state of the cluster, as far as this node is concerned.
 #[derive(Debug)]
 pub struct Index {
@@ -88,11 +99,17 @@ pub struct Index {
     nodes: Nodes,
     pods: Pods,
     services: Services,
-    policies: BTreeMap<Key, Arc<NetworkPolicy>>,
+    policies: Policies,
     /// The policies that changed since the last answer, as they were then.
     touched_policies: BTreeMap<Key, Option<Arc<NetworkPolicy>>>,
     addresses: Addresses,
     refused: Refused,
+    /// Where not all pods are told.
+    reach: Option<Reach>,
+    /// Whether anything has been answered.
+    begun: bool,
+    /// Whether pods, namespaces and policies were held back in the last answer.
+    holding: bool,
 }
 
 impl Index {
@@ -106,6 +123,7 @@ impl Index {
         let own_name = own_name.into();
         Index {
             listed: BTreeSet::new(),
+            reach: options.narrow.then(|| Reach::new(own_name.clone())),
             nodes: Nodes::new(own_name),
             pods: Pods::new(options.standalone),
             services: Services::new(options),
@@ -113,6 +131,8 @@ impl Index {
             touched_policies: BTreeMap::new(),
             addresses: Addresses::default(),
             refused: Refused::default(),
+            begun: false,
+            holding: false,
         }
     }
 
@@ -136,9 +156,27 @@ impl Index {
         self.answer()
     }
 
-    /// Whether every kind was listed once.
+    /// Whether every kind was listed once, and with them the pods that policies speak of.
     pub fn is_complete(&self) -> bool {
-        self.listed.len() == Kind::ALL.len()
+        self.begun
+    }
+
+    /// Which pods of other nodes are to be told.
+    pub fn wanted_pods(&self) -> Option<&PodScope> {
+        self.reach.as_ref().map(Reach::wanted)
+    }
+
+    /// Whether changes of pods, namespaces and policies wait for pods that they speak of; and until when at the
+    /// latest. Then, an [`apply`](Self::apply) of nothing lets them take effect.
+    pub fn holding(&self) -> Option<Instant> {
+        let reach = self.reach.as_ref()?;
+        reach.deadline().filter(|_| self.holding && self.begun)
+    }
+
+    /// The pods that policies in force speak of and that nobody has told: they are allowed nothing.
+    pub fn missing_pods(&self) -> Option<PodScope> {
+        let missing = self.reach.as_ref()?.missing();
+        (self.begun && missing != PodScope::default()).then_some(missing)
     }
 
     /// What the cluster says about our own node; the last that was said, if it no longer says anything.
@@ -230,6 +268,11 @@ impl Index {
         match event {
             Event::Set(object) => self.set(object),
             Event::Gone(reference) => self.remove(&reference),
+            Event::Covered(scope) => {
+                if let Some(reach) = &mut self.reach {
+                    reach.covered(scope);
+                }
+            }
             Event::Listed(kind, objects) => {
                 self.listed.insert(kind);
                 let mut gone = self.references(kind);
@@ -267,13 +310,22 @@ impl Index {
         self.refused.note(object.reference(), object.refusals());
         match object {
             Object::Node(node) => self.nodes.set(node),
-            Object::Namespace(namespace) => self.pods.set_namespace(namespace),
-            Object::Pod(pod) => self.pods.set(pod),
+            Object::Namespace(namespace) => {
+                self.pods.set_namespace(namespace);
+                self.reach.iter_mut().for_each(Reach::namespace_touched);
+            }
+            Object::Pod(pod) => {
+                self.reach.iter_mut().for_each(|reach| reach.pod_set(&pod));
+                self.pods.set(pod);
+            }
             Object::Service(service) => self.services.set(service),
             Object::EndpointSlice(slice) => self.services.set_slice(slice, &mut self.addresses),
             Object::NetworkPolicy(policy) => {
                 let key = Key::new(policy.namespace(), &policy.name);
                 let before = self.policies.insert(key.clone(), policy);
+                self.reach
+                    .iter_mut()
+                    .for_each(|reach| reach.policy_touched(key.clone()));
                 self.touched_policies.entry(key).or_insert(before);
             }
         }
@@ -284,12 +336,21 @@ impl Index {
         let key = Key::new(&reference.namespace, &reference.name);
         match reference.kind {
             Kind::Node => self.nodes.remove(&reference.name),
-            Kind::Namespace => self.pods.remove_namespace(&reference.name),
-            Kind::Pod => self.pods.remove(&key),
+            Kind::Namespace => {
+                self.pods.remove_namespace(&reference.name);
+                self.reach.iter_mut().for_each(Reach::namespace_touched);
+            }
+            Kind::Pod => {
+                self.reach.iter_mut().for_each(|reach| reach.pod_gone(&key));
+                self.pods.remove(&key);
+            }
             Kind::Service => self.services.remove(&key),
             Kind::EndpointSlice => self.services.remove_slice(&key, &mut self.addresses),
             Kind::NetworkPolicy => {
                 if let Some(before) = self.policies.remove(&key) {
+                    self.reach
+                        .iter_mut()
+                        .for_each(|reach| reach.policy_touched(key.clone()));
                     self.touched_policies.entry(key).or_insert(Some(before));
                 }
             }
@@ -299,18 +360,35 @@ impl Index {
     /// What follows from all that was noted since the last answer.
     fn answer(&mut self) -> Update {
         let mut update = Update::default();
-        if !self.is_complete() {
+        if let Some(reach) = &mut self.reach {
+            reach.follow(&self.pods, &self.policies);
+        }
+        if self.listed.len() < Kind::ALL.len() {
             return update;
         }
+        let first = !self.begun;
+        self.holding = match &mut self.reach {
+            Some(reach) => reach.holds(first, Instant::now()),
+            None => false,
+        };
+        if first && self.holding {
+            return update;
+        }
+        self.begun = true;
         let moved = self.nodes.answer(&mut update);
-        let pods = self.pods.answer(&mut update);
+        let pods = match self.holding {
+            true => Vec::new(),
+            false => self.pods.answer(&mut update),
+        };
         for (before, now) in &pods {
             let ips = |pod: &Option<Arc<Pod>>| pod.as_ref().map(|pod| pods::own_ips(pod).to_vec());
             let (before, now) = (ips(before), ips(now));
             self.addresses
                 .pod_moved(&before.unwrap_or_default(), &now.unwrap_or_default());
         }
-        self.answer_policies(&mut update);
+        if !self.holding {
+            self.answer_policies(&mut update);
+        }
         let around = Around {
             nodes: &self.nodes,
             pods: &self.pods,

@@ -10,6 +10,7 @@
 //!
 //! Must not know what is made of the objects.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 
 use tokio::sync::watch;
@@ -20,12 +21,14 @@ pub(crate) mod intern;
 pub mod kubernetes;
 mod manifest;
 pub mod object;
+mod scope;
 
 pub use directory::{DirectorySource, DirectoryStatus, Fault};
-pub use kubernetes::{KubernetesSource, KubernetesStatus};
+pub use kubernetes::{KubernetesSource, KubernetesStatus, Target, Watching};
 pub use object::{
     EndpointSlice, Kind, Namespace, NetworkPolicy, Node, Object, ObjectRef, Pod, Refusal, Service,
 };
+pub use scope::PodScope;
 
 /// A change of the state of the cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub enum Event {
     Set(Object),
     /// An object went.
     Gone(ObjectRef),
+    /// All pods of these namespaces, and of the own node, have been told; of others, some may not have been.
+    Covered(PodScope),
 }
 
 /// A source of cluster state.
@@ -57,6 +62,15 @@ pub enum AnySource {
 }
 
 impl AnySource {
+    /// These pods are to be known beside those of the own node; an [`Event::Covered`] says when they are. A source
+    /// that knows all pods anyway says nothing.
+    pub fn want_pods(&mut self, scope: &PodScope) {
+        match self {
+            AnySource::Directory(_) => {}
+            AnySource::Kubernetes(source) => source.want_pods(scope),
+        }
+    }
+
     /// How it fares.
     pub fn status(&self) -> SourceStatus {
         match self {
@@ -85,6 +99,22 @@ pub enum SourceStatus {
 }
 
 impl SourceStatus {
+    /// How each watch at an API server fares, where there is one.
+    pub fn watches(&self) -> BTreeMap<Target, Watching> {
+        match self {
+            SourceStatus::Directory(_) => BTreeMap::new(),
+            SourceStatus::Kubernetes(status) => status.borrow().watches.clone(),
+        }
+    }
+
+    /// Whether an API server has been listed whole, and is being watched.
+    pub fn is_live(&self) -> bool {
+        match self {
+            SourceStatus::Directory(_) => false,
+            SourceStatus::Kubernetes(status) => status.borrow().is_live(),
+        }
+    }
+
     /// What a person should know, a line each; empty when all is well.
     pub fn problems(&self) -> Vec<String> {
         match self {

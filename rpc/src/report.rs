@@ -48,6 +48,26 @@ pub struct StatusReport {
     pub reconciler: ReconcilerReport,
     /// Counts by name: `pods`, `peers`, `flows`, `groups`.
     pub counts: BTreeMap<String, u64>,
+    /// What is watched at the API server, where the cluster's state comes from there.
+    pub watches: Vec<WatchReport>,
+}
+
+/// A watch at the API server in a [`StatusReport`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WatchReport {
+    /// What is watched: a kind, and of pods only some (`Pod on this node`, `Pod in shop`).
+    pub what: String,
+    /// Objects known by it.
+    pub objects: u64,
+    /// Bytes received since the agent started, or since it has been wanted.
+    pub bytes: u64,
+    /// Changes received.
+    pub changes: u64,
+    /// Times it was listed.
+    pub lists: u64,
+    /// Whether it has been listed, and is being watched now.
+    pub live: bool,
 }
 
 /// The switch in a [`StatusReport`].

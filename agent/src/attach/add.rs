@@ -108,7 +108,11 @@ fn open(shared: &Shared, request: &AddRequest, attachment: &Attachment) -> Resul
 /// Waits until the policies that apply to a pod are known, and in the switch: it must not run unprotected.
 async fn judgeable(shared: &Shared, record: &Record, until: Instant) -> Result<(), CniError> {
     let mut status = shared.reconciler.status();
+    let mut held = shared.held.subscribe();
     let known = async {
+        if held.wait_for(|held| !held).await.is_err() {
+            return Err(internal("the agent is stopping"));
+        }
         loop {
             status.mark_unchanged();
             match shared.reconciler.judgeable(record.pod_id()).await {

@@ -92,7 +92,28 @@ pub(super) fn status(report: &StatusReport) -> String {
         .map(|(name, n)| format!("{n} {name}"))
         .collect();
     line("counts", counts.join(", "));
+    for watch in &report.watches {
+        let state = if watch.live { "" } else { ", not live" };
+        line(
+            "watch",
+            format!(
+                "{}: {} objects, {} bytes, {} changes, listed {}{state}",
+                watch.what,
+                watch.objects,
+                watch.bytes,
+                watch.changes,
+                times(watch.lists)
+            ),
+        );
+    }
     text
+}
+
+fn times(n: u64) -> String {
+    match n {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    }
 }
 
 /// `pods`.

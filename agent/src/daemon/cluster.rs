@@ -77,6 +77,7 @@ pub(super) fn index(node: &str, config: &Config) -> Arc<Mutex<Index>> {
     let options = Options {
         external_ips: config.external_ips,
         standalone: config.kubeconfig.0.is_none(),
+        narrow: config.kubeconfig.0.is_some(),
         started: SystemTime::now(),
     };
     Arc::new(Mutex::new(Index::with_options(node, options)))
@@ -101,8 +102,16 @@ impl Cluster {
             .fails(Condition::Sources, "not every kind has been listed");
         self.status.get_or_init(|| source.status());
         loop {
+            let patience = self.with_index(|index| index.holding());
+            let impatient = async {
+                match patience {
+                    Some(until) => tokio::time::sleep_until(until.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
             let update = tokio::select! {
                 () = stop.cancelled() => return,
+                () = impatient => self.with_index(|index| index.apply(Vec::new())),
                 events = source.next() => self.with_index(|index| index.apply(events)),
                 changed = attachments.changed() => {
                     if changed.is_err() {
@@ -111,7 +120,14 @@ impl Cluster {
                     self.attachments(&mut handed_on)
                 }
             };
+            // Before anything that takes time: what is missing is on its way meanwhile.
+            if let Some(wanted) = self.with_index(|index| index.wanted_pods().cloned()) {
+                source.want_pods(&wanted);
+            }
             self.hand_on(update, &mut handed_on).await;
+            // Pods are not attached while it is not known what applies to them.
+            self.service
+                .hold(self.with_index(|index| index.holding().is_some()));
         }
     }
 
@@ -144,7 +160,7 @@ impl Cluster {
         if let Some(access) = self.config.access() {
             let state = self.config.state_file.0.clone().map(StateFile::new);
             return Some(AnySource::Kubernetes(KubernetesSource::start(
-                access, state,
+                access, &self.node, state,
             )));
         }
         let path = self.config.manifests.0.clone()?;

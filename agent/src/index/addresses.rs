@@ -1,13 +1,16 @@
 //! Which addresses are nobody's any more.
 //!
 //! What was once an endpoint must be treated as one while connections to it may live, even when no Service uses it
-//! any more; that ends when its pod is gone. An address that no pod ever had (one outside the cluster, or a node's)
-//! is never forgotten here.
+//! any more; that ends when its pod is gone. Of a pod that nobody tells of here, that is known from its last endpoint:
+//! one that was terminating is taken away when the pod is gone. Any other address that no pod ever had (one outside the
+//! cluster, or a node's) is never forgotten here.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     net::IpAddr,
 };
+
+use crate::source::object::Endpoint;
 
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
@@ -44,20 +47,19 @@ impl Addresses {
         }
     }
 
-    /// An EndpointSlice named these addresses, and names those now.
-    pub(super) fn slice_moved(
-        &mut self,
-        before: impl Iterator<Item = IpAddr>,
-        now: impl Iterator<Item = IpAddr>,
-    ) {
-        for ip in now {
-            self.held.entry(ip).or_default().endpoints += 1;
+    /// An EndpointSlice had these endpoints, and has those now.
+    pub(super) fn slice_moved(&mut self, before: &[Endpoint], now: &[Endpoint]) {
+        for endpoint in now {
+            self.held.entry(endpoint.ip).or_default().endpoints += 1;
         }
-        for ip in before {
-            let holders = self.held.entry(ip).or_default();
+        for endpoint in before {
+            let holders = self.held.entry(endpoint.ip).or_default();
             holders.endpoints = holders.endpoints.saturating_sub(1);
             if holders.endpoints == 0 {
-                self.loose.insert(ip);
+                if holders.pods == 0 && endpoint.state.terminating {
+                    self.orphans.insert(endpoint.ip);
+                }
+                self.loose.insert(endpoint.ip);
             }
         }
     }

@@ -222,7 +222,7 @@ impl Pods {
     }
 
     /// The labels of a namespace, if there is one.
-    fn labels(&self, name: &Arc<str>) -> Option<Labels> {
+    pub(super) fn labels(&self, name: &Arc<str>) -> Option<Labels> {
         let mut labels = match self.namespaces.get(name) {
             Some(namespace) => Labels::clone(&namespace.labels),
             None if self.standalone && self.is_inhabited(name) => Labels::new(),

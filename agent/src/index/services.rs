@@ -235,9 +235,8 @@ impl Services {
             .as_ref()
             .is_some_and(|before| before.says_the_same(&slice));
         if !unchanged {
-            let ips = |slice: &EndpointSlice| slice.endpoints.iter().map(|it| it.ip).collect();
-            let old: Vec<IpAddr> = before.as_deref().map(ips).unwrap_or_default();
-            addresses.slice_moved(old.into_iter(), ips(&slice).into_iter());
+            let old = before.as_deref().map(|before| &*before.endpoints);
+            addresses.slice_moved(old.unwrap_or_default(), &slice.endpoints);
         }
         if let Some(before) = before {
             self.drop_slice(&before, !unchanged);
@@ -260,7 +259,7 @@ impl Services {
 
     pub(super) fn remove_slice(&mut self, key: &Key, addresses: &mut Addresses) {
         if let Some(before) = self.slices.remove(key) {
-            addresses.slice_moved(before.endpoints.iter().map(|it| it.ip), std::iter::empty());
+            addresses.slice_moved(&before.endpoints, &[]);
             self.drop_slice(&before, true);
             // When it was triggered that there are fewer now, nobody knows: the annotation is of an earlier change.
             self.triggers

@@ -14,6 +14,7 @@ mod nodes;
 mod pods;
 mod policies;
 mod property;
+mod reach;
 mod scale;
 mod services;
 mod slices;

@@ -1,154 +1,148 @@
 //! The Kubernetes API as a source.
 //!
 //! One task a kind lists and watches (`watch`) and decodes what comes; what they find is put together here, in
-//! the order of each kind. An object that cannot be understood is reported, and what it said before stays in force.
+//! the order of each kind. Pods are watched by node and by namespace, as far as they are wanted (`pods`). An object that cannot be understood is reported, and what it said before stays in force.
 //! While the API server does not answer, the last known state stays in force too: nothing is ever forgotten because
 //! nobody repeats it.
 //!
 //! Must not know what is made of the objects.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{mpsc, watch as channel};
 use tokio::task::JoinSet;
 
-use super::object::{Kind, Object, ObjectRef};
-use super::{Event, Source};
+use super::object::{Kind, Object, ObjectRef, Pod};
+use super::{Event, PodScope, Source};
 
 mod access;
+mod pods;
 mod state;
+mod status;
+mod target;
 mod watch;
 mod wire;
 
 pub use access::{Access, AccessError};
 pub use state::{StateError, StateFile};
+pub use status::{KubernetesStatus, Watching};
+pub use target::Target;
 
+use pods::Pods;
 use state::Entry;
 use watch::Watcher;
-use wire::{Item, News};
+use wire::{Found, Item, News};
 
 /// How much of what the tasks find may wait for whoever listens; then they read no further.
 const WAITING: usize = 1024;
 /// How many changes are handed on together.
 const TOGETHER: usize = 256;
 
-/// How one kind fares.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Watching {
-    /// Objects in force.
-    pub objects: usize,
-    /// Whether it has been listed by the API server since the agent started.
-    pub listed: bool,
-    /// Bytes received.
-    pub bytes: u64,
-    /// Changes received.
-    pub changes: u64,
-    /// Times it was listed.
-    pub lists: u64,
-    /// Why it is not being watched, and since when, if it is not.
-    pub trouble: Option<(String, Instant)>,
-}
-
-/// How the API server fares, as seen from here.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KubernetesStatus {
-    /// Every kind.
-    pub kinds: BTreeMap<Kind, Watching>,
-    /// Objects that cannot be understood, and why.
-    pub faults: BTreeMap<ObjectRef, String>,
-    /// Age in seconds of the state that was read from disk, while some kind has not been listed since.
-    pub restored: Option<u64>,
-}
-
-impl KubernetesStatus {
-    /// What a person should know, a line each; empty when all is well.
-    pub fn problems(&self) -> Vec<String> {
-        // One line for all kinds that fail alike.
-        let mut alike: BTreeMap<&str, (Instant, Vec<&str>)> = BTreeMap::new();
-        for (kind, watching) in &self.kinds {
-            if let Some((why, since)) = &watching.trouble {
-                let entry = alike.entry(why).or_insert((*since, Vec::new()));
-                entry.0 = entry.0.min(*since);
-                entry.1.push(kind.as_str());
-            }
-        }
-        let mut lines: Vec<String> = alike
-            .into_iter()
-            .map(|(why, (since, kinds))| {
-                let seconds = since.elapsed().as_secs();
-                let kinds = if kinds.len() == Kind::ALL.len() {
-                    "the cluster".to_owned()
-                } else {
-                    kinds.join(", ")
-                };
-                format!("not watching {kinds} for {seconds} s, last known state in force: {why}")
-            })
-            .collect();
-        if let Some(age) = self.restored {
-            lines.push(format!(
-                "the state in force was read from disk, and was {age} s old then"
-            ));
-        }
-        let faults = self.faults.iter();
-        lines.extend(faults.map(|(object, why)| format!("not in force: {object}: {why}")));
-        lines
-    }
-
-    /// Whether every kind is being watched.
-    pub fn is_live(&self) -> bool {
-        self.kinds
-            .values()
-            .all(|watching| watching.listed && watching.trouble.is_none())
-    }
-}
-
 /// The watched API server. Knows every object by name, so that what cannot be understood keeps its last good form.
 #[derive(Debug)]
 pub struct KubernetesSource {
+    access: Access,
     news: mpsc::Receiver<News>,
+    /// For the tasks to come.
+    sender: mpsc::Sender<News>,
+    /// How many tasks there have been.
+    started: u64,
+    /// The tasks of whole kinds.
+    whole: BTreeMap<u64, Kind>,
     known: BTreeMap<Kind, HashMap<ObjectRef, Object>>,
+    pods: Pods,
+    /// Which task found the objects that cannot be understood.
+    faults: BTreeMap<ObjectRef, u64>,
     status: channel::Sender<KubernetesStatus>,
     /// Whoever keeps the state on disk.
     writer: Option<std::sync::mpsc::Sender<Entry>>,
-    /// What was read from disk, before it is handed on.
-    restored: Option<Vec<Event>>,
-    _tasks: JoinSet<()>,
+    /// What it was told last of which pods it has.
+    kept: Option<PodScope>,
+    /// What is to be handed on without waiting for news: what was read from disk, at first.
+    ready: Vec<Event>,
+    tasks: JoinSet<()>,
 }
 
 impl KubernetesSource {
-    /// Watches the API server that `access` leads to. If there is a `state` file, the first answer is what it holds,
-    /// and it is kept up to date.
-    pub fn start(access: Access, state: Option<StateFile>) -> KubernetesSource {
+    /// Watches the API server that `access` leads to, for the node `node`: of pods its own, and those that are asked
+    /// for with [`want_pods`](Self::want_pods). If there is a `state` file, the first answer is what it holds, and it
+    /// is kept up to date.
+    pub fn start(access: Access, node: &str, state: Option<StateFile>) -> KubernetesSource {
         let (sender, news) = mpsc::channel(WAITING);
-        let status = channel::Sender::new(KubernetesStatus {
-            kinds: Kind::ALL.map(|kind| (kind, Watching::default())).into(),
-            ..KubernetesStatus::default()
-        });
-        let mut tasks = JoinSet::new();
-        for kind in Kind::ALL {
-            let watcher = Watcher::new(
-                kind,
-                access.clone(),
-                sender.clone(),
-                status.clone(),
-                state.is_some(),
-            );
-            tasks.spawn(watcher.run());
-        }
+        let node: Arc<str> = super::intern::text(node);
         let mut source = KubernetesSource {
+            access,
             news,
-            known: Kind::ALL.map(|kind| (kind, HashMap::new())).into(),
-            status,
+            sender,
+            started: 0,
+            whole: BTreeMap::new(),
+            known: BTreeMap::new(),
+            pods: Pods::new(node.clone()),
+            faults: BTreeMap::new(),
+            status: channel::Sender::default(),
             writer: None,
-            restored: None,
-            _tasks: tasks,
+            kept: None,
+            ready: Vec::new(),
+            tasks: JoinSet::new(),
         };
         if let Some(state) = state {
             source.restore(&state);
             source.writer = Some(state.writer());
         }
+        for kind in Kind::ALL {
+            match kind {
+                Kind::Pod => source.watch(Target::PodsOf(node.clone())),
+                kind => source.watch(Target::All(kind)),
+            }
+        }
         source
+    }
+
+    /// Starts a task for a target.
+    fn watch(&mut self, target: Target) {
+        self.started += 1;
+        let id = self.started;
+        self.status.send_modify(|status| {
+            status.watches.entry(target.clone()).or_default();
+        });
+        let watcher = Watcher::new(
+            id,
+            target.clone(),
+            self.access.clone(),
+            self.sender.clone(),
+            self.status.clone(),
+            self.writer.is_some(),
+        );
+        // Those that were ended are not waited for elsewhere.
+        while self.tasks.try_join_next().is_some() {}
+        let task = self.tasks.spawn(watcher.run());
+        match target {
+            Target::All(kind) if kind != Kind::Pod => drop(self.whole.insert(id, kind)),
+            target => self.pods.watch(id, target, task),
+        }
+    }
+
+    /// These pods are to be known beside the own node's; an [`Event::Covered`] says when they are.
+    pub fn want_pods(&mut self, scope: &PodScope) {
+        let (targets, events) = self.pods.want(scope, Instant::now());
+        for target in targets {
+            tracing::debug!(watch = %target, "watching, since a policy speaks of its pods");
+            self.watch(target);
+        }
+        self.keep_gone(&events);
+        self.ready.extend(events);
+        // Now that whoever listens has said what it makes of what it knows, the disk may rely on it.
+        let all = self.status.borrow().is_listed();
+        let live = self
+            .pods
+            .live_coverage()
+            .filter(|live| all && self.kept.as_ref() != Some(live));
+        if let Some(live) = live {
+            self.kept = Some(live.clone());
+            self.keep(|| Some(Entry::Covered(live)));
+        }
     }
 
     /// How the API server fares; changes as it does.
@@ -161,24 +155,25 @@ impl KubernetesSource {
         match state.read() {
             Ok(Some(saved)) => {
                 let age = saved.age.as_secs();
-                let listed: Vec<Event> = saved
-                    .objects
-                    .into_iter()
-                    .map(|(kind, objects)| {
-                        let named = objects
-                            .iter()
-                            .map(|object| (object.reference(), object.clone()));
-                        self.known(kind).extend(named);
-                        Event::Listed(kind, objects)
-                    })
-                    .collect();
+                let count = saved.objects.values().map(Vec::len).sum::<usize>();
+                for (kind, objects) in saved.objects {
+                    if kind == Kind::Pod {
+                        let events = self.pods.restore(objects, saved.covered.clone());
+                        self.ready.extend(events);
+                        continue;
+                    }
+                    let named = objects
+                        .iter()
+                        .map(|object| (object.reference(), object.clone()));
+                    self.known(kind).extend(named);
+                    self.ready.push(Event::Listed(kind, objects));
+                }
                 tracing::info!(
-                    %path, objects = self.known.values().map(HashMap::len).sum::<usize>(), age, damaged = saved.damaged,
+                    %path, objects = count, age, damaged = saved.damaged,
                     "last known state of the cluster read"
                 );
                 self.status
                     .send_modify(|status| status.restored = Some(age));
-                self.restored = Some(listed);
             }
             Ok(None) => {}
             Err(error) => tracing::warn!(%path, %error, "last known state not usable"),
@@ -199,78 +194,149 @@ impl KubernetesSource {
         self.known.entry(kind).or_default()
     }
 
-    /// Takes news in and says what changed by it; nothing if there is nothing new in it.
-    fn take(&mut self, news: News) -> Option<Event> {
-        match news {
-            News::Listed(kind, items) => Some(self.listed(kind, items)),
-            News::Changed(Item::Object(object, text)) => {
+    /// The last good form of an object.
+    fn last(&self, reference: &ObjectRef) -> Option<Object> {
+        match reference.kind {
+            Kind::Pod => self.pods.get(reference).cloned().map(Object::Pod),
+            kind => self.known.get(&kind)?.get(reference).cloned(),
+        }
+    }
+
+    /// Takes news in and says what changed by it; nothing if there is nothing new in it, or if it comes from a task
+    /// that was ended.
+    fn take(&mut self, News { from, found }: News) -> Vec<Event> {
+        let kind = match (self.whole.get(&from), self.pods.target(from)) {
+            (Some(kind), _) => *kind,
+            (None, Some(_)) => Kind::Pod,
+            (None, None) => return Vec::new(),
+        };
+        match found {
+            Found::Listed(items) => self.listed(from, kind, items),
+            Found::Changed(Item::Object(object, text)) => {
                 let reference = object.reference();
-                self.fault(&reference, None);
-                let before = self
-                    .known(object.kind())
-                    .insert(reference.clone(), object.clone());
-                if before.as_ref() == Some(&object) {
-                    return None;
+                self.fault(from, &reference, None);
+                let event = self.set(from, object);
+                match &event {
+                    Some(Event::Set(_)) => self.keep(|| Some(Entry::Set(reference, text?))),
+                    Some(_) => self.keep(|| Some(Entry::Gone(reference))),
+                    None => {}
                 }
-                self.keep(|| Some(Entry::Set(reference, text?)));
-                Some(Event::Set(object))
+                event.into_iter().collect()
             }
-            News::Changed(Item::Misfit(reference, why)) => {
-                self.fault(&reference, Some(why));
-                None
+            Found::Changed(Item::Misfit(reference, why)) => {
+                self.fault(from, &reference, Some(why));
+                Vec::new()
             }
-            News::Gone(reference) => {
-                self.fault(&reference, None);
-                self.known(reference.kind).remove(&reference)?;
-                self.keep(|| Some(Entry::Gone(reference.clone())));
-                Some(Event::Gone(reference))
+            Found::Gone(reference) => {
+                self.fault(from, &reference, None);
+                let event = match kind {
+                    Kind::Pod => self.pods.remove(from, &reference),
+                    kind => {
+                        let known = self.known(kind).remove(&reference);
+                        known.map(|_| Event::Gone(reference))
+                    }
+                };
+                let events: Vec<Event> = event.into_iter().collect();
+                self.keep_gone(&events);
+                events
             }
         }
     }
 
-    fn listed(&mut self, kind: Kind, items: Vec<Item>) -> Event {
-        let before = std::mem::take(self.known(kind));
+    fn set(&mut self, from: u64, object: Object) -> Option<Event> {
+        if let Object::Pod(pod) = object {
+            return self.pods.set(from, pod);
+        }
+        let before = self
+            .known(object.kind())
+            .insert(object.reference(), object.clone());
+        (before.as_ref() != Some(&object)).then_some(Event::Set(object))
+    }
+
+    fn listed(&mut self, from: u64, kind: Kind, items: Vec<Item>) -> Vec<Event> {
         let mut faults = BTreeMap::new();
         let mut objects = Vec::with_capacity(items.len());
         let mut texts = Vec::new();
         for item in items {
-            let object = match item {
+            match item {
                 Item::Object(object, text) => {
                     texts.extend(text.map(|text| (object.reference(), text)));
-                    Some(object)
+                    objects.push(object);
                 }
                 Item::Misfit(reference, why) => {
-                    let last = before.get(&reference).cloned();
+                    objects.extend(self.last(&reference));
                     faults.insert(reference, why);
-                    last
                 }
-            };
-            if let Some(object) = object {
-                self.known(kind).insert(object.reference(), object.clone());
-                objects.push(object);
             }
         }
+        self.faults_listed(from, faults);
+        let events = match kind {
+            Kind::Pod => {
+                let pods = objects.into_iter().filter_map(|object| match object {
+                    Object::Pod(pod) => Some(pod),
+                    _ => None,
+                });
+                let pods: Vec<Arc<Pod>> = pods.collect();
+                let events = self.pods.listed(from, pods);
+                self.keep(|| Some(Entry::Several(texts)));
+                self.keep_gone(&events);
+                events
+            }
+            kind => {
+                let named = objects
+                    .iter()
+                    .map(|object| (object.reference(), object.clone()));
+                *self.known(kind) = named.collect();
+                self.keep(|| Some(Entry::Listed(kind, texts)));
+                vec![Event::Listed(kind, objects)]
+            }
+        };
+        let target = self.target(from);
         self.status.send_modify(|status| {
+            if let Some(watching) = target.and_then(|target| status.watches.get_mut(&target)) {
+                watching.listed = true;
+            }
+            if status.is_listed() {
+                status.restored = None;
+            }
+        });
+        events
+    }
+
+    fn target(&self, task: u64) -> Option<Target> {
+        let whole = self.whole.get(&task).map(|kind| Target::All(*kind));
+        whole.or_else(|| self.pods.target(task).cloned())
+    }
+
+    /// What a new list of a task says is wrong, instead of what it said before.
+    fn faults_listed(&mut self, from: u64, faults: BTreeMap<ObjectRef, String>) {
+        let earlier = std::mem::take(&mut self.faults);
+        let (stale, kept): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            earlier.into_iter().partition(|(_, task)| *task == from);
+        self.faults = kept;
+        self.faults
+            .extend(faults.keys().map(|reference| (reference.clone(), from)));
+        self.status.send_if_modified(|status| {
             for (reference, why) in &faults {
                 if status.faults.get(reference) != Some(why) {
                     tracing::warn!(object = %reference, error = why, "object not in force");
                 }
             }
-            status.faults.retain(|reference, _| reference.kind != kind);
+            let before = status.faults.clone();
+            status
+                .faults
+                .retain(|reference, _| !stale.contains_key(reference));
             status.faults.extend(faults);
-            if let Some(watching) = status.kinds.get_mut(&kind) {
-                watching.listed = true;
-            }
-            if status.kinds.values().all(|watching| watching.listed) {
-                status.restored = None;
-            }
+            status.faults != before
         });
-        self.keep(|| Some(Entry::Listed(kind, texts)));
-        Event::Listed(kind, objects)
     }
 
     /// Notes, or forgets, what is wrong with an object.
-    fn fault(&self, reference: &ObjectRef, why: Option<String>) {
+    fn fault(&mut self, from: u64, reference: &ObjectRef, why: Option<String>) {
+        match &why {
+            Some(_) => drop(self.faults.insert(reference.clone(), from)),
+            None => drop(self.faults.remove(reference)),
+        }
         self.status.send_if_modified(|status| match why {
             Some(why) if status.faults.get(reference) == Some(&why) => false,
             Some(why) => {
@@ -282,21 +348,39 @@ impl KubernetesSource {
         });
     }
 
-    /// Counts what is known.
-    fn count(&self, events: &[Event]) {
-        let touched: BTreeSet<Kind> = events
-            .iter()
-            .map(|event| match event {
-                Event::Listed(kind, _) => *kind,
-                Event::Set(object) => object.kind(),
-                Event::Gone(reference) => reference.kind,
-            })
-            .collect();
+    /// Keeps in mind on disk what went.
+    fn keep_gone(&self, events: &[Event]) {
+        for event in events {
+            if let Event::Gone(reference) = event {
+                self.keep(|| Some(Entry::Gone(reference.clone())));
+            }
+        }
+    }
+
+    /// Ends watches that nobody wants any more.
+    fn expire(&mut self) -> Vec<Event> {
+        let (targets, events) = self.pods.expire(Instant::now());
+        self.status.send_modify(|status| {
+            for target in targets {
+                tracing::debug!(watch = %target, "not watching any more: no policy speaks of its pods");
+                status.watches.remove(&target);
+            }
+        });
+        self.keep_gone(&events);
+        events
+    }
+
+    /// Counts what some tasks know.
+    fn count(&self, tasks: &BTreeSet<u64>) {
         self.status.send_if_modified(|status| {
             let mut changed = false;
-            for kind in touched {
-                let objects = self.known.get(&kind).map_or(0, HashMap::len);
-                if let Some(watching) = status.kinds.get_mut(&kind) {
+            for task in tasks {
+                let objects = match self.whole.get(task) {
+                    Some(kind) => self.known.get(kind).map_or(0, HashMap::len),
+                    None => self.pods.count(*task),
+                };
+                let target = self.target(*task);
+                if let Some(watching) = target.and_then(|target| status.watches.get_mut(&target)) {
                     changed |= watching.objects != objects;
                     watching.objects = objects;
                 }
@@ -308,23 +392,38 @@ impl KubernetesSource {
 
 impl Source for KubernetesSource {
     async fn next(&mut self) -> Vec<Event> {
-        if let Some(events) = self.restored.take() {
-            return events;
-        }
         loop {
-            // The tasks live as long as we do.
-            let Some(first) = self.news.recv().await else {
-                return std::future::pending().await;
+            if !self.ready.is_empty() {
+                return std::mem::take(&mut self.ready);
+            }
+            let lingering = self.pods.next_expiry();
+            let expired = async {
+                match lingering {
+                    Some(at) => tokio::time::sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let first = tokio::select! {
+                news = self.news.recv() => news,
+                () = expired => None,
             };
             // From here on there is no wait: whoever cancels loses nothing.
-            let mut events: Vec<Event> = self.take(first).into_iter().collect();
+            let Some(first) = first else {
+                self.ready = self.expire();
+                continue;
+            };
+            let mut tasks = BTreeSet::from([first.from]);
+            let mut events = self.take(first);
             while events.len() < TOGETHER {
                 match self.news.try_recv() {
-                    Ok(news) => events.extend(self.take(news)),
+                    Ok(news) => {
+                        tasks.insert(news.from);
+                        events.extend(self.take(news));
+                    }
                     Err(_) => break,
                 }
             }
-            self.count(&events);
+            self.count(&tasks);
             if !events.is_empty() {
                 return events;
             }

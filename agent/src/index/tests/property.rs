@@ -228,7 +228,7 @@ proptest! {
         history in proptest::collection::vec(any_step(), 0..30),
         standalone in flag(),
     ) {
-        let options = Options { external_ips: true, standalone, started: SystemTime::UNIX_EPOCH };
+        let options = Options { external_ips: true, standalone, narrow: false, started: SystemTime::UNIX_EPOCH };
         let mut index = Index::with_options("n1", options);
         let mut sum = Sum::default();
         let mut objects: BTreeMap<ObjectRef, Object> = BTreeMap::new();
@@ -243,7 +243,7 @@ proptest! {
                         match &event {
                             Event::Set(object) => drop(objects.insert(object.reference(), object.clone())),
                             Event::Gone(reference) => drop(objects.remove(reference)),
-                            Event::Listed(..) => {}
+                            Event::Listed(..) | Event::Covered(_) => {}
                         }
                         batch.push(event);
                     }

@@ -31,6 +31,7 @@ fn summary(events: &[Event]) -> Vec<String> {
             }
             Event::Set(object) => format!("set {}", show(object)),
             Event::Gone(reference) => format!("gone {}", reference.name),
+            Event::Covered(scope) => format!("covered {scope}"),
         })
         .collect()
 }
@@ -335,6 +336,7 @@ mod properties {
                         }
                         Event::Gone(reference) => prop_assert!(state.remove(&reference.name).is_some()),
                         Event::Listed(..) => prop_assert!(false, "nothing is listed twice"),
+                        Event::Covered(_) => prop_assert!(false, "all pods are told anyway"),
                     }
                 }
                 let mut expected = BTreeMap::new();

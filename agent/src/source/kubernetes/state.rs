@@ -1,7 +1,7 @@
 //! The last known state of the cluster on disk, for a start while the API server does not answer.
 //!
 //! A text file: a line that names the format, then a line for each object, its checksum first, as the API has the
-//! object but for what nobody uses. A change is appended; a list, and a file that has grown to twice what it need be,
+//! object but for what nobody uses; and lines that say what is whole: which kinds, and the pods of which namespaces. A change is appended; a list, and a file that has grown to twice what it need be,
 //! mean a new file beside it that takes its place by rename. So a crash at any point leaves a file that can be read:
 //! what follows the first line that is cut off or damaged is not believed.
 //!
@@ -18,11 +18,13 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 
-use crate::source::decode;
 use crate::source::object::{Kind, Object, ObjectRef};
+use crate::source::{PodScope, decode};
 
 /// The first line of a file of this form.
-const HEADER: &str = "sluice-state 1\n";
+const HEADER: &str = "sluice-state 2\n";
+/// And of the form before, which always has all pods and does not say so.
+const ALL_PODS: &str = "sluice-state 1\n";
 /// A file below this size is not tidied up.
 const SMALL: u64 = 1 << 20;
 
@@ -38,6 +40,9 @@ pub enum StateError {
     /// Some kind was never listed when it was written.
     #[error("incomplete: {0} was not listed when it was written")]
     Incomplete(Kind),
+    /// It does not say which pods it has.
+    #[error("incomplete: it does not say which pods it has")]
+    NoScope,
 }
 
 /// Where the state is kept.
@@ -51,6 +56,8 @@ pub struct StateFile {
 pub struct Saved {
     /// The objects, those of one kind together.
     pub objects: BTreeMap<Kind, Vec<Object>>,
+    /// Of which namespaces all pods are among them, beside those of the own node.
+    pub covered: PodScope,
     /// How long ago it was written.
     pub age: Duration,
     /// Lines at the end that were damaged.
@@ -62,6 +69,10 @@ pub struct Saved {
 pub(super) enum Entry {
     /// These are all objects of one kind, as [`text`] has them.
     Listed(Kind, Vec<(ObjectRef, Box<str>)>),
+    /// These are now this.
+    Several(Vec<(ObjectRef, Box<str>)>),
+    /// All pods of the own node and of these namespaces have been told.
+    Covered(PodScope),
     /// One is now this.
     Set(ObjectRef, Box<str>),
     /// One went.
@@ -94,10 +105,14 @@ impl StateFile {
         let mut reader = BufReader::new(file);
         let mut line = String::new();
         reader.read_line(&mut line)?;
-        if line != HEADER {
-            let start = line.trim_end().chars().take(40).collect();
-            return Err(StateError::Version(start));
-        }
+        let mut covered = match &*line {
+            HEADER => None,
+            ALL_PODS => Some(PodScope::All),
+            other => {
+                let start = other.trim_end().chars().take(40).collect();
+                return Err(StateError::Version(start));
+            }
+        };
         let (mut known, mut listed, mut damaged) = (HashMap::new(), BTreeSet::new(), false);
         loop {
             let mut line = Vec::new();
@@ -119,6 +134,7 @@ impl StateFile {
                 Some(Record::Gone(reference)) => {
                     known.remove(&reference);
                 }
+                Some(Record::Covered(scope)) => covered = Some(scope),
                 None => {
                     damaged = true;
                     break;
@@ -130,14 +146,15 @@ impl StateFile {
         for object in known.into_values() {
             objects.entry(object.kind()).or_default().push(object);
         }
-        match Kind::ALL.into_iter().find(|kind| !listed.contains(kind)) {
-            Some(kind) => Err(StateError::Incomplete(kind)),
-            None => Ok(Some(Saved {
-                objects,
-                age,
-                damaged,
-            })),
+        if let Some(kind) = Kind::ALL.into_iter().find(|kind| !listed.contains(kind)) {
+            return Err(StateError::Incomplete(kind));
         }
+        Ok(Some(Saved {
+            objects,
+            covered: covered.ok_or(StateError::NoScope)?,
+            age,
+            damaged,
+        }))
     }
 
     /// Starts the thread that writes what the other end of the channel is told, until that is dropped.
@@ -159,6 +176,7 @@ enum Record<'a> {
     Listed(Kind),
     Set(Kind, &'a str),
     Gone(ObjectRef),
+    Covered(PodScope),
 }
 
 impl<'a> Record<'a> {
@@ -169,6 +187,14 @@ impl<'a> Record<'a> {
             return None;
         }
         let (verb, rest) = rest.split_once(' ')?;
+        if verb == "covered" {
+            return Some(Record::Covered(match rest {
+                EVERY => PodScope::All,
+                names => {
+                    PodScope::Namespaces(names.split_terminator(' ').map(Into::into).collect())
+                }
+            }));
+        }
         let (kind, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         let kind = Kind::ALL.into_iter().find(|it| it.as_str() == kind)?;
         Some(match verb {
@@ -181,6 +207,17 @@ impl<'a> Record<'a> {
             _ => return None,
         })
     }
+}
+
+/// Stands for every namespace; no namespace is called so.
+const EVERY: &str = "*";
+
+fn covered(scope: &PodScope) -> String {
+    let names = match scope {
+        PodScope::All => EVERY.to_owned(),
+        PodScope::Namespaces(names) => names.iter().map(|name| format!("{name} ")).collect(),
+    };
+    record(&format!("covered {names}"))
 }
 
 fn record(text: &str) -> String {
@@ -198,6 +235,7 @@ struct Writer {
     /// Where each object's line begins, and its length.
     lines: HashMap<ObjectRef, (u64, u64)>,
     listed: BTreeSet<Kind>,
+    covered: Option<PodScope>,
     size: u64,
     /// Bytes of lines that are in force.
     live: u64,
@@ -213,7 +251,9 @@ impl Writer {
             path: path.to_owned(),
             file: None,
             lines: HashMap::new(),
-            listed: BTreeSet::new(),
+            // Pods are not listed as a whole: what of them is there is said by what is covered.
+            listed: BTreeSet::from([Kind::Pod]),
+            covered: None,
             size: 0,
             live: 0,
             waiting: Vec::new(),
@@ -222,11 +262,13 @@ impl Writer {
     }
 
     fn take(&mut self, entry: Entry) {
-        if let Entry::Listed(kind, _) = &entry {
-            self.listed.insert(*kind);
+        match &entry {
+            Entry::Listed(kind, _) => drop(self.listed.insert(*kind)),
+            Entry::Covered(scope) => self.covered = Some(scope.clone()),
+            _ => {}
         }
         self.waiting.push(entry);
-        if self.listed.len() < Kind::ALL.len() {
+        if self.listed.len() < Kind::ALL.len() || self.covered.is_none() {
             return;
         }
         let entries = std::mem::take(&mut self.waiting);
@@ -241,7 +283,7 @@ impl Writer {
     fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
         let lists = entries
             .iter()
-            .any(|entry| matches!(entry, Entry::Listed(..)));
+            .any(|entry| matches!(entry, Entry::Listed(..) | Entry::Several(_)));
         if self.file.is_none() || self.torn || lists {
             return self.rewrite(entries);
         }
@@ -267,7 +309,8 @@ impl Writer {
                         self.live = self.live.saturating_sub(old);
                     }
                 }
-                Entry::Listed(..) => {}
+                Entry::Covered(scope) => drop(self.append(&covered(scope))?),
+                Entry::Listed(..) | Entry::Several(_) => {}
             }
         }
         if self.size > SMALL && self.size > 2 * self.live {
@@ -302,12 +345,21 @@ impl Writer {
                             .map(|(reference, text)| (reference, Some(&**text))),
                     );
                 }
+                Entry::Several(objects) => {
+                    news.extend(
+                        objects
+                            .iter()
+                            .map(|(reference, text)| (reference, Some(&**text))),
+                    );
+                }
                 Entry::Set(reference, text) => {
                     news.insert(reference, Some(text));
                 }
                 Entry::Gone(reference) => {
                     news.insert(reference, None);
                 }
+                // What was said last is written below.
+                Entry::Covered(_) => {}
             }
         }
         let beside = self.path.with_extension("new");
@@ -349,6 +401,9 @@ impl Writer {
         }
         for kind in Kind::ALL {
             out.write(record(&format!("listed {kind}")).as_bytes())?;
+        }
+        if let Some(scope) = &self.covered {
+            out.write(covered(scope).as_bytes())?;
         }
         let new = out
             .to

@@ -20,8 +20,10 @@ struct Fake {
     /// Whether it streams lists.
     streams: bool,
     objects: Mutex<BTreeMap<&'static str, Vec<Value>>>,
-    /// Whoever watches pods.
+    /// Whoever watches the pods of a node.
     watches: Mutex<Vec<mpsc::UnboundedSender<String>>>,
+    /// Whoever watches others.
+    others: Mutex<BTreeMap<String, Vec<mpsc::UnboundedSender<String>>>>,
     /// What was asked for, of pods.
     asked: Mutex<Vec<String>>,
     /// Whether the next watch is of a forgotten time.
@@ -67,6 +69,29 @@ impl Fake {
             .retain(|watch| watch.send(line.clone()).is_ok());
     }
 
+    /// Says something to all who watch one path.
+    fn say_at(&self, path: &str, kind: &str, object: &Value) {
+        let line = format!("{}\n", json!({"type": kind, "object": object}));
+        for watch in self
+            .others
+            .lock()
+            .expect("a lock")
+            .entry(path.to_owned())
+            .or_default()
+        {
+            // Those who no longer listen are no concern.
+            let _ = watch.send(line.clone());
+        }
+    }
+
+    /// Whether anybody watches a path.
+    fn is_watched(&self, path: &str) -> bool {
+        let others = self.others.lock().expect("a lock");
+        others
+            .get(path)
+            .is_some_and(|watches| watches.iter().any(|watch| !watch.is_closed()))
+    }
+
     /// Ends all watches.
     fn hang_up(&self) {
         self.watches.lock().expect("a lock").clear();
@@ -77,16 +102,19 @@ impl Fake {
     }
 
     fn answer(&self, path: &str, query: &str) -> Response {
-        if path == PODS {
+        if path == PODS && query.contains("fieldSelector") {
             self.asked.lock().expect("a lock").push(query.to_owned());
         }
-        let objects = self
+        let mut objects = self
             .objects
             .lock()
             .expect("a lock")
             .get(path)
             .cloned()
             .unwrap_or_default();
+        if path == PODS && query.contains("fieldSelector") {
+            objects.retain(|pod| pod["spec"]["nodeName"] == "n1");
+        }
         if !query.contains("watch=true") {
             return page(&objects, query);
         }
@@ -110,11 +138,16 @@ impl Fake {
                 "resourceVersion": "10", "annotations": {"k8s.io/initial-events-end": "true"}}}});
             sender.send(format!("{end}\n")).expect("sent");
         }
-        if path == PODS {
+        if path == PODS && query.contains("fieldSelector=spec.nodeName%3Dn1") {
             self.watches.lock().expect("a lock").push(sender);
         } else {
-            // Nothing ever happens to others, and nobody hangs up on them.
-            std::mem::forget(sender);
+            // Nobody hangs up on them.
+            self.others
+                .lock()
+                .expect("a lock")
+                .entry(path.to_owned())
+                .or_default()
+                .push(sender);
         }
         let stream = futures::stream::poll_fn(move |context| lines.poll_recv(context));
         Body::from_stream(stream.map(|line| Ok::<_, std::io::Error>(Bytes::from(line))))
@@ -154,6 +187,22 @@ fn pod(name: &str, ip: &str) -> Value {
             "ports": [{"name": "http", "containerPort": 80}]}]},
         "status": {"phase": "Running", "podIPs": [{"ip": ip}]},
     })
+}
+
+fn own() -> Target {
+    Target::PodsOf("n1".into())
+}
+
+fn some(names: &[&str]) -> PodScope {
+    PodScope::Namespaces(names.iter().map(|name| (*name).into()).collect())
+}
+
+/// A pod of another node.
+fn far(namespace: &str, name: &str) -> Value {
+    let mut pod = pod(name, "10.2.0.1");
+    pod["metadata"]["namespace"] = json!(namespace);
+    pod["spec"]["nodeName"] = json!("n2");
+    pod
 }
 
 struct Bench {
@@ -199,7 +248,7 @@ impl Bench {
 
     fn start(&self, state: bool) -> KubernetesSource {
         let file = || StateFile::new(self.folder.path().join("state"));
-        KubernetesSource::start(self.access.clone(), state.then(file))
+        KubernetesSource::start(self.access.clone(), "n1", state.then(file))
     }
 }
 
@@ -224,6 +273,7 @@ async fn listed(source: &mut KubernetesSource) -> Vec<String> {
                             .collect();
                     }
                 }
+                Event::Covered(scope) => assert_eq!(scope, PodScope::default()),
                 other => panic!("before all was listed: {other:?}"),
             }
         }
@@ -282,7 +332,7 @@ async fn lists_then_changes_whether_streamed_or_in_pages() {
             matches!(&events[..], [Event::Gone(gone)] if &*gone.name == "a"),
             "{events:?}"
         );
-        assert_eq!(source.status().borrow().kinds[&Kind::Pod].objects, 3);
+        assert_eq!(source.status().borrow().watches[&own()].objects, 3);
         let in_pages = bench
             .fake
             .asked()
@@ -319,14 +369,7 @@ async fn a_malformed_object_is_reported_and_keeps_its_last_good_form() {
     bench.fake.forgetful.store(true, Ordering::Relaxed);
     bench.fake.hang_up();
     let events = next(&mut source).await;
-    let [Event::Listed(Kind::Pod, pods)] = &events[..] else {
-        panic!("{events:?}");
-    };
-    let names: Vec<_> = pods
-        .iter()
-        .map(|pod| pod.reference().name.to_string())
-        .collect();
-    assert_eq!(names, ["a", "b"]);
+    assert_eq!(said(&events), ["no c", "no e"]);
     until(&mut source, "a watch", |_| {
         !bench.fake.watches.lock().expect("a lock").is_empty()
     })
@@ -353,7 +396,7 @@ async fn a_watch_that_ends_goes_on_where_it_was() {
         last.contains("resourceVersion=11") && !last.contains("sendInitialEvents"),
         "{last}"
     );
-    assert_eq!(source.status().borrow().kinds[&Kind::Pod].lists, 1);
+    assert_eq!(source.status().borrow().watches[&own()].lists, 1);
 }
 
 #[tokio::test]
@@ -361,6 +404,8 @@ async fn without_a_server_the_last_known_state_is_in_force() {
     let bench = Bench::new(true).await;
     let mut source = bench.start(true);
     listed(&mut source).await;
+    // Only what whoever listens asks for makes it whole.
+    source.want_pods(&PodScope::default());
     bench.fake.say("ADDED", &pod("d", "10.1.0.4"));
     next(&mut source).await;
     bench.fake.say("DELETED", &pod("a", "10.1.0.1"));
@@ -397,4 +442,60 @@ async fn without_a_server_the_last_known_state_is_in_force() {
         problems.contains("not watching the cluster") && problems.contains("read from disk")
     })
     .await;
+}
+
+/// What events say of pods, in short.
+fn said(events: &[Event]) -> Vec<String> {
+    events
+        .iter()
+        .map(|event| match event {
+            Event::Set(object) => object.reference().name.to_string(),
+            Event::Gone(reference) => format!("no {}", reference.name),
+            Event::Covered(scope) => format!("covered: {scope}"),
+            Event::Listed(kind, objects) => format!("{} of {kind}", objects.len()),
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn only_pods_that_are_wanted_are_watched() {
+    let bench = Bench::new(true).await;
+    let mut all = vec![
+        pod("a", "10.1.0.1"),
+        far("shop", "till"),
+        far("web", "front"),
+    ];
+    bench.fake.put(PODS, all.clone());
+    bench
+        .fake
+        .put("/api/v1/namespaces/shop/pods", vec![all.remove(1)]);
+    let mut source = bench.start(false);
+    assert_eq!(listed(&mut source).await, ["a"]);
+    until(&mut source, "a watch", |status| status.is_live()).await;
+    source.want_pods(&some(&["shop"]));
+    assert_eq!(said(&next(&mut source).await), ["till", "covered: shop"]);
+    assert_eq!(
+        source.status().borrow().watches[&Target::PodsIn("shop".into())].objects,
+        1
+    );
+    let shop = "/api/v1/namespaces/shop/pods";
+    bench.fake.say_at(shop, "ADDED", &far("shop", "clerk"));
+    assert_eq!(said(&next(&mut source).await), ["clerk"]);
+    // One that comes to the own node is told of by that node's watch alone.
+    let mut moved = far("shop", "clerk");
+    moved["spec"]["nodeName"] = json!("n1");
+    bench.fake.say_at(shop, "MODIFIED", &moved);
+    assert_eq!(said(&next(&mut source).await), ["no clerk"]);
+    bench.fake.say("ADDED", &moved);
+    assert_eq!(said(&next(&mut source).await), ["clerk"]);
+    bench.fake.say_at(shop, "DELETED", &moved);
+    bench.fake.say("DELETED", &moved);
+    assert_eq!(said(&next(&mut source).await), ["no clerk"]);
+    // All pods instead: only those are news that were not known.
+    source.want_pods(&PodScope::All);
+    assert_eq!(
+        said(&next(&mut source).await),
+        ["front", "covered: all namespaces"]
+    );
+    assert!(bench.fake.is_watched(PODS) && bench.fake.is_watched(shop));
 }

@@ -1,4 +1,4 @@
-//! One kind, listed and watched for ever.
+//! One target, listed and watched for ever.
 //!
 //! Where the server can, the list comes over the watch itself (`sendInitialEvents`), so that neither end holds it
 //! twice; elsewhere it comes in pages. A watch that ends goes on where it was; a place in history that the server has
@@ -14,9 +14,8 @@ use kube::Client;
 use tokio::sync::{mpsc, watch as channel};
 
 use super::access::{Access, chain};
-use super::wire::{self, Item, Line, News};
-use super::{KubernetesStatus, Watching};
-use crate::source::object::Kind;
+use super::wire::{self, Found, Item, Line, News};
+use super::{KubernetesStatus, Target, Watching};
 
 /// The first and the longest pause between attempts; the real one is half to all of it.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(20));
@@ -56,10 +55,12 @@ impl From<kube::Error> for End {
     }
 }
 
-/// The task of one kind.
+/// The task of one target.
 #[derive(Debug)]
 pub(super) struct Watcher {
-    kind: Kind,
+    /// Which of all tasks there have been: what it finds is told apart from what an earlier one found.
+    id: u64,
+    target: Target,
     access: Access,
     news: mpsc::Sender<News>,
     status: channel::Sender<KubernetesStatus>,
@@ -73,14 +74,16 @@ pub(super) struct Watcher {
 
 impl Watcher {
     pub(super) fn new(
-        kind: Kind,
+        id: u64,
+        target: Target,
         access: Access,
         news: mpsc::Sender<News>,
         status: channel::Sender<KubernetesStatus>,
         keep: bool,
     ) -> Watcher {
         Watcher {
-            kind,
+            id,
+            target,
             access,
             news,
             status,
@@ -100,16 +103,16 @@ impl Watcher {
             match end {
                 End::Closed => {}
                 End::Expired => {
-                    tracing::info!(kind = %self.kind, "listing again: the server has forgotten where the watch was");
+                    tracing::info!(watch = %self.target, "listing again: the server has forgotten where the watch was");
                     self.version = None;
                 }
                 End::NoStreams => {
-                    tracing::info!(kind = %self.kind, "the server does not stream lists; asking in pages");
+                    tracing::info!(watch = %self.target, "the server does not stream lists; asking in pages");
                     self.streams = false;
                     continue;
                 }
                 End::Failed(why) => {
-                    tracing::warn!(kind = %self.kind, error = why, "not watching; trying again");
+                    tracing::warn!(watch = %self.target, error = why, "not watching; trying again");
                     self.update(|watching| match &mut watching.trouble {
                         Some((last, _)) => *last = why,
                         None => watching.trouble = Some((why, Instant::now())),
@@ -153,7 +156,7 @@ impl Watcher {
     async fn streamed(&mut self, client: &Client) -> Result<(), End> {
         let query = format!(
             "{}&sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
-            watch_query()
+            self.watch_query()
         );
         let reader = match self.open(client, &query).await {
             Err(kube::Error::Api(status)) if cannot_stream(status.code) => {
@@ -197,13 +200,13 @@ impl Watcher {
         let mut items = Vec::new();
         let mut next = String::new();
         loop {
-            let mut query = format!("limit={PAGE}");
+            let mut query = self.query(&format!("limit={PAGE}"));
             if !next.is_empty() {
                 query.push_str(&format!("&continue={}", escape(&next)));
             }
             let text = client.request_text(self.request(&query)?).await?;
             self.count(text.len());
-            let page = wire::page(self.kind, &text, self.keep)
+            let page = wire::page(self.target.kind(), &text, self.keep)
                 .map_err(|error| End::Failed(format!("not a list: {error}")))?;
             items.extend(page.items);
             next = page.next;
@@ -216,7 +219,11 @@ impl Watcher {
     /// Watches from the place in history where the last watch or list ended.
     async fn watched(&mut self, client: &Client) -> Result<(), End> {
         let version = self.version.clone().unwrap_or_default();
-        let query = format!("{}&resourceVersion={}", watch_query(), escape(&version));
+        let query = format!(
+            "{}&resourceVersion={}",
+            self.watch_query(),
+            escape(&version)
+        );
         let reader = self.open(client, &query).await?;
         self.well();
         self.follow(&mut Lines::new(reader)).await
@@ -224,21 +231,21 @@ impl Watcher {
 
     async fn follow(&mut self, lines: &mut Lines<impl AsyncBufRead + Unpin>) -> Result<(), End> {
         while let Some(line) = self.line(lines).await? {
-            let (news, version) = match line {
-                Line::Set { item, version } => (News::Changed(item), version),
-                Line::Gone { reference, version } => (News::Gone(reference), version),
+            let (found, version) = match line {
+                Line::Set { item, version } => (Found::Changed(item), version),
+                Line::Gone { reference, version } => (Found::Gone(reference), version),
                 Line::Bookmark { version, .. } => {
                     self.version = Some(version);
                     continue;
                 }
                 Line::Error { code, message } => return Err(ended(code, message)),
                 Line::Unknown(kind) => {
-                    tracing::warn!(kind = %self.kind, line = kind, "unknown kind of line passed over");
+                    tracing::warn!(watch = %self.target, line = kind, "unknown kind of line passed over");
                     continue;
                 }
             };
             self.update(|watching| watching.changes += 1);
-            self.hand_on(news).await?;
+            self.hand_on(found).await?;
             self.version = Some(version);
         }
         Ok(())
@@ -252,7 +259,7 @@ impl Watcher {
             return Ok(None);
         };
         self.count(text.len());
-        wire::line(self.kind, text, self.keep)
+        wire::line(self.target.kind(), text, self.keep)
             .map(Some)
             .map_err(|error| End::Failed(format!("not a line of a watch: {error}")))
     }
@@ -262,37 +269,38 @@ impl Watcher {
         client: &Client,
         query: &str,
     ) -> Result<impl AsyncBufRead + Unpin + use<>, kube::Error> {
-        let request = Request::get(format!("{}?{query}", path(self.kind)))
+        let request = Request::get(format!("{}?{query}", self.target.path()))
             .body(Vec::new())
             .map_err(kube::Error::HttpError)?;
         Ok(Box::pin(client.request_stream(request).await?))
     }
 
     fn request(&self, query: &str) -> Result<Request<Vec<u8>>, End> {
-        Request::get(format!("{}?{query}", path(self.kind)))
+        Request::get(format!("{}?{query}", self.target.path()))
             .body(Vec::new())
             .map_err(|error| End::Failed(error.to_string()))
     }
 
     async fn hand_list(&mut self, items: Vec<Item>, version: String) -> Result<(), End> {
-        tracing::debug!(kind = %self.kind, objects = items.len(), version, "listed");
+        tracing::debug!(watch = %self.target, objects = items.len(), version, "listed");
         self.update(|watching| watching.lists += 1);
-        self.hand_on(News::Listed(self.kind, items)).await?;
+        self.hand_on(Found::Listed(items)).await?;
         self.version = Some(version);
         self.well();
         Ok(())
     }
 
-    async fn hand_on(&self, news: News) -> Result<(), End> {
-        let sent = self.news.send(news).await;
+    async fn hand_on(&self, found: Found) -> Result<(), End> {
+        let from = self.id;
+        let sent = self.news.send(News { from, found }).await;
         sent.map_err(|_| End::Failed("nobody listens".to_owned()))
     }
 
     fn well(&self) {
         self.status.send_if_modified(|status| {
-            let trouble = status.kinds.get_mut(&self.kind).and_then(|watching| watching.trouble.take());
+            let trouble = status.watches.get_mut(&self.target).and_then(|watching| watching.trouble.take());
             if let Some((_, since)) = &trouble {
-                tracing::info!(kind = %self.kind, seconds = since.elapsed().as_secs(), "watching again");
+                tracing::info!(watch = %self.target, seconds = since.elapsed().as_secs(), "watching again");
             }
             trouble.is_some()
         });
@@ -302,7 +310,7 @@ impl Watcher {
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
         // Whoever waits for a change of the status need not know of every byte.
         self.status.send_if_modified(|status| {
-            if let Some(watching) = status.kinds.get_mut(&self.kind) {
+            if let Some(watching) = status.watches.get_mut(&self.target) {
                 watching.bytes = watching.bytes.saturating_add(bytes);
             }
             false
@@ -310,8 +318,25 @@ impl Watcher {
     }
 
     fn update(&self, change: impl FnOnce(&mut Watching)) {
-        self.status
-            .send_modify(|status| change(status.kinds.entry(self.kind).or_default()));
+        self.status.send_if_modified(|status| {
+            let watching = status.watches.get_mut(&self.target);
+            watching.map(change).is_some()
+        });
+    }
+
+    /// A query, with what narrows the target down.
+    fn query(&self, query: &str) -> String {
+        match self.target.filter() {
+            filter if filter.is_empty() => query.to_owned(),
+            filter => format!("{filter}&{query}"),
+        }
+    }
+
+    fn watch_query(&self) -> String {
+        let seconds = LENGTH + random() % LENGTH;
+        self.query(&format!(
+            "watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}"
+        ))
     }
 }
 
@@ -325,23 +350,6 @@ fn ended(code: u16, message: String) -> End {
         410 => End::Expired,
         code => End::Failed(format!("{message} ({code})")),
     }
-}
-
-/// Where a kind is listed, in all namespaces.
-fn path(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Node => "/api/v1/nodes",
-        Kind::Namespace => "/api/v1/namespaces",
-        Kind::Pod => "/api/v1/pods",
-        Kind::Service => "/api/v1/services",
-        Kind::EndpointSlice => "/apis/discovery.k8s.io/v1/endpointslices",
-        Kind::NetworkPolicy => "/apis/networking.k8s.io/v1/networkpolicies",
-    }
-}
-
-fn watch_query() -> String {
-    let seconds = LENGTH + random() % LENGTH;
-    format!("watch=true&allowWatchBookmarks=true&timeoutSeconds={seconds}")
 }
 
 /// What stands in a query for a value of the server's own.

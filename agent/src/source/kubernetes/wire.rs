@@ -1,4 +1,4 @@
-//! What comes over a watch or in a list, from bytes to [`News`].
+//! What comes over a watch or in a list, from bytes to what a task finds in them.
 //!
 //! An object is decoded straight from the text into the little that is kept of it: nothing else is ever stored.
 
@@ -22,9 +22,18 @@ pub(super) enum Item {
 
 /// What a task hands on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum News {
-    /// All of one kind.
-    Listed(Kind, Vec<Item>),
+pub(super) struct News {
+    /// The task.
+    pub from: u64,
+    /// What it found.
+    pub found: Found,
+}
+
+/// What a task finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// All there is.
+    Listed(Vec<Item>),
     /// One came or changed.
     Changed(Item),
     /// One went.

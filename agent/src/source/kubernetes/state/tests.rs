@@ -24,7 +24,7 @@ fn all_listed(pods: &[&str]) -> Vec<Entry> {
         .into_iter()
         .filter(|kind| *kind != Kind::Pod)
         .map(|kind| Entry::Listed(kind, Vec::new()))
-        .chain([Entry::Listed(Kind::Pod, pods)])
+        .chain([Entry::Several(pods), Entry::Covered(PodScope::default())])
         .collect()
 }
 
@@ -75,9 +75,56 @@ fn what_was_told_is_read_back() {
         set("b", "10.0.0.9"),
     ]);
     assert_eq!(names(&bench.state), ["b", "c"]);
+    // Several at once, and nothing else.
+    bench.take(vec![Entry::Several(vec![
+        entry("d", "10.0.0.4"),
+        entry("b", "10.0.0.8"),
+    ])]);
+    assert_eq!(names(&bench.state), ["b", "c", "d"]);
     // A list replaces all of its kind, and nothing else.
-    bench.take(vec![Entry::Listed(Kind::Pod, vec![entry("d", "10.0.0.4")])]);
-    assert_eq!(names(&bench.state), ["d"]);
+    bench.take(vec![Entry::Listed(Kind::Pod, vec![entry("e", "10.0.0.4")])]);
+    assert_eq!(names(&bench.state), ["e"]);
+}
+
+#[test]
+fn what_pods_it_has_is_said() {
+    let mut bench = Bench::new(all_listed(&["a"]));
+    let covered = |bench: &Bench| {
+        bench
+            .state
+            .read()
+            .expect("readable")
+            .expect("there")
+            .covered
+    };
+    assert_eq!(covered(&bench), PodScope::default());
+    let some = PodScope::Namespaces(["shop".into(), "web".into()].into());
+    bench.take(vec![Entry::Covered(some.clone())]);
+    assert_eq!(covered(&bench), some);
+    // Also when it is written anew.
+    bench.take(vec![Entry::Several(vec![entry("b", "10.0.0.2")])]);
+    assert_eq!(covered(&bench), some);
+    bench.take(vec![Entry::Covered(PodScope::All)]);
+    assert_eq!(covered(&bench), PodScope::All);
+    // A file of the form before has all pods.
+    bench.take(vec![Entry::Covered(some)]);
+    let text = std::fs::read_to_string(bench.state.path()).expect("read");
+    let older: String = text
+        .replace(HEADER, ALL_PODS)
+        .lines()
+        .filter(|line| !line.contains(" covered "))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(bench.state.path(), older).expect("written");
+    assert_eq!(covered(&bench), PodScope::All);
+    assert_eq!(names(&bench.state), ["a", "b"]);
+    // One that does not say is of no use.
+    let silent = text
+        .lines()
+        .filter(|line| !line.contains(" covered "))
+        .map(|line| format!("{line}\n"));
+    std::fs::write(bench.state.path(), silent.collect::<String>()).expect("written");
+    assert!(matches!(bench.state.read(), Err(StateError::NoScope)));
 }
 
 #[test]
@@ -96,7 +143,7 @@ fn a_file_that_is_incomplete_or_another_is_refused() {
         bench.state.read(),
         Err(StateError::Incomplete(Kind::Node))
     ));
-    std::fs::write(bench.state.path(), "sluice-state 2\n").expect("written");
+    std::fs::write(bench.state.path(), "sluice-state 3\n").expect("written");
     assert!(matches!(bench.state.read(), Err(StateError::Version(_))));
     std::fs::remove_file(bench.state.path()).expect("removed");
     assert!(matches!(bench.state.read(), Ok(None)));
