@@ -15,6 +15,7 @@ pub mod numbers;
 pub mod record;
 mod recover;
 mod remove;
+mod stale;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -50,9 +50,17 @@ fn main() -> ExitCode {
             ("manifests_are_accepted", pods::manifests_are_accepted),
             ("services_are_reached", services::services_are_reached),
             ("policies_are_in_force", services::policies_are_in_force),
+            (
+                "policies_bring_their_pods",
+                services::policies_bring_their_pods,
+            ),
             ("kubelet_and_runtime_restart", restarts::kubelet_and_runtime),
             ("the_agent_restarts", restarts::agent),
             ("the_api_server_is_away", restarts::api_server),
+            (
+                "vanished_sandboxes_are_collected",
+                restarts::vanished_sandboxes,
+            ),
             ("a_node_is_drained", drain::a_node_is_drained),
             (
                 "the_manifest_installs_and_upgrades",

@@ -79,7 +79,10 @@ pub(super) async fn gc(shared: &Shared, request: GcRequest) -> Result<GcResult, 
 }
 
 /// Removes one attachment, if it is still there when its turn comes.
-async fn collect(shared: &Shared, attachment: Attachment) -> (Attachment, Result<bool, CniError>) {
+pub(super) async fn collect(
+    shared: &Shared,
+    attachment: Attachment,
+) -> (Attachment, Result<bool, CniError>) {
     let _turn = shared.locks.lock(&attachment).await;
     let Some(entry) = shared.book.get(&attachment) else {
         return (attachment, Ok(false));

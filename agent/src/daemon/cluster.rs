@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
 use sluice_flows::model::{Change, Gateway, LocalNode, NodeName, Tunnel};
+use sluice_rpc::PodRef;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -22,6 +23,7 @@ use crate::node::{self, NodeNet};
 use crate::readiness::{Condition, Readiness};
 use crate::reconciler::{self, ApplyError};
 use crate::source::kubernetes::{KubernetesSource, StateFile};
+use crate::source::object::Uid;
 use crate::source::{AnySource, DirectorySource, Event, Kind, Source as _, SourceStatus};
 use crate::switch::Built;
 
@@ -57,6 +59,8 @@ struct HandedOn {
     net: Option<NodeNet>,
     /// Whether the reconciler knows that all has been listed.
     complete: bool,
+    /// Whether sandboxes that vanished have been looked for.
+    collected: bool,
 }
 
 impl HandedOn {
@@ -125,6 +129,7 @@ impl Cluster {
                 source.want_pods(&wanted);
             }
             self.hand_on(update, &mut handed_on).await;
+            self.collect(&mut handed_on);
             // Pods are not attached while it is not known what applies to them.
             self.service
                 .hold(self.with_index(|index| index.holding().is_some()));
@@ -153,6 +158,24 @@ impl Cluster {
             }
             all
         })
+    }
+
+    /// Once the cluster's word is fresh, takes away what sandboxes had that vanished while nobody looked.
+    fn collect(&self, handed_on: &mut HandedOn) {
+        let live = self.status.get().is_some_and(SourceStatus::is_live);
+        if !handed_on.complete || !live || std::mem::replace(&mut handed_on.collected, true) {
+            return;
+        }
+        let (service, index) = (self.service.clone(), Arc::clone(&self.index));
+        tokio::spawn(async move {
+            let exists = |pod: &PodRef| {
+                let index = index.lock().unwrap_or_else(PoisonError::into_inner);
+                let known = index.pod(&pod.namespace, &pod.name);
+                let same = |uid: &String| known.is_some_and(|known| known.uid == Uid::new(uid));
+                known.is_some() && pod.uid.as_ref().is_none_or(same)
+            };
+            service.collect_stale(exists).await;
+        });
     }
 
     /// Opens the source, if there is one: a folder as soon as it is there.

@@ -7,10 +7,10 @@ use nix::sys::signal::Signal;
 use sluice_testbed::cluster::Cluster;
 use sluice_testbed::kubernetes::control_plane::Component;
 use sluice_testbed::kubernetes::kubectl::Kubectl;
-use sluice_testbed::kubernetes::{self, runtime};
+use sluice_testbed::kubernetes::{self, cgroup, runtime};
 use sluice_testbed::node::Daemon;
 use sluice_testbed::probe::Probe;
-use sluice_testbed::{agent, run};
+use sluice_testbed::{agent, look, run};
 
 use crate::harness::{
     self, Pod, SOON, all_pairs, deploy, deployment, kubectl, rolled_out, undeploy,
@@ -166,4 +166,67 @@ fn back(kubectl: &Kubectl, cluster: &Cluster) -> Result<()> {
         }
         kubectl.run(&["get", "nodes"]).map(|_| Some(()))
     })
+}
+
+/// Sandboxes vanish while nobody looks, as when a machine starts anew: the agent takes away what they had, and
+/// nothing of those that live.
+pub(crate) fn vanished_sandboxes(cluster: &mut Cluster) -> Result<()> {
+    let kubectl = kubectl(cluster)?;
+    let node = cluster.node(1)?;
+    let before = harness::traces(&node)?;
+    let bin = cluster
+        .kubernetes_bin()
+        .context("no Kubernetes")?
+        .to_owned();
+    deploy(&kubectl, "doomed", 6)?;
+    let elsewhere = deploy(&kubectl, "steady", 2)?;
+    for daemon in [Daemon::Agent, Daemon::Kubelet, Daemon::Containerd] {
+        node.end(daemon, "KILL")?;
+    }
+    for process in cgroup::processes(&cluster.name.host(1)) {
+        let name =
+            std::fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default();
+        if name.starts_with("containerd-shim") || name.starts_with("sluice-testserv") {
+            process.signal(Signal::SIGKILL);
+        }
+    }
+    node.script("for file in /run/netns/cni-*; do umount $file; rm $file; done")?;
+    kubectl.run(&["delete", "deployment", "doomed", "--wait=false"])?;
+    kubectl.run(&[
+        "delete",
+        "pods",
+        "-l",
+        "app=doomed",
+        "--force",
+        "--grace-period=0",
+    ])?;
+    let left = look::ports(&node)?.len();
+    agent::start(&node)?;
+    cluster.record(std::slice::from_ref(&node), &[Daemon::Agent])?;
+    agent::wait_ready(&node)?;
+    run::wait_for("what the pods had to be collected", SOON, || {
+        Ok((look::ports(&node)?.len() + 3 <= left).then_some(()))
+    })?;
+    // The pod that is still wanted keeps what it has until its new sandbox has come.
+    let ours = node.sh("sluicectl", &["pods"])?;
+    ensure!(
+        ours.contains("steady") && !ours.contains("doomed"),
+        "{ours}"
+    );
+    runtime::start_containerd(&node)?;
+    runtime::start_kubelet(&node, &bin)?;
+    cluster.record(
+        std::slice::from_ref(&node),
+        &[Daemon::Containerd, Daemon::Kubelet],
+    )?;
+    kubernetes::wait_node_ready(&kubernetes::control_plane(cluster)?, &node)?;
+    run::wait_for("the pods to be there again", SOON, || {
+        let after = rolled_out(&kubectl, "steady", 2)?;
+        let new = after
+            .iter()
+            .any(|pod| elsewhere.iter().all(|old| old.ip != pod.ip));
+        all_pairs(&kubectl, &after, "tcp", 8081).map(|()| new.then_some(()))
+    })?;
+    undeploy(&kubectl, "steady")?;
+    harness::wait_traces(&node, &before)
 }

@@ -1,10 +1,11 @@
 //! Services and NetworkPolicies, as people make them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use sluice_testbed::cluster::Cluster;
 use sluice_testbed::kubernetes::kubectl::Kubectl;
-use sluice_testbed::{layout, run};
+use sluice_testbed::node::Node;
+use sluice_testbed::{kubernetes, layout, run};
 
 use crate::harness::{Pod, SOON, ask, delete, deploy, kubectl, undeploy};
 
@@ -165,4 +166,124 @@ fn expect(
         })?;
     }
     Ok(())
+}
+
+/// A node hears of another's pods only if a policy of its own pods speaks of them; and then the policy holds for them.
+pub(crate) fn policies_bring_their_pods(cluster: &mut Cluster) -> Result<()> {
+    let kubectl = kubectl(cluster)?;
+    for (name, team) in [("red", "red"), ("blue", "blue")] {
+        let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"team": team}}});
+        kubectl.apply(&namespace.to_string())?;
+        for number in 0..2 {
+            kubectl.apply(&single(name, &format!("{name}-{number}"), "n2").to_string())?;
+        }
+    }
+    kubectl.apply(&single("default", "guarded", "n1").to_string())?;
+    let guarded = address(&kubectl, "default", "guarded")?;
+    for name in ["red", "blue"] {
+        for number in 0..2 {
+            address(&kubectl, name, &format!("{name}-{number}"))?;
+        }
+    }
+    let (first, second) = (cluster.node(1)?, cluster.node(2)?);
+    let of_others = |node: &Node| -> Result<Vec<String>> {
+        Ok(watches(node)?
+            .into_iter()
+            .filter(|what| what.starts_with("Pod in ") || what == "Pod")
+            .collect())
+    };
+    ensure!(
+        of_others(&first)?.is_empty(),
+        "nobody needs pods of others: {:?}",
+        watches(&first)?
+    );
+    let policy = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "guarded"},
+        "spec": {
+            "podSelector": {"matchLabels": {"run": "guarded"}},
+            "ingress": [{"from": [{"namespaceSelector": {"matchLabels": {"team": "red"}}}]}],
+        },
+    });
+    kubectl.apply(&policy.to_string())?;
+    let reaches = |namespace: &str, name: &str| -> Result<bool> {
+        let target = format!("{guarded}:8081");
+        let words = [
+            "-n",
+            namespace,
+            "exec",
+            name,
+            "--",
+            "/t",
+            "ask",
+            "--timeout-ms",
+            "1000",
+            "tcp",
+            &target,
+        ];
+        Ok(run::output(&mut kubectl.command(&words))?.status.success())
+    };
+    run::wait_for("the policy to hold", SOON, || {
+        Ok((!reaches("blue", "blue-0")?).then_some(()))
+    })?;
+    ensure!(
+        reaches("red", "red-0")? && reaches("red", "red-1")?,
+        "the policy took effect without its pods"
+    );
+    ensure!(
+        of_others(&first)? == ["Pod in red"],
+        "{:?}",
+        watches(&first)?
+    );
+    ensure!(of_others(&second)?.is_empty(), "{:?}", watches(&second)?);
+    // One that comes later, and a namespace that joins the team.
+    kubectl.apply(&single("red", "red-2", "n2").to_string())?;
+    address(&kubectl, "red", "red-2")?;
+    run::wait_for("a new pod to be let in", SOON, || {
+        Ok(reaches("red", "red-2")?.then_some(()))
+    })?;
+    kubectl.run(&["label", "--overwrite", "namespace", "blue", "team=red"])?;
+    run::wait_for("the namespace to be let in", SOON, || {
+        Ok(reaches("blue", "blue-1")?.then_some(()))
+    })?;
+    ensure!(
+        of_others(&first)? == ["Pod in blue", "Pod in red"],
+        "{:?}",
+        watches(&first)?
+    );
+    delete(&kubectl, &["networkpolicy", "guarded"])?;
+    delete(&kubectl, &["pod", "guarded"])?;
+    delete(&kubectl, &["namespace", "red", "blue"])
+}
+
+/// What a node watches at the API server.
+fn watches(node: &Node) -> Result<Vec<String>> {
+    let status: Value = serde_json::from_str(&node.sh("sluicectl", &["status", "-o", "json"])?)?;
+    let watches = status["watches"]
+        .as_array()
+        .context("no watches in the status")?;
+    Ok(watches
+        .iter()
+        .filter_map(|watch| Some(watch["what"].as_str()?.to_owned()))
+        .collect())
+}
+
+/// A test server on a node.
+fn single(namespace: &str, name: &str, node: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"run": name}},
+        "spec": {"nodeName": node, "terminationGracePeriodSeconds": 1, "containers": [crate::harness::container()]},
+    })
+}
+
+/// The address of a pod, once it is ready.
+fn address(kubectl: &Kubectl, namespace: &str, name: &str) -> Result<String> {
+    run::wait_for("the pod to be ready", SOON, || {
+        let pod = kubectl.get(&["-n", namespace, "pod", name])?;
+        let ip = pod["status"]["podIP"].as_str().map(str::to_owned);
+        Ok(ip.filter(|_| kubernetes::condition(&pod, "Ready")))
+    })
 }
