@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use ipnet::IpNet;
 use sluice_rpc::{
     AddRequest, AddResult, Attachment, CheckRequest, CheckResult, CniCode, CniError, DelRequest,
-    DelResult, GcRequest, GcResult, PodReport, StatusResult,
+    DelResult, GcRequest, GcResult, PodRef, PodReport, StatusResult,
 };
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -218,6 +218,12 @@ impl Service {
             }
         }
         named
+    }
+
+    /// The pods that are attached here, as the runtime named them.
+    pub fn named_pods(&self) -> Vec<PodRef> {
+        let entries = self.shared.book.all().into_iter();
+        entries.filter_map(|entry| entry.record.pod).collect()
     }
 
     /// Ticks whenever an attachment comes or goes.

@@ -167,7 +167,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         readiness: readiness.clone(),
         drops: drops.clone(),
         index: Arc::clone(&index),
-        reporter,
+        reporter: reporter.clone(),
         source: Arc::clone(&source),
     };
     let listener = Listener::bind(&config.socket).await?;
@@ -203,6 +203,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         metrics: metrics.clone(),
         nets,
         health: health_checks,
+        reporter,
         index,
         status: source,
     };

@@ -252,6 +252,31 @@ impl Index {
         self.refused.all()
     }
 
+    /// Whether anything is refused of any NetworkPolicy.
+    pub fn has_refused_policies(&self) -> bool {
+        self.refused.policies().next().is_some()
+    }
+
+    /// What is refused of the NetworkPolicies that select a pod, a line each: of that, they allow it nothing.
+    pub fn refused_policies_of(&self, namespace: &str, name: &str) -> Vec<String> {
+        let Some(pod) = self.pods.pod(namespace, name) else {
+            return Vec::new();
+        };
+        let selects = |policy: &ObjectRef| {
+            let key = Key::new(&policy.namespace, &policy.name);
+            let policy = self
+                .policies
+                .get(&key)
+                .filter(|_| *policy.namespace == *namespace);
+            policy.is_some_and(|policy| policy.policy.pods.matches(&pod.labels))
+        };
+        let refused = self.refused.policies();
+        refused
+            .filter(|(policy, _)| selects(policy))
+            .map(|(policy, refusal)| format!("{policy}: {refusal}"))
+            .collect()
+    }
+
     /// How many objects of a kind there are.
     pub fn count(&self, kind: Kind) -> usize {
         match kind {

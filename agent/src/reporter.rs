@@ -1,4 +1,5 @@
-//! What the cluster is told by this node: that its network is there, and why a pod of it has none.
+//! What the cluster is told by this node: that its network is there, why a pod of it has none, and which policies for a
+//! pod of it are not in force as they are written.
 //!
 //! A task of its own talks to the API server; whoever has something to say never waits for it. What cannot be said
 //! soon is dropped: it is in the log as well. Must not know how pods are attached.
@@ -31,6 +32,8 @@ const COMPONENT: &str = "sluice-agent";
 #[derive(Debug)]
 struct Report {
     pod: PodRef,
+    /// In a word, as events have it.
+    reason: &'static str,
     message: String,
 }
 
@@ -66,10 +69,23 @@ impl Reporter {
 
     /// A pod could not be attached, for this reason.
     pub fn attach_failed(&self, pod: &PodRef, message: String) {
+        self.say(pod, "NetworkAttachFailed", message);
+    }
+
+    /// A policy for a pod is not in force as it is written, for this reason.
+    pub fn policy_refused(&self, pod: &PodRef, message: String) {
+        self.say(pod, "NetworkPolicyRefused", message);
+    }
+
+    fn say(&self, pod: &PodRef, reason: &'static str, message: String) {
         if let Some(sender) = &self.sender {
             let pod = pod.clone();
             // Too many at once: what is lost here is in the log.
-            let _ = sender.try_send(Report { pod, message });
+            let _ = sender.try_send(Report {
+                pod,
+                reason,
+                message,
+            });
         }
     }
 }
@@ -108,7 +124,8 @@ async fn condition(access: &Access, node: &str, readiness: &Readiness) {
 
 async fn events(access: &Access, node: &str, mut reports: mpsc::Receiver<Report>) {
     let mut said: HashMap<(String, String), Instant> = HashMap::new();
-    while let Some(Report { pod, message }) = reports.recv().await {
+    while let Some(report) = reports.recv().await {
+        let Report { pod, message, .. } = &report;
         said.retain(|_, at| at.elapsed() < QUIET);
         let key = (format!("{}/{}", pod.namespace, pod.name), message.clone());
         if said.contains_key(&key) {
@@ -116,7 +133,7 @@ async fn events(access: &Access, node: &str, mut reports: mpsc::Receiver<Report>
         }
         said.insert(key, Instant::now());
         let path = format!("/api/v1/namespaces/{}/events", pod.namespace);
-        let body = event(&pod, &message, node).to_string().into_bytes();
+        let body = event(&report, node).to_string().into_bytes();
         let request = Request::post(path)
             .header("content-type", "application/json")
             .body(body);
@@ -126,7 +143,12 @@ async fn events(access: &Access, node: &str, mut reports: mpsc::Receiver<Report>
     }
 }
 
-fn event(pod: &PodRef, message: &str, node: &str) -> Value {
+fn event(report: &Report, node: &str) -> Value {
+    let Report {
+        pod,
+        reason,
+        message,
+    } = report;
     let now = now();
     json!({
         "apiVersion": "v1",
@@ -140,7 +162,7 @@ fn event(pod: &PodRef, message: &str, node: &str) -> Value {
             "uid": pod.uid,
         },
         "type": "Warning",
-        "reason": "NetworkAttachFailed",
+        "reason": reason,
         "message": message,
         "source": {"component": COMPONENT, "host": node},
         "reportingComponent": COMPONENT,
@@ -189,7 +211,13 @@ mod tests {
             name: "web".into(),
             uid: Some("u1".into()),
         };
-        let event = event(&pod, "no addresses left", "n1");
+        let report = Report {
+            pod,
+            reason: "NetworkAttachFailed",
+            message: "no addresses left".into(),
+        };
+        let event = event(&report, "n1");
+        assert_eq!(event["reason"], "NetworkAttachFailed");
         assert_eq!(event["involvedObject"]["uid"], "u1");
         assert_eq!(event["metadata"]["namespace"], "shop");
         assert_eq!(event["source"]["host"], "n1");

@@ -19,7 +19,7 @@ pub struct Attachment {
 
 /// The pod a container belongs to, from `CNI_ARGS`. Absent for containers that no Kubernetes
 /// made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PodRef {
     /// `K8S_POD_NAMESPACE`.
     pub namespace: String,

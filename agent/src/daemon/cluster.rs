@@ -22,6 +22,7 @@ use crate::metrics::{Metrics, Phase};
 use crate::node::{self, NodeNet};
 use crate::readiness::{Condition, Readiness};
 use crate::reconciler::{self, ApplyError};
+use crate::reporter::Reporter;
 use crate::source::kubernetes::{KubernetesSource, StateFile};
 use crate::source::object::Uid;
 use crate::source::{AnySource, DirectorySource, Event, Kind, Source as _, SourceStatus};
@@ -41,6 +42,8 @@ pub(super) struct Cluster {
     pub(super) metrics: Metrics,
     pub(super) nets: watch::Sender<Option<NodeNet>>,
     pub(super) health: watch::Sender<HealthChecks>,
+    /// Tells the cluster of what fails.
+    pub(super) reporter: Reporter,
     /// The joined objects, for those who report on them.
     pub(super) index: Arc<Mutex<Index>>,
     /// Where others find how the source fares.
@@ -59,6 +62,8 @@ struct HandedOn {
     net: Option<NodeNet>,
     /// Whether the reconciler knows that all has been listed.
     complete: bool,
+    /// What pods of this node were told of policies that break the rules.
+    told: BTreeSet<(PodRef, String)>,
     /// Whether sandboxes that vanished have been looked for.
     collected: bool,
 }
@@ -129,6 +134,7 @@ impl Cluster {
                 source.want_pods(&wanted);
             }
             self.hand_on(update, &mut handed_on).await;
+            self.tell(&mut handed_on);
             self.collect(&mut handed_on);
             // Pods are not attached while it is not known what applies to them.
             self.service
@@ -158,6 +164,24 @@ impl Cluster {
             }
             all
         })
+    }
+
+    /// Tells pods of this node of policies for them that are not in force as they are written.
+    fn tell(&self, handed_on: &mut HandedOn) {
+        let now: BTreeSet<(PodRef, String)> = self.with_index(|index| {
+            let mut now = BTreeSet::new();
+            if index.has_refused_policies() {
+                for pod in self.service.named_pods() {
+                    let refused = index.refused_policies_of(&pod.namespace, &pod.name);
+                    now.extend(refused.into_iter().map(|why| (pod.clone(), why)));
+                }
+            }
+            now
+        });
+        for (pod, why) in now.difference(&handed_on.told) {
+            self.reporter.policy_refused(pod, why.clone());
+        }
+        handed_on.told = now;
     }
 
     /// Once the cluster's word is fresh, takes away what sandboxes had that vanished while nobody looked.

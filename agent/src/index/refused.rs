@@ -31,6 +31,15 @@ impl Refused {
         own.chain(self.conflicts.get(&object).into_iter().flatten())
     }
 
+    /// The NetworkPolicies that break the rules, and how.
+    pub(super) fn policies(&self) -> impl Iterator<Item = (&ObjectRef, &Refusal)> {
+        let policies = self
+            .objects
+            .iter()
+            .filter(|(object, _)| object.kind == Kind::NetworkPolicy);
+        policies.flat_map(|(object, refusals)| refusals.iter().map(move |it| (object, it)))
+    }
+
     /// Everything that is refused.
     pub(super) fn all(&self) -> impl Iterator<Item = (ObjectRef, &Refusal)> {
         let all = self.objects.iter().chain(&self.conflicts);

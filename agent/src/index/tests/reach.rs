@@ -277,3 +277,31 @@ fn an_endpoint_that_was_terminating_is_forgotten_without_its_pod() {
         );
     }
 }
+
+#[test]
+fn pods_are_told_of_policies_that_break_the_rules() {
+    let mut index = narrow();
+    assert!(!index.has_refused_policies());
+    let wrong = from(json!([{"ipBlock": {"cidr": "10.0.0.0/99"}}]));
+    index.apply(vec![
+        pod("shop/a", "n1", "till"),
+        pod("shop/b", "n1", "other"),
+        pod("web/c", "n1", "till"),
+        policy("shop/p", wrong),
+    ]);
+    assert!(index.has_refused_policies());
+    let told = index.refused_policies_of("shop", "a");
+    assert!(
+        matches!(&told[..], [why] if why.starts_with("NetworkPolicy shop/p: field spec.ingress[0].from[0]")),
+        "{told:?}"
+    );
+    for (namespace, name) in [("shop", "b"), ("web", "c"), ("shop", "unknown")] {
+        assert_eq!(
+            index.refused_policies_of(namespace, name),
+            Vec::<String>::new(),
+            "{namespace}/{name}"
+        );
+    }
+    index.apply(vec![policy("shop/p", json!({"ingress": []}))]);
+    assert!(!index.has_refused_policies());
+}
