@@ -54,9 +54,9 @@ impl Cluster {
         self.pods.push(Arc::new(ClusterPod {
             namespace: namespace.into(),
             name: name.into(),
-            labels: labels(pairs),
+            labels: Arc::new(labels(pairs)),
             ips: vec![Ipv4Addr::new(10, a, b, c).into()],
-            ports: Vec::new(),
+            ports: Arc::default(),
         }));
     }
 

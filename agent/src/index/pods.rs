@@ -280,8 +280,8 @@ fn cluster_pod(pod: Option<&Pod>) -> Option<ClusterPod> {
     Some(ClusterPod {
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
-        labels: Labels::clone(&pod.labels),
+        labels: pod.labels.clone(),
         ips: pod.ips.to_vec(),
-        ports: Vec::clone(&pod.ports),
+        ports: pod.ports.clone(),
     })
 }

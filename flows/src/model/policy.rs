@@ -63,12 +63,12 @@ pub struct ClusterPod {
     pub namespace: Arc<str>,
     /// Its name.
     pub name: Arc<str>,
-    /// Its labels.
-    pub labels: Labels,
+    /// Its labels, which many pods have in common.
+    pub labels: Arc<Labels>,
     /// Its addresses.
     pub ips: Vec<IpAddr>,
-    /// The ports of its containers that have a name.
-    pub ports: Vec<NamedPort>,
+    /// The ports of its containers that have a name, likewise.
+    pub ports: Arc<Vec<NamedPort>>,
 }
 
 /// A container's port that has a name.

@@ -224,7 +224,7 @@ impl Engine {
 
     fn count_names(&mut self, before: Option<&Arc<ClusterPod>>, after: Option<&Arc<ClusterPod>>) {
         for (pod, came) in [(before, false), (after, true)] {
-            for port in pod.into_iter().flat_map(|pod| &pod.ports) {
+            for port in pod.into_iter().flat_map(|pod| pod.ports.iter()) {
                 let key = (port.name.clone(), port.protocol);
                 let Some(name) = self.names.get_mut(&key) else {
                     continue;

@@ -93,7 +93,7 @@ impl Engine {
             return;
         }
         for pod in state.cluster_pods.values().flat_map(BTreeMap::values) {
-            for port in &pod.ports {
+            for port in pod.ports.iter() {
                 let key = (port.name.clone(), port.protocol);
                 if new.contains(&key) {
                     let name = self.names.entry(key).or_default();

@@ -72,9 +72,9 @@ pub(crate) fn pod(full: &str, ips: &[&str], pairs: &[(&str, &str)]) -> ClusterPo
     ClusterPod {
         namespace: namespace.into(),
         name: name.into(),
-        labels: labels(pairs),
+        labels: Arc::new(labels(pairs)),
         ips: ips.iter().map(|s| ip(s)).collect(),
-        ports: Vec::new(),
+        ports: Arc::default(),
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn with_port(
     protocol: Protocol,
     port: u16,
 ) -> ClusterPod {
-    pod.ports.push(NamedPort {
+    Arc::make_mut(&mut pod.ports).push(NamedPort {
         name: name.into(),
         protocol,
         port,

@@ -146,9 +146,9 @@ fn pod(value: &Value) -> ClusterPod {
     ClusterPod {
         namespace: text(&value["Namespace"]).into(),
         name: text(&value["Name"]).into(),
-        labels: labels_of(&value["Labels"]),
+        labels: labels_of(&value["Labels"]).into(),
         ips: vec![text(&value["IP"]).parse().unwrap()],
-        ports: ports.collect(),
+        ports: Arc::new(ports.collect()),
     }
 }
 

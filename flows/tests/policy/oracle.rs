@@ -111,7 +111,7 @@ fn port_is(
             Ports::Range(from, to) => (*from..=*to).contains(&port),
             Ports::Named(name) => destination
                 .iter()
-                .flat_map(|pod| &pod.ports)
+                .flat_map(|pod| pod.ports.iter())
                 .any(|p| p.name == *name && p.protocol == protocol && p.port == port),
         }
 }

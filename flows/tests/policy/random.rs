@@ -171,9 +171,9 @@ fn cluster_pod() -> impl Strategy<Value = ClusterPod> {
         .prop_map(|((namespace, name), labels, ips, ports)| ClusterPod {
             namespace: namespace.into(),
             name: name.into(),
-            labels,
+            labels: labels.into(),
             ips,
-            ports,
+            ports: ports.into(),
         })
 }
 
