@@ -84,9 +84,10 @@ pub(crate) fn a_node_is_drained(cluster: &mut Cluster) -> Result<()> {
         "{} connections failed: {failures:?}",
         failures.len()
     );
+    // Pods first: the last word on each endpoint is that it terminates, and nothing need be kept for its connections.
+    undeploy(&kubectl, name)?;
     delete(&kubectl, &["service,poddisruptionbudget", name])?;
     delete(&kubectl, &["pod", "customer"])?;
-    undeploy(&kubectl, name)?;
     wait_traces(&node, &before)
 }
 
