@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use sluice_rpc::method::CniAdd;
 use sluice_rpc::{AddRequest, Client, Deadline, PodRef};
 
-use crate::sandbox::PodNetns;
+use crate::pod_netns::PodNetns;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -32,6 +32,8 @@ mod attach;
 mod cluster;
 #[path = "../node/daemons.rs"]
 mod daemons;
+#[path = "../node/pod_netns.rs"]
+mod pod_netns;
 #[path = "../node/sandbox.rs"]
 mod sandbox;
 #[path = "../node/stats.rs"]
@@ -42,7 +44,8 @@ mod watch;
 use api::Api;
 use cluster::{ALL_POLICIES, Cluster, LOCAL_PODS};
 use daemons::{Agent, Switch, wait_until};
-use sandbox::{PodNetns, run};
+use pod_netns::PodNetns;
+use sandbox::run;
 use stats::Sample;
 use watch::Watch;
 

@@ -27,6 +27,8 @@ mod attach;
 mod daemons;
 #[path = "../restart/peers.rs"]
 mod peers;
+#[path = "../node/pod_netns.rs"]
+mod pod_netns;
 #[path = "../node/sandbox.rs"]
 mod sandbox;
 #[path = "../node/stats.rs"]
@@ -35,7 +37,8 @@ mod stats;
 mod watch;
 
 use daemons::{Agent, Switch};
-use sandbox::{PodNetns, run};
+use pod_netns::PodNetns;
+use sandbox::run;
 use stats::Sample;
 use watch::Watch;
 

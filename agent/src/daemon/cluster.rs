@@ -76,6 +76,8 @@ impl HandedOn {
             attached: BTreeMap::new(),
             net: None,
             complete: false,
+            told: BTreeSet::new(),
+            collected: false,
         }
     }
 }
