@@ -7,6 +7,7 @@ use serde_json::json;
 use sluice_testbed::cluster::Cluster;
 use sluice_testbed::dial::{Dial, Protocol, Why};
 use sluice_testbed::objects;
+use sluice_testbed::run;
 use sluice_testbed::suite::Scenario;
 
 use crate::bench::{Bench, FAMILIES, OTHER_PORT, PORT, ask, ensure_seen, plain, port, vip, vips};
@@ -192,6 +193,9 @@ fn without_slices(cluster: &mut Cluster) -> Result<()> {
 }
 
 /// RST or ICMP port unreachable, at once, whoever asks.
+/// How long after the barrier the datapath may go by what was before.
+const SETTLED: Duration = Duration::from_secs(2);
+
 fn refusals(cluster: &mut Cluster) -> Result<()> {
     let mut bench = Bench::serving(cluster, &["a1"])?;
     bench.publish("empty", 1, &[])?;
@@ -206,7 +210,11 @@ fn refusals(cluster: &mut Cluster) -> Result<()> {
         for ipv6 in FAMILIES {
             for protocol in Protocol::ALL {
                 for number in [1, 2] {
-                    let failure = bench.fails(client, &ask(protocol, number, ipv6))?;
+                    let dial = ask(protocol, number, ipv6);
+                    // The datapath may go by what it has cached for a moment longer.
+                    let failure = run::wait_for("a failure", SETTLED, || {
+                        Ok(bench.fails(client, &dial).ok())
+                    })?;
                     println!(
                         "    {client}, Service {number}, {}, IPv{}: {failure}",
                         protocol.name(),
