@@ -99,6 +99,8 @@ impl Cluster {
     pub(super) async fn follow(self, stop: CancellationToken) {
         let mut handed_on = HandedOn::new();
         let mut attachments = self.service.changes();
+        // What was attached before this agent started is there from the start; nothing follows before all is listed.
+        drop(self.attachments(&mut handed_on));
         let Some(opened) = stop.run_until_cancelled(self.open()).await else {
             return;
         };

@@ -51,3 +51,25 @@ fn status_names_faults_and_conflicts_until_they_are_mended() {
     write("n3.yaml", &node_object("n3", "10.9.0.0/24", "192.0.2.3"));
     problems(&node, &[]);
 }
+
+/// A pod that no object describes has no labels, and policies for all pods are for it: from ADD on, and without a
+/// moment of something else when the agent starts again.
+#[test]
+fn a_pod_without_an_object_stays_isolated_when_the_agent_restarts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let policy = "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: all, namespace: default}\n\
+                  spec: {podSelector: {}, ingress: [{ports: [{port: 80}]}]}\n";
+    std::fs::write(folder.path().join("policy.yaml"), policy).expect("writes");
+    let path = folder.path().to_string_lossy().into_owned();
+    let mut node = Node::ready(&["--manifests", &path]);
+    let pod = crate::harness::Pod::new();
+    node.add(&pod).expect("attached");
+    let flows = node.flows();
+    let policed = |flow: &&String| flow.contains("table=46,") && flow.contains("tp_dst=80");
+    assert!(flows.iter().any(|flow| policed(&flow)), "{flows:#?}");
+    node.stop_agent();
+    node.start_agent();
+    node.wait_ready();
+    assert_eq!(node.flow_mods(), 0, "{}", node.log());
+    assert_eq!(node.flows(), flows);
+}
