@@ -9,8 +9,8 @@ mod support {
     pub mod generate;
 }
 
-use openflow::message::{MeterBand, MeterFlags, MeterMod};
-use openflow::{Action, Bucket, GroupCommand, GroupMod, GroupType, Message};
+use openflow::message::{BandKind, MeterBand, MeterFlags, MeterId, MeterMod};
+use openflow::{GroupCommand, GroupMod, GroupType, Message};
 use support::generate::{Rng, group_mod, meter};
 
 fn hex(bytes: &[u8]) -> String {
@@ -68,10 +68,15 @@ fn group(r: &mut Rng) -> (GroupMod, String) {
         }
         let text = group.to_string();
         let text = text.strip_prefix("ADD ").unwrap().to_owned();
-        // Experimenters that nobody knows have no text form, and what is loaded in a way of its own has not that one.
+        // Experimenters that nobody knows have no text form; what is loaded in a way of its own has not that one, nor have
+        // some actions within a clone; of an odd number of digits ovs-ofctl reads one less than it prints.
         let fits = group.type_ != GroupType::Indirect || group.buckets.len() == 1;
-        let actions = |b: &Bucket| b.actions.iter().any(|a| matches!(a, Action::Load2 { .. }));
-        if fits && !text.contains("unknown") && !group.buckets.iter().any(actions) {
+        let shown = format!("{group:?}");
+        if fits
+            && !["Unknown", "Load2", "Clone", "NshTlv"]
+                .iter()
+                .any(|a| shown.contains(a))
+        {
             return (group, text);
         }
     }
@@ -105,10 +110,12 @@ fn meter_text(meter: &MeterMod) -> String {
     let flags: Vec<_> = flags.map(|(_, name)| *name).collect();
     let band = |band: &MeterBand| {
         let (type_, level) = match band.kind {
-            openflow::message::BandKind::Drop => ("drop", String::new()),
-            openflow::message::BandKind::DscpRemark { prec_level } => {
+            BandKind::Drop => ("drop", String::new()),
+            BandKind::DscpRemark { prec_level } => {
                 ("dscp_remark", format!(",prec_level={prec_level}"))
             }
+            // Which has no text form, and is refused.
+            BandKind::Experimenter { .. } => ("experimenter", String::new()),
         };
         let burst = match band.burst_size {
             0 => String::new(),
@@ -128,12 +135,23 @@ fn meters_are_sent_as_ovs_ofctl_sends_them() {
     let mut taken = Compared::default();
     for _ in 0..250 {
         let mut config = meter(&mut r);
-        if r.chance(2) {
-            // A rate is of packets or of kilobits, not of both.
-            config.flags = MeterFlags(r.pick(&[1, 2, 5, 6, 9, 13]));
-        }
-        if config.flags.0 & MeterFlags::BURST == 0 {
+        let burst = config.flags.0 & MeterFlags::BURST != 0;
+        if !burst {
             config.bands.iter_mut().for_each(|band| band.burst_size = 0);
+        }
+        // Of half of them nothing is missing.
+        if r.chance(2) {
+            config.meter = MeterId(1 + r.below(9) as u32);
+            for band in &mut config.bands {
+                band.rate |= 1;
+                band.burst_size |= u32::from(burst);
+                band.kind = match band.kind {
+                    BandKind::DscpRemark { prec_level } => BandKind::DscpRemark {
+                        prec_level: prec_level | 1,
+                    },
+                    _ => BandKind::Drop,
+                };
+            }
         }
         let command = openflow::message::MeterCommand::Add;
         let text = meter_text(&MeterMod { command, config });
@@ -144,7 +162,7 @@ fn meters_are_sent_as_ovs_ofctl_sends_them() {
         let ours = ours.map(|meter| Message::MeterMod(meter).to_bytes(0).unwrap());
         taken.compare(&text, theirs, ours);
     }
-    taken.assert(20);
+    taken.assert(40);
 }
 
 #[test]

@@ -56,47 +56,80 @@ pub enum BandKind {
         /// By how much.
         prec_level: u8,
     },
+    /// What an experimenter says, which Open vSwitch refuses.
+    Experimenter {
+        /// Who.
+        experimenter: u32,
+    },
 }
+
+/// The type of an experimenter's band.
+const EXPERIMENTER: u16 = 0xffff;
 
 impl MeterBand {
     fn decode_all(r: &mut Reader<'_>) -> Result<Vec<MeterBand>, DecodeError> {
         let mut bands = Vec::with_capacity(r.len() / 16);
         while !r.is_empty() {
-            let bad = r.error(ErrorKind::BrcBadLen);
-            let (type_, length) = (r.u16()?, r.u16()?);
-            if length != 16 || r.len() < 12 {
-                return Err(bad);
+            match Self::decode(r) {
+                Ok(band) => bands.push(band),
+                // Open vSwitch looks into each before it goes on to the next.
+                Err(error) => return Err(Self::check(&bands).err().unwrap_or(error)),
             }
-            let (rate, burst_size) = (r.u32()?, r.u32()?);
-            let kind = match type_ {
-                1 => BandKind::Drop,
-                2 => BandKind::DscpRemark {
-                    prec_level: r.rest().first().copied().ok_or(bad)?,
-                },
-                _ => return Err(r.error(ErrorKind::MmfcBadBand)),
-            };
-            r.skip(4)?;
-            bands.push(MeterBand {
-                kind,
-                rate,
-                burst_size,
-            });
         }
         Ok(bands)
     }
 
+    /// ```text
+    ///  0 … 1  2 … 3  4 … 7  8 … 11      12 … 15
+    /// +------+------+------+-----------+--------------------------+
+    /// | type |  16  | rate |burst_size | prec_level, experimenter |
+    /// +------+------+------+-----------+--------------------------+
+    /// ```
+    fn decode(r: &mut Reader<'_>) -> Result<MeterBand, DecodeError> {
+        let bad = r.error(ErrorKind::BrcBadLen);
+        let (type_, length) = (r.u16()?, r.u16()?);
+        if length != 16 || r.len() < 12 {
+            return Err(bad);
+        }
+        let (rate, burst_size) = (r.u32()?, r.u32()?);
+        let last = *r.array::<4>()?;
+        let [prec_level, ..] = last;
+        let kind = match type_ {
+            1 => BandKind::Drop,
+            2 => BandKind::DscpRemark { prec_level },
+            EXPERIMENTER => BandKind::Experimenter {
+                experimenter: u32::from_be_bytes(last),
+            },
+            _ => return Err(r.error(ErrorKind::MmfcBadBand)),
+        };
+        Ok(MeterBand {
+            kind,
+            rate,
+            burst_size,
+        })
+    }
+
+    /// Checks that Open vSwitch knows what `bands` do.
+    pub(crate) fn check(bands: &[MeterBand]) -> Result<(), DecodeError> {
+        let unknown = |b: &MeterBand| matches!(b.kind, BandKind::Experimenter { .. });
+        match bands.iter().any(unknown) {
+            true => Err(DecodeError::new(ErrorKind::MmfcBadBand, "meter")),
+            false => Ok(()),
+        }
+    }
+
     fn encode_all(bands: &[MeterBand], w: &mut Writer<'_>) {
         for band in bands {
-            let (type_, prec_level) = match band.kind {
+            let (type_, last) = match band.kind {
                 BandKind::Drop => (1, 0),
-                BandKind::DscpRemark { prec_level } => (2, prec_level),
+                BandKind::DscpRemark { prec_level } => (2, u32::from(prec_level) << 24),
+                BandKind::Experimenter { experimenter } => (EXPERIMENTER, experimenter),
             };
             w.u16(type_);
             w.u16(16);
             w.u32(band.rate);
             w.u32(band.burst_size);
-            w.u8(prec_level);
-            w.zeros(3);
+            w.u32(last);
         }
     }
 }

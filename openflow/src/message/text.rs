@@ -136,6 +136,14 @@ fn verify_buckets(group: &GroupMod) -> Printed {
         .try_for_each(|bucket| verify(&bucket.actions))
 }
 
+/// What is said of a meter that is to be deleted does not matter.
+fn verify_meter(meter: &MeterMod) -> Printed {
+    match meter.command {
+        MeterCommand::Delete => Ok(()),
+        _ => MeterBand::check(&meter.config.bands).map_err(|error| error.kind.name()),
+    }
+}
+
 struct Version(Header);
 
 impl std::fmt::Display for Version {
@@ -428,7 +436,10 @@ impl Printer<'_> {
                 self.async_masks(&AsyncMasks::legacy(config));
             }
             Message::NxSetAsync2(config) => self.async_masks(&AsyncMasks::properties(config)?),
-            Message::MeterMod(meter) => stats::meter_mod(self.out, meter),
+            Message::MeterMod(meter) => {
+                verify_meter(meter)?;
+                stats::meter_mod(self.out, meter);
+            }
             Message::FlowModTableId(on) => {
                 self.out.push_str(if *on { " enable" } else { " disable" })
             }
@@ -486,6 +497,7 @@ impl Printer<'_> {
                     put!(self, " reason=group_mod\n {}", group.with_names(self.names));
                 }
                 Message::MeterMod(meter) => {
+                    verify_meter(meter)?;
                     self.out.push_str(" reason=meter_mod");
                     stats::meter_mod(self.out, meter);
                 }

@@ -155,12 +155,12 @@ fn parse_bands(s: &str) -> Result<Vec<MeterBand>> {
     for (band, level) in bands.iter_mut().zip(levels) {
         match &mut band.kind {
             BandKind::DscpRemark { prec_level } => *prec_level = level,
-            BandKind::Drop if level != 0 => {
+            _ if level != 0 => {
                 return Err(parse_error!(
                     "Only 'dscp_remark' band may have 'prec_level'"
                 ));
             }
-            BandKind::Drop => {}
+            _ => {}
         }
     }
     if bands.is_empty() {

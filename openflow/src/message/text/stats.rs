@@ -7,7 +7,9 @@ use super::{
     table_features,
 };
 use crate::instruction::verify;
-use crate::message::meter::{BandKind, MeterCommand, MeterConfig, MeterFlags, MeterId, MeterMod};
+use crate::message::meter::{
+    BandKind, MeterBand, MeterCommand, MeterConfig, MeterFlags, MeterId, MeterMod,
+};
 use crate::message::monitor::{FlowEvent, FlowMonitorRequest, FlowUpdate};
 use crate::message::port::{PortDesc, PortMod};
 use crate::message::{
@@ -156,10 +158,10 @@ fn meter_config(out: &mut String, meter: &MeterConfig) {
     }
     out.push_str("bands=");
     for band in &meter.bands {
-        let type_ = if band.kind == BandKind::Drop {
-            "drop"
-        } else {
-            "dscp_remark"
+        let type_ = match band.kind {
+            BandKind::Drop => "drop",
+            BandKind::DscpRemark { .. } => "dscp_remark",
+            BandKind::Experimenter { .. } => "experimenter",
         };
         let _ = write!(out, "\ntype={type_} rate={}", band.rate);
         if flags & MeterFlags::BURST != 0 {
@@ -433,6 +435,7 @@ impl Printer<'_> {
             }
             MultipartReply::MeterConfig(meters) => {
                 for meter in meters {
+                    MeterBand::check(&meter.bands).map_err(|error| error.kind.name())?;
                     self.out.push('\n');
                     meter_config(self.out, meter);
                 }

@@ -225,10 +225,12 @@ pub fn meter(r: &mut Rng) -> MeterConfig {
     let more = r.below(16) as u16 & !3;
     let flags = MeterFlags(unit | more);
     let band = |r: &mut Rng| MeterBand {
-        kind: if r.chance(2) {
-            BandKind::Drop
-        } else {
-            BandKind::DscpRemark { prec_level: r.n8() }
+        kind: match r.below(20) {
+            0 => BandKind::Experimenter {
+                experimenter: r.n32(),
+            },
+            1..=9 => BandKind::Drop,
+            _ => BandKind::DscpRemark { prec_level: r.n8() },
         },
         rate: r.n32(),
         burst_size: r.n32(),
