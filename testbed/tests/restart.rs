@@ -27,6 +27,10 @@ fn main() -> ExitCode {
         }),
         ("database_restart_leaves_traffic_alone", database_restart),
         ("agent_catches_up_with_what_it_missed", catches_up),
+        (
+            "a_newer_agent_changes_only_what_differs",
+            follows_an_older_one,
+        ),
     ];
     // The userspace datapath is the switch itself, and ends with it.
     if matches!(suite::datapath(), Ok(Datapath::System)) {
@@ -316,5 +320,101 @@ fn catches_up(cluster: &mut Cluster) -> Result<()> {
         .sh("sluicectl", &["verify"])
         .context("sluicectl verify")?;
     println!("    {}", verify.lines().next().unwrap_or_default());
+    Ok(())
+}
+
+/// The switch as another version of the agent may have left it: flows of its own that this one does not have, others
+/// that do something else, bear another number, or are not there, and records with more in them. What differs is
+/// changed, nothing else is, and no packet is lost.
+fn follows_an_older_one(cluster: &mut Cluster) -> Result<()> {
+    let node = cluster.node(1)?;
+    let before = look::program(&node)?;
+    let probe = probe(cluster)?;
+    node.end(Daemon::Agent, "TERM")?;
+    let port = look::ofport(&node, "b1")?;
+    let ofctl = |words: &[&str]| {
+        let mut all = vec!["-O", "OpenFlow13"];
+        all.extend(words);
+        node.sh("ovs-ofctl", &all).map(drop)
+    };
+    let bridge = sluice_testbed::layout::BRIDGE;
+    // What differs in the end; each costs one message, an addition or a deletion.
+    let foreign = [
+        "cookie=0x51ce0f0000000001,table=99,priority=3,actions=drop",
+        "cookie=0x51ce0f0000000002,table=0,priority=7,in_port=60000,actions=drop",
+    ];
+    for flow in foreign {
+        ofctl(&["add-flow", bridge, flow])?;
+    }
+    // All of one pod's first table: gone, then one of them back with other actions and another number.
+    let first = format!("table=0,in_port={port}");
+    let matches: Vec<&String> = before
+        .iter()
+        .filter(|line| {
+            line.contains("table=Classify,")
+                && line.contains("in_port=")
+                && !line.contains("sluice")
+        })
+        .collect();
+    ensure!(
+        !matches.is_empty(),
+        "no flow of a pod in the first table: {before:#?}"
+    );
+    ofctl(&["del-flows", bridge, &first])?;
+    ofctl(&[
+        "add-flow",
+        bridge,
+        &format!("cookie=0x51ce0f0000000003,{first},priority=100,actions=drop"),
+    ])?;
+    let row = node.sh(
+        "ovs-vsctl",
+        &[
+            "--bare",
+            "--columns=_uuid",
+            "find",
+            "Interface",
+            "external_ids:sluice-pod-name=b1",
+        ],
+    )?;
+    node.sh(
+        "ovs-vsctl",
+        &[
+            "set",
+            "Interface",
+            row.trim(),
+            "external_ids:sluice-of-another-version=1",
+        ],
+    )?;
+    let left = look::program(&node)?;
+    let differs = before.iter().filter(|line| !left.contains(line)).count()
+        + left.iter().filter(|line| !before.contains(line)).count();
+    look::log_messages(&node)?;
+    let (changes, _) = look::messages(&node)?;
+    agent::start(&node)?;
+    cluster.record(std::slice::from_ref(&node), &[Daemon::Agent])?;
+    agent::wait_ready(&node)?;
+    run::wait_for(
+        "the switch to be as this version wants it",
+        Duration::from_secs(20),
+        || Ok((look::program(&node)? == before).then_some(())),
+    )?;
+    let (after, _) = look::messages(&node)?;
+    // A message within a bundle may be logged for the bundle and for itself.
+    ensure!(
+        after - changes <= 2 * differs,
+        "{differs} flows differed, and {} messages changed flows",
+        after - changes
+    );
+    let report = probe.finish()?;
+    ensure!(
+        report.lost.is_empty(),
+        "{} of {} packets were lost",
+        report.lost.len(),
+        report.sent
+    );
+    ensure!(
+        all_reach_all(cluster)?,
+        "the pod does not reach others again"
+    );
     Ok(())
 }
