@@ -10,7 +10,7 @@ use sluice_testbed::kubernetes::kubectl::Kubectl;
 use sluice_testbed::kubernetes::{self, cgroup, runtime};
 use sluice_testbed::node::Daemon;
 use sluice_testbed::probe::Probe;
-use sluice_testbed::{agent, look, run};
+use sluice_testbed::{agent, run};
 
 use crate::harness::{
     self, Pod, SOON, all_pairs, deploy, deployment, kubectl, rolled_out, undeploy,
@@ -200,19 +200,15 @@ pub(crate) fn vanished_sandboxes(cluster: &mut Cluster) -> Result<()> {
         "--force",
         "--grace-period=0",
     ])?;
-    let left = look::ports(&node)?.len();
     agent::start(&node)?;
     cluster.record(std::slice::from_ref(&node), &[Daemon::Agent])?;
     agent::wait_ready(&node)?;
-    run::wait_for("what the pods had to be collected", SOON, || {
-        Ok((look::ports(&node)?.len() + 3 <= left).then_some(()))
-    })?;
     // The pod that is still wanted keeps what it has until its new sandbox has come.
-    let ours = node.sh("sluicectl", &["pods"])?;
-    ensure!(
-        ours.contains("steady") && !ours.contains("doomed"),
-        "{ours}"
-    );
+    run::wait_for("what the pods had to be collected", SOON, || {
+        let ours = node.sh("sluicectl", &["pods"])?;
+        ensure!(ours.contains("steady"), "{ours}");
+        Ok((!ours.contains("doomed")).then_some(()))
+    })?;
     runtime::start_containerd(&node)?;
     runtime::start_kubelet(&node, &bin)?;
     cluster.record(
