@@ -412,6 +412,23 @@ pub struct FlowStats {
 const FLOW_STATS_LEN: usize = 48;
 
 impl FlowStats {
+    /// The message that adds the same flow, to this switch or to another; its counters begin anew.
+    #[must_use]
+    pub fn to_add(&self) -> FlowMod {
+        FlowMod {
+            command: FlowModCommand::Add,
+            cookie: self.cookie,
+            table: self.table,
+            priority: self.priority,
+            idle_timeout: self.idle_timeout,
+            hard_timeout: self.hard_timeout,
+            flags: self.flags,
+            match_: self.match_.clone(),
+            instructions: self.instructions.clone(),
+            ..FlowMod::default()
+        }
+    }
+
     /// Writes it with its length.
     ///
     /// ```text

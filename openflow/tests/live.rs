@@ -5,8 +5,8 @@ mod support;
 use openflow::connection::{Connection, FlowStatsRequest, Options, State};
 use openflow::message::{Message, NxFlowMod, PacketOut, Role, SwitchConfig};
 use openflow::{
-    Action, Bucket, FlowMod, FlowModCommand, GroupId, GroupMod, GroupType, Instruction, PortNo,
-    TableId,
+    Action, Bucket, FlowMod, FlowModCommand, FlowStats, GroupId, GroupMod, GroupType, Instruction,
+    PortNo, TableId,
 };
 use support::Switch;
 
@@ -265,4 +265,36 @@ async fn a_switch_takes_the_flow_mod_of_the_extension_on_13() {
         let there = switch.ofctl(&["--no-stats", "dump-flows", "br0"]);
         assert_eq!(there.contains(expected), left, "{there}");
     }
+}
+
+#[tokio::test]
+async fn what_was_dumped_can_be_added_again() {
+    let switch = Switch::start();
+    let connection = connect(&switch).await;
+    for text in [
+        "table=3,priority=7,cookie=0x9,idle_timeout=600,hard_timeout=900,send_flow_rem,ip,nw_dst=10.0.0.0/8,actions=drop",
+        "table=4,tcp,tp_dst=80,actions=ct(commit,zone=5,nat(dst=10.1.2.3:8080),table=9)",
+    ] {
+        let flow = text.parse::<FlowMod>().expect("a flow");
+        let add = vec![Message::FlowMod(flow)];
+        connection.apply(add).await.expect("added");
+    }
+    let dump = || async {
+        let flows = connection.dump_flows(FlowStatsRequest::default()).await;
+        flows.expect("flows").into_inner()
+    };
+    let before = dump().await;
+    assert_eq!(before.len(), 2);
+    let delete = FlowMod {
+        command: FlowModCommand::Delete,
+        table: TableId::ALL,
+        ..FlowMod::default()
+    };
+    let again = before.iter().map(|flow| Message::FlowMod(flow.to_add()));
+    let all = std::iter::once(Message::FlowMod(delete)).chain(again);
+    connection.bundle(all.collect()).await.expect("a bundle");
+    let after = dump().await;
+    let adds = |flows: &[FlowStats]| flows.iter().map(FlowStats::to_add).collect::<Vec<_>>();
+    assert_eq!(adds(&after), adds(&before));
+    assert_eq!((after[0].idle_timeout, after[0].hard_timeout), (600, 900));
 }

@@ -162,7 +162,7 @@ impl Bench<'_> {
         let fresh = flows
             .iter()
             .filter(|flow| !before.iter().any(|it| same(it, flow)));
-        let fresh: Vec<FlowMod> = fresh.map(add).collect();
+        let fresh: Vec<FlowMod> = fresh.map(FlowStats::to_add).collect();
         times.flows.insert(fresh.len());
         times
             .floor
@@ -254,17 +254,6 @@ impl Bench<'_> {
 
 fn same(a: &FlowStats, b: &FlowStats) -> bool {
     (a.table, a.priority, &a.match_) == (b.table, b.priority, &b.match_)
-}
-
-fn add(flow: &FlowStats) -> FlowMod {
-    FlowMod {
-        cookie: flow.cookie,
-        table: flow.table,
-        priority: flow.priority,
-        match_: flow.match_.clone(),
-        instructions: flow.instructions.clone(),
-        ..FlowMod::default()
-    }
 }
 
 /// A policy that lets in so many blocks, every tenth without a part of it, and some markers.

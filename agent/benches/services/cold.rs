@@ -125,16 +125,7 @@ async fn floor() -> Result<(usize, Duration)> {
     let mut least = Duration::MAX;
     for _ in 0..ROUNDS {
         empty(&connection).await?;
-        let adds = there.iter().map(|flow| {
-            Message::FlowMod(FlowMod {
-                cookie: flow.cookie,
-                table: flow.table,
-                priority: flow.priority,
-                match_: flow.match_.clone(),
-                instructions: flow.instructions.clone(),
-                ..FlowMod::default()
-            })
-        });
+        let adds = there.iter().map(|flow| Message::FlowMod(flow.to_add()));
         let adds = adds.collect();
         let began = Instant::now();
         connection.bundle(adds).await?;
