@@ -3,18 +3,12 @@
 //! A pod that is attached to this node's switch has the addresses it was given there, whatever its object says of
 //! them, or says not yet.
 
-use std::{
-    borrow::Borrow,
-    collections::{BTreeMap, HashMap, HashSet},
-    hash::{Hash, Hasher},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use sluice_flows::model::{ClusterPod, Labels, NamespaceLabels};
 
 use super::{Joined, Key, Update};
-use crate::source::{Namespace, Pod, intern, object::Ips};
+use crate::source::{Namespace, Pod, intern, object::Ips, pod_set::PodSet};
 
 /// The label by which the API server makes every namespace selectable by its name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
@@ -26,36 +20,12 @@ pub(super) type Changed = (Option<Arc<Pod>>, Option<Arc<Pod>>);
 pub(super) struct Pods {
     standalone: bool,
     namespaces: BTreeMap<Arc<str>, Arc<Namespace>>,
-    pods: HashMap<Arc<str>, HashSet<ByName>>,
+    pods: PodSet,
     /// The addresses of the attachments of each pod here, the newest last.
     attached: BTreeMap<Key, Vec<Ips>>,
     /// What was touched since the last answer, as it was then.
     touched: BTreeMap<Key, Option<Arc<Pod>>>,
     touched_namespaces: BTreeMap<Arc<str>, Option<Labels>>,
-}
-
-/// A pod among those of its namespace, where its name tells it from others.
-#[derive(Debug)]
-struct ByName(Arc<Pod>);
-
-impl PartialEq for ByName {
-    fn eq(&self, other: &ByName) -> bool {
-        self.0.name == other.0.name
-    }
-}
-
-impl Eq for ByName {}
-
-impl Hash for ByName {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.name.hash(state);
-    }
-}
-
-impl Borrow<str> for ByName {
-    fn borrow(&self) -> &str {
-        &self.0.name
-    }
 }
 
 /// The addresses that are a pod's own, and of use.
@@ -71,7 +41,7 @@ impl Pods {
         Pods {
             standalone,
             namespaces: BTreeMap::new(),
-            pods: HashMap::new(),
+            pods: PodSet::default(),
             attached: BTreeMap::new(),
             touched: BTreeMap::new(),
             touched_namespaces: BTreeMap::new(),
@@ -91,32 +61,28 @@ impl Pods {
     }
 
     pub(super) fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {
-        Some(&self.pods.get(namespace)?.get(name)?.0)
+        self.pods.get(namespace, name).map(|pod| &**pod)
     }
 
     /// Looks at every pod.
     pub(super) fn holder(&self, ip: IpAddr) -> Option<&Pod> {
-        let mut pods = self.pods.values().flatten().map(|pod| &*pod.0);
+        let mut pods = self.pods.iter().map(|pod| &**pod);
         pods.find(|pod| !pod.host_network && pod.ips.contains(&ip))
     }
 
     pub(super) fn count(&self) -> usize {
-        self.pods.values().map(HashSet::len).sum()
+        self.pods.len()
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = Key> {
         self.pods
             .iter()
-            .flat_map(|(namespace, pods)| pods.iter().map(|pod| Key::new(namespace, &pod.0.name)))
+            .map(|pod| Key::new(&pod.namespace, &pod.name))
     }
 
     /// A pod with the addresses it really has.
     pub(super) fn effective(&self, key: &Key) -> Option<Arc<Pod>> {
-        let object = self
-            .pods
-            .get(&key.namespace)
-            .and_then(|pods| pods.get(&*key.name))
-            .map(|pod| &pod.0);
+        let object = self.pods.get(&key.namespace, &key.name);
         let ips = self.attached.get(key).and_then(|all| all.last());
         match (object, ips) {
             (Some(pod), Some(ips)) if pod.ips != *ips && !pod.host_network => {
@@ -140,8 +106,8 @@ impl Pods {
 
     /// The pods of a namespace that have an object, with the addresses they really have.
     pub(super) fn in_namespace(&self, namespace: &Arc<str>) -> impl Iterator<Item = Arc<Pod>> {
-        let pods = self.pods.get(namespace).into_iter().flatten();
-        pods.filter_map(|ByName(pod)| match self.attached.is_empty() {
+        let pods = self.pods.of(namespace);
+        pods.filter_map(|pod| match self.attached.is_empty() {
             true => Some(pod.clone()),
             false => self.effective(&Key::new(namespace, &pod.name)),
         })
@@ -153,8 +119,7 @@ impl Pods {
             return;
         }
         self.touch(&key);
-        let pods = self.pods.entry(key.namespace).or_default();
-        pods.replace(ByName(pod));
+        self.pods.put(pod);
     }
 
     pub(super) fn remove(&mut self, key: &Key) {
@@ -162,12 +127,7 @@ impl Pods {
             return;
         }
         self.touch(key);
-        if let Some(pods) = self.pods.get_mut(&key.namespace) {
-            pods.remove(&*key.name);
-            if pods.is_empty() {
-                self.pods.remove(&key.namespace);
-            }
-        }
+        self.pods.remove(&key.namespace, &key.name);
     }
 
     pub(super) fn attached(&mut self, namespace: &str, name: &str, ips: &[IpAddr]) {
@@ -240,7 +200,7 @@ impl Pods {
             name: intern::text(""),
         };
         let attached = self.attached.range(first..).next();
-        self.pods.contains_key(namespace)
+        self.pods.of(namespace).next().is_some()
             || attached.is_some_and(|(key, _)| key.namespace == *namespace)
     }
 

@@ -7,9 +7,7 @@
 //!
 //! Must not know how watches work.
 
-use std::borrow::Borrow;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::hash::{Hash, Hasher};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,74 +15,18 @@ use tokio::task::AbortHandle;
 
 use super::Target;
 use crate::source::object::{Kind, Object, ObjectRef, Pod};
+use crate::source::pod_set::PodSet;
 use crate::source::{Event, PodScope};
 
 /// How long a watch goes on that nobody wants.
 pub(super) const LINGER: Duration = Duration::from_secs(60);
-
-/// A pod among those of its namespace, where its name tells it from others.
-#[derive(Debug)]
-struct ByName(Arc<Pod>);
-
-impl PartialEq for ByName {
-    fn eq(&self, other: &ByName) -> bool {
-        self.0.name == other.0.name
-    }
-}
-
-impl Eq for ByName {}
-
-impl Hash for ByName {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.name.hash(state);
-    }
-}
-
-impl Borrow<str> for ByName {
-    fn borrow(&self) -> &str {
-        &self.0.name
-    }
-}
-
-/// Pods by namespace and name. There are many: each costs no more here than the place in a set.
-#[derive(Debug, Default)]
-struct Known(HashMap<Arc<str>, HashSet<ByName>>);
-
-impl Known {
-    fn get(&self, pod: &ObjectRef) -> Option<&Arc<Pod>> {
-        let found = self.0.get(&pod.namespace)?.get(&*pod.name)?;
-        Some(&found.0)
-    }
-
-    fn put(&mut self, pod: Arc<Pod>) {
-        let pods = self.0.entry(pod.namespace.clone()).or_default();
-        pods.replace(ByName(pod));
-    }
-
-    fn remove(&mut self, pod: &ObjectRef) {
-        if let Some(pods) = self.0.get_mut(&pod.namespace) {
-            pods.remove(&*pod.name);
-            if pods.is_empty() {
-                self.0.remove(&pod.namespace);
-            }
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Arc<Pod>> {
-        self.0.values().flatten().map(|pod| &pod.0)
-    }
-
-    fn len(&self) -> usize {
-        self.0.values().map(HashSet::len).sum()
-    }
-}
 
 /// What one watch knows.
 #[derive(Debug)]
 struct View {
     target: Target,
     task: AbortHandle,
-    known: Known,
+    known: PodSet,
     listed: bool,
     /// Since when nobody wants it.
     idle: Option<Instant>,
@@ -94,7 +36,7 @@ struct View {
 #[derive(Debug, Default)]
 struct Restored {
     scope: PodScope,
-    known: Known,
+    known: PodSet,
 }
 
 /// All pods that are known.
@@ -143,7 +85,7 @@ impl Pods {
         let view = View {
             target,
             task,
-            known: Known::default(),
+            known: PodSet::default(),
             listed: false,
             idle: None,
         };
@@ -167,8 +109,8 @@ impl Pods {
         // The own node's watch is right about the own node's pods.
         let watched = of(true)
             .chain(of(false))
-            .find_map(|view| view.known.get(pod));
-        watched.or_else(|| self.restored.as_ref()?.known.get(pod))
+            .find_map(|view| view.known.get(&pod.namespace, &pod.name));
+        watched.or_else(|| self.restored.as_ref()?.known.get(&pod.namespace, &pod.name))
     }
 
     /// These pods are wanted from now on; the targets that no watch has yet, and what changes at once.
@@ -257,10 +199,11 @@ impl Pods {
         touched.extend(old.iter().cloned());
         let mut events = self.change(touched, |pods| {
             if let Some(restored) = &mut pods.restored {
-                old.iter().for_each(|pod| restored.known.remove(pod));
+                old.iter()
+                    .for_each(|pod| restored.known.remove(&pod.namespace, &pod.name));
             }
             if let Some(view) = pods.views.get_mut(&id) {
-                view.known = Known::default();
+                view.known = PodSet::default();
                 for pod in listed {
                     if belongs(&view.target, &pods.node, &pod) {
                         view.known.put(pod);
@@ -295,7 +238,7 @@ impl Pods {
             if let Some(view) = pods.views.get_mut(&id) {
                 match belongs(&view.target, &pods.node, &pod) {
                     true => view.known.put(pod),
-                    false => view.known.remove(&reference(&pod)),
+                    false => view.known.remove(&pod.namespace, &pod.name),
                 }
             }
         });
@@ -307,7 +250,7 @@ impl Pods {
         self.views.get(&id).filter(|view| view.listed)?;
         let events = self.change(vec![pod.clone()], |pods| {
             if let Some(view) = pods.views.get_mut(&id) {
-                view.known.remove(pod);
+                view.known.remove(&pod.namespace, &pod.name);
             }
         });
         events.into_iter().next()
