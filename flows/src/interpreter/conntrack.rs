@@ -2,7 +2,7 @@
 //! datapath of Open vSwitch does it (`lib/conntrack.c` of version 3.1).
 //!
 //! It knows packets, not flows. There is no clock: connections stay until they are removed. Sequence numbers are
-//! not looked at: every segment counts as within its window.
+//! not looked at: every segment counts as within its window, where there is one.
 
 mod nat;
 mod state;

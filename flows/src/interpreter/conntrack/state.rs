@@ -26,9 +26,18 @@ pub(super) enum Progress {
     Other(bool),
 }
 
+/// An end of a TCP connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Peer {
+    stage: Stage,
+    /// Whether it is known how far it may send. It is not of an end whose SYN crossed the other's, until the other
+    /// one says more.
+    window: bool,
+}
+
 /// What an end of a TCP connection has done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Peer {
+enum Stage {
     Closed,
     SynSent,
     Established,
@@ -69,7 +78,16 @@ impl Progress {
             _ => true,
         };
         begins.then_some(match tuple.protocol {
-            TCP => Self::Tcp(Peer::SynSent, Peer::Closed),
+            TCP => Self::Tcp(
+                Peer {
+                    stage: Stage::SynSent,
+                    window: true,
+                },
+                Peer {
+                    stage: Stage::Closed,
+                    window: false,
+                },
+            ),
             ICMP | ICMPV6 => Self::Icmp(false),
             _ => Self::Other(false),
         })
@@ -97,27 +115,36 @@ fn update_tcp(flags: u16, from: &mut Peer, to: &mut Peer) -> Update {
         return Update::Invalid;
     }
     if flags & (tcp::SYN | tcp::ACK) == tcp::SYN {
-        if *from >= Peer::FinWait2 && *to >= Peer::FinWait2 {
+        if from.stage >= Stage::FinWait2 && to.stage >= Stage::FinWait2 {
             return Update::Over;
         }
-        if *from <= Peer::SynSent {
-            *from = Peer::SynSent;
+        if from.stage <= Stage::SynSent {
+            from.stage = Stage::SynSent;
             return Update::StillNew;
         }
     }
-    *from = (*from).max(Peer::SynSent);
+    if from.stage == Stage::Closed {
+        from.stage = Stage::SynSent;
+        from.window = true;
+    }
+    // These take a sequence number, which the end would have to be allowed.
+    let takes = flags & (tcp::SYN | tcp::FIN) != 0;
+    if takes && !from.window && to.stage < Stage::FinWait2 {
+        return Update::Invalid;
+    }
+    to.window = true;
     if flags & tcp::FIN != 0 {
-        *from = (*from).max(Peer::Closing);
+        from.stage = from.stage.max(Stage::Closing);
     }
     if flags & tcp::ACK != 0 {
-        *to = match *to {
-            Peer::SynSent => Peer::Established,
-            Peer::Closing => Peer::FinWait2,
+        to.stage = match to.stage {
+            Stage::SynSent => Stage::Established,
+            Stage::Closing => Stage::FinWait2,
             other => other,
         };
     }
     if flags & tcp::RST != 0 {
-        (*from, *to) = (Peer::TimeWait, Peer::TimeWait);
+        (from.stage, to.stage) = (Stage::TimeWait, Stage::TimeWait);
     }
     Update::Established
 }
