@@ -367,7 +367,8 @@ impl Folder {
     /// Waits until the switch of every node holds what the folder says now.
     ///
     /// A Service without endpoints is put last, on a port that no other had; when a switch has a flow for it,
-    /// whatever was put before is in that switch too, since agents take in changes in order.
+    /// whatever was put before is in that switch too, since agents take in changes in order. Then the datapath's
+    /// cached flows are gone through once from the beginning, which is what the second of two rounds is sure to be.
     ///
     /// # Errors
     /// When a switch is not there in time.
@@ -397,6 +398,9 @@ impl Folder {
                     Ok(text.contains("actions=").then_some(()))
                 },
             )?;
+            for _ in 0..2 {
+                node.sh("ovs-appctl", &["revalidator/wait"])?;
+            }
         }
         Ok(())
     }

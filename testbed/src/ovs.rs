@@ -127,6 +127,9 @@ pub fn underlay(node: &Node, options: &Options) -> Result<()> {
                     &format!("mtu_request={}", options.mtu),
                 ],
             )?;
+            // The device is still the kernel's too, which would answer for the addresses of its bridge, with its own
+            // address on the link: the last of two answers counts, and tunnels would end nowhere.
+            node.script(&format!("sysctl -qw net.ipv4.conf.{UPLINK}.arp_ignore=1"))?;
             PHYS
         }
     };

@@ -325,6 +325,24 @@ fn report(cluster: &Cluster) {
             node.name(),
             flows.unwrap_or_else(|error| format!("{error:#}"))
         );
+        for (what, command) in [
+            ("cached flows", ["dpctl/dump-flows", "-m"].as_slice()),
+            ("connections", &["dpctl/dump-conntrack"]),
+            ("tunnel ports", &["tnl/ports/show", "-v"]),
+            ("tunnel neighbours", &["tnl/neigh/show"]),
+        ] {
+            println!(
+                "--- {what} of {}\n{}",
+                node.name(),
+                node.sh("ovs-appctl", command)
+                    .unwrap_or_else(|error| format!("{error:#}"))
+            );
+        }
+        println!(
+            "--- devices of {}\n{}",
+            node.name(),
+            node.script("ip -br link; ip neigh").unwrap_or_default()
+        );
         println!(
             "--- ports of {}\n{}",
             node.name(),
