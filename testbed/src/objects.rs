@@ -384,9 +384,8 @@ impl Folder {
         static LAST: AtomicU16 = AtomicU16::new(0);
         let port = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         self.put(&service("marker", &[MARKER.parse()?]).port("marker", Protocol::Tcp, port, port))?;
-        let nodes = self.nodes.clone();
         let wanted = format!("tcp,nw_dst={MARKER},tp_dst={port}");
-        for node in nodes {
+        for node in &self.nodes {
             run::wait_for(
                 &format!("the switch of {} to follow the manifests", node.name()),
                 limit,
@@ -398,11 +397,21 @@ impl Folder {
                     Ok(text.contains("actions=").then_some(()))
                 },
             )?;
-            for _ in 0..2 {
-                node.sh("ovs-appctl", &["revalidator/wait"])?;
-            }
         }
-        Ok(())
+        std::thread::scope(|scope| {
+            let rounds = self.nodes.iter().map(|node| {
+                scope.spawn(|| {
+                    node.sh("ovs-appctl", &["revalidator/wait"])?;
+                    node.sh("ovs-appctl", &["revalidator/wait"])
+                })
+            });
+            let rounds: Vec<_> = rounds.collect();
+            for round in rounds {
+                let joined = round.join();
+                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            Ok(())
+        })
     }
 }
 
