@@ -479,20 +479,30 @@ impl<'r, 'a> Translation<'r, 'a> {
         }
     }
 
-    /// Everything but what it sends and learns is undone afterwards.
+    /// Everything but what it sends and learns is undone afterwards. Where the packet could be changed back, the
+    /// datapath does just that, and makes no copy.
     fn in_clone(&mut self, actions: &[Action]) -> Result<Flow, Fail> {
-        self.commit();
+        let copies = !actions.iter().all(is_reversible);
+        if copies {
+            self.commit();
+        }
         self.bring_step_up_to_date();
-        let before = (self.flow.clone(), self.stack.clone(), self.conntracked);
-        let outside = std::mem::take(&mut self.operations);
+        let before = (self.flow.clone(), self.stack.clone());
+        let outside = (
+            copies.then(|| std::mem::take(&mut self.operations)),
+            self.base.clone(),
+            self.conntracked,
+        );
         self.nesting += 1;
         let flow = self.act_all(actions)?;
         self.nesting -= 1;
         self.bring_step_up_to_date();
-        let inside = std::mem::replace(&mut self.operations, outside);
-        self.operations.push(Operation::Clone(inside));
-        (self.flow, self.stack, self.conntracked) = before;
-        self.base = self.flow.clone();
+        if let (Some(operations), base, conntracked) = outside {
+            let inside = std::mem::replace(&mut self.operations, operations);
+            self.operations.push(Operation::Clone(inside));
+            (self.base, self.conntracked) = (base, conntracked);
+        }
+        (self.flow, self.stack) = before;
         self.seen = self.flow.clone();
         Ok(if flow == Flow::Exit {
             Flow::Exit
@@ -575,6 +585,11 @@ impl<'r, 'a> Translation<'r, 'a> {
             self.operations.push(Operation::ClearTracking);
         }
     }
+}
+
+/// Whether the datapath can undo what an action does to a packet.
+fn is_reversible(action: &Action) -> bool {
+    !matches!(action, Action::Ct(_) | Action::OutputTrunc { .. })
 }
 
 /// The order in which a bucket's actions are done: changes, and then only the one that sends the packet on. Without
