@@ -22,7 +22,7 @@ use crate::run;
 /// The namespace of everything, as the plugin is told.
 pub const NAMESPACE: &str = "default";
 /// How long the switches get to hold what the manifests say.
-const SETTLE: Duration = Duration::from_secs(30);
+pub const SETTLE: Duration = Duration::from_secs(30);
 /// The address of a Service that only shows how far the agents have come.
 const MARKER: &str = "10.96.255.254";
 
@@ -364,23 +364,40 @@ impl Folder {
         self.written.remove(file);
     }
 
-    /// Waits until the switch of every node holds what the folder says now.
+    /// Waits until the switch of every node holds what the folder says now, and its datapath goes by it.
     ///
-    /// A Service without endpoints is put last, on a port that no other had; when a switch has a flow for it,
-    /// whatever was put before is in that switch too, since agents take in changes in order. Then the datapath's
-    /// cached flows are gone through once from the beginning, which is what the second of two rounds is sure to be.
+    /// The cached flows are gone through once from the beginning, which is what the second of two rounds is sure
+    /// to be.
     ///
     /// # Errors
     /// When a switch is not there in time.
     pub fn settle(&mut self) -> Result<()> {
-        self.settle_within(SETTLE)
+        self.programmed(SETTLE)?;
+        std::thread::scope(|scope| {
+            let rounds = self.nodes.iter().map(|node| {
+                scope.spawn(|| {
+                    node.sh("ovs-appctl", &["revalidator/wait"])?;
+                    node.sh("ovs-appctl", &["revalidator/wait"])
+                })
+            });
+            let rounds: Vec<_> = rounds.collect();
+            for round in rounds {
+                let joined = round.join();
+                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+            }
+            Ok(())
+        })
     }
 
-    /// As [`Self::settle`], for much that takes longer.
+    /// Waits until the switch of every node holds what the folder says now; its datapath may still go by what it
+    /// has cached.
+    ///
+    /// A Service without endpoints is put last, on a port that no other had; when a switch has a flow for it,
+    /// whatever was put before is in that switch too, since agents take in changes in order.
     ///
     /// # Errors
     /// When a switch is not there in time.
-    pub fn settle_within(&mut self, limit: Duration) -> Result<()> {
+    pub fn programmed(&mut self, limit: Duration) -> Result<()> {
         static LAST: AtomicU16 = AtomicU16::new(0);
         let port = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         self.put(&service("marker", &[MARKER.parse()?]).port("marker", Protocol::Tcp, port, port))?;
@@ -398,20 +415,7 @@ impl Folder {
                 },
             )?;
         }
-        std::thread::scope(|scope| {
-            let rounds = self.nodes.iter().map(|node| {
-                scope.spawn(|| {
-                    node.sh("ovs-appctl", &["revalidator/wait"])?;
-                    node.sh("ovs-appctl", &["revalidator/wait"])
-                })
-            });
-            let rounds: Vec<_> = rounds.collect();
-            for round in rounds {
-                let joined = round.join();
-                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            }
-            Ok(())
-        })
+        Ok(())
     }
 }
 
