@@ -25,6 +25,7 @@ mod offload;
 pub mod pod;
 mod routes;
 pub mod services;
+mod sockets;
 mod sysctl;
 
 pub use cleanup::cleanup;

@@ -15,7 +15,7 @@ use super::{
     netns::on_own_thread_async,
     router_for,
     services::routable,
-    special_addresses,
+    sockets, special_addresses,
 };
 
 /// What had to be changed.
@@ -69,7 +69,8 @@ impl Ways {
     }
 }
 
-/// Makes the routes of ours those of `ways`, and no others.
+/// Makes the routes of ours those of `ways`, and no others. A route to an address that is none of them any more stays
+/// while a process of the node is connected to it: in the switch, the connection goes on.
 ///
 /// # Errors
 /// [`HostError`]; a route that the kernel refuses is named, and does not stop the others.
@@ -84,10 +85,20 @@ pub(super) async fn ensure(ways: Ways) -> Result<Changes, HostError> {
             .collect();
         let kept: BTreeSet<IpNet> = wanted.iter().map(|route| route.to).collect();
         // A route that differs in source or device only is replaced below, without a gap.
-        let stale = found
+        let stale: Vec<Route> = found
             .difference(&wanted)
             .filter(|route| !kept.contains(&route.to))
-            .map(|route| RouteChange::Delete(*route));
+            .copied()
+            .collect();
+        let in_use = match stale[..] {
+            [] => BTreeSet::new(),
+            _ => sockets::connected_to()?,
+        };
+        let stale = stale.into_iter().filter(|route| {
+            let one = route.to.prefix_len() == route.to.max_prefix_len();
+            !(one && in_use.contains(&route.to.addr()))
+        });
+        let stale = stale.map(RouteChange::Delete);
         let missing = wanted
             .difference(&found)
             .map(|route| RouteChange::Set(*route));

@@ -115,9 +115,6 @@ fn every_change(cluster: &mut Cluster) -> Result<()> {
         bench.folder.settle()?;
         wait(&held).context(what)?;
     }
-    // The node's own processes need the route, which goes with the address.
-    let (of_node, held): (Vec<_>, Vec<_>) = held.into_iter().partition(|(who, ..)| *who == "n1");
-    of_node.into_iter().try_for_each(end)?;
     let gone: [Change; 2] = [
         ("the Service goes", |bench| {
             bench.folder.take(&plain("web", 1))
