@@ -267,10 +267,7 @@ impl Steps {
 
     /// Remembers a connection as it is on the wire and as allowed, and by which rules, in passing.
     pub(crate) fn remember(self) -> Self {
-        let [by_egress, by_ingress] = LABELS.map(|(rule, label)| Action::Move {
-            src: Subfield::all(rule),
-            dst: label,
-        });
+        let [by_egress, by_ingress] = deciding_rules();
         self.ct(Ct {
             commit: true,
             zone: Zone::Imm(ZONE_TRACK),
@@ -279,9 +276,10 @@ impl Steps {
         })
     }
 
-    /// Remembers a connection to a Service as allowed, and has it come from this address and one of
-    /// [`ENDPOINT_PORTS`] on the wire, in passing.
+    /// Remembers a connection to a Service as allowed, and by which rules, and has it come from this address and one
+    /// of [`ENDPOINT_PORTS`] on the wire, in passing.
     pub(crate) fn remember_as(self, ip: IpAddr) -> Self {
+        let [by_egress, by_ingress] = deciding_rules();
         let (low, mask) = ENDPOINT_PORTS;
         let source = Nat {
             // Not the client's own port, where that is one of them.
@@ -292,7 +290,7 @@ impl Steps {
         self.ct(Ct {
             commit: true,
             zone: Zone::Imm(ZONE_WIRE),
-            actions: [Action::Nat(source), allowed()].into(),
+            actions: [Action::Nat(source), allowed(), by_egress, by_ingress].into(),
             ..Ct::default()
         })
     }
@@ -316,6 +314,14 @@ impl Steps {
         let goto = self.goto.map(|table| Instruction::GotoTable(table.id()));
         apply.into_iter().chain(goto).collect()
     }
+}
+
+/// Says in the connection's label which rules let it be, where they were asked.
+fn deciding_rules() -> [Action; 2] {
+    LABELS.map(|(rule, label)| Action::Move {
+        src: Subfield::all(rule),
+        dst: label,
+    })
 }
 
 /// Takes back that policy revoked the connection.

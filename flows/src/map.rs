@@ -110,9 +110,8 @@ fn registers(out: &mut String) -> std::fmt::Result {
          Zones {:#x} to {:#x} are ours. `{ZONE_SERVICE:#x}` has connections to Services as their clients make them, and how \
          their\ndestination is translated; `{ZONE_WIRE:#x}` has the same connections as they are on the wire, from a \
          port of {} to {};\n`{ZONE_TRACK:#x}` has other connections, as far as policy must know them. Bit \
-         {CT_BLOCKED:#x} of `ct_mark` in the last two says that policy\nno longer allows it; `ct_label` in the last \
-         has the numbers of the rules that let it be, the sender's\nin bits 0 to 31 and the receiver's in bits 32 to \
-         63.\n\
+         {CT_BLOCKED:#x} of `ct_mark` in the last two says that policy\nno longer allows it; their `ct_label` has the \
+         numbers of the rules that let it be, the sender's\nin bits 0 to 31 and the receiver's in bits 32 to 63.\n\
          {} and {} stand for the host where its packets go back to it,\n{} and {} for its addresses in node ports.",
         ZONES.start(),
         ZONES.end(),

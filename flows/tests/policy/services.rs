@@ -149,6 +149,51 @@ fn a_pod_meets_itself_behind_a_service() {
     assert_eq!(back.get(Field::TCP_SRC).to_u16(), 80);
 }
 
+/// Which rules let a connection to a Service be, conntrack knows as of any other.
+#[test]
+fn a_translated_connection_has_its_rules_in_its_label() {
+    let mut state = shop(SERVER);
+    state.apply(egress_to("10.0.0.2/32", 8080));
+    let mut inward = policy("shop/in", selector(&["app=server"]));
+    inward.ingress = Some(vec![
+        rule(vec![block("10.9.0.0/16", &[])], vec![]),
+        rule(vec![pods(&["app=client"])], vec![tcp(8080)]),
+    ]);
+    state.apply(set_policy(&inward));
+    let mut compiler = Compiler::new(state.clone());
+    let mut world = World::default();
+    let label = |compiler: &Compiler, world: &mut World, flags| {
+        let there = to_service(&state, CLIENT, flags);
+        send(&compiler.desired(), world, &there).unwrap();
+        let mut wire = world
+            .conntrack
+            .connections()
+            .filter(|c| c.zone == ZONE_WIRE);
+        let label = wire.next().unwrap().label;
+        assert!(wire.next().is_none(), "one connection");
+        label
+    };
+    // As the flows of rules put it into registers.
+    let number = |compiler: &Compiler, policy: &str, index: usize| {
+        let policies = compiler.policies();
+        let found = policies.iter().find(|p| p.id.as_str() == policy).unwrap();
+        u128::from(found.rules[index].cookies[0].id() as u32)
+    };
+    let both = |compiler: &Compiler, ingress| {
+        number(compiler, "shop/p", 0) | number(compiler, "shop/in", ingress) << 32
+    };
+    assert_eq!(label(&compiler, &mut world, SYN), both(&compiler, 1));
+    // The label follows what is in force: it is another rule by now.
+    let mut wider = inward.clone();
+    wider.ingress = Some(vec![rule(vec![block("10.0.0.0/16", &[])], vec![])]);
+    compiler.apply(set_policy(&wider));
+    assert_eq!(label(&compiler, &mut world, ACK), both(&compiler, 0));
+    // Who is not isolated has no rule.
+    compiler.apply(Change::PolicyGone(policy("shop/p", selector(&[])).id));
+    let ingress = number(&compiler, "shop/in", 0);
+    assert_eq!(label(&compiler, &mut world, ACK), ingress << 32);
+}
+
 /// Of a translated connection the wire form is marked, so that its replies stop, and the translation stays.
 #[test]
 fn a_translated_connection_stops_and_resumes() {

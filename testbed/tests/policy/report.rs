@@ -1,30 +1,33 @@
 //! What can be seen of policies: `sluicectl policies`, `why` and `drops`, and what is said of policies that are wrong.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 use sluice_testbed::cluster::Cluster;
 use sluice_testbed::datapath;
+use sluice_testbed::dial::{self, Protocol};
 use sluice_testbed::node::{Daemon, Node};
 use sluice_testbed::objects;
 use sluice_testbed::run;
 use sluice_testbed::suite::Scenario;
 
-use crate::bench::{Bench, PORT};
+use crate::bench::{Bench, FAMILIES, PORT, ask};
 use crate::common::{Hammer, app, egress, everywhere, ingress, judge, labelled};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("counters_rise", counters),
+    ("connections_through_services_are_counted", through_services),
     ("why_names_what_decides", why),
     ("drops_are_counted_by_reason", drops),
     ("wrong_policies_are_named_and_the_rest_is_in_force", wrong),
 ];
 
 const LIMIT: Duration = Duration::from_secs(5);
-/// Where conntrack has what policy must know.
+/// Where conntrack has what policy must know, connections to Services apart, and these.
 const ZONE_TRACK: u16 = 20_928;
+const ZONE_WIRE: u16 = 20_930;
 
 fn policy<'a>(report: &'a Value, name: &str) -> Result<&'a Value> {
     list(&report["policies"])
@@ -136,21 +139,176 @@ fn counters(cluster: &mut Cluster) -> Result<()> {
 
 /// Conntrack says which rule let a connection in, and `sluicectl flows` what that rule is.
 fn labels(bench: &Bench<'_>, node: &Node) -> Result<()> {
-    let (from, to) = (bench.address("c1", false)?, bench.address("a1", false)?);
+    let ends = [bench.address("c1", false)?, bench.address("a1", false)?];
+    for [by_egress, by_ingress] in deciding(node, ZONE_TRACK, ends)? {
+        ensure!(by_egress == 0, "c1 is not isolated, and has {by_egress:#x}");
+        is_rule(node, "reg15", by_ingress, "let-in ingress rule 0")?;
+    }
+    Ok(())
+}
+
+/// The numbers of the rules, for egress and ingress, that connections between two addresses have; there is one.
+fn deciding(node: &Node, zone: u16, [from, to]: [IpAddr; 2]) -> Result<Vec<[u128; 2]>> {
     let begins = format!("orig=(src={from},dst={to},");
-    let found = datapath::connections(node, ZONE_TRACK)?;
-    let label = found
+    let found = datapath::connections(node, zone)?;
+    let labels = found
         .iter()
         .filter(|line| line.contains(&begins))
-        .find_map(|line| line.split("labels=0x").nth(1)?.split(',').next());
-    let label = label.with_context(|| format!("no connection with a label: {found:#?}"))?;
-    let rule = u128::from_str_radix(label, 16)? >> 32;
-    let sets = format!("set_field:{rule:#x}->reg15");
+        .map(|line| {
+            let label = line.split("labels=0x").nth(1);
+            let label = label.and_then(|rest| rest.split(',').next());
+            let label = u128::from_str_radix(label.unwrap_or("0"), 16).context(line.clone())?;
+            Ok([label & 0xffff_ffff, label >> 32])
+        });
+    let labels: Vec<_> = labels.collect::<Result<_>>()?;
+    ensure!(
+        !labels.is_empty(),
+        "no connection {from} → {to}: {found:#?}"
+    );
+    Ok(labels)
+}
+
+/// That a number stands for this rule in flows.
+fn is_rule(node: &Node, register: &str, number: u128, rule: &str) -> Result<()> {
+    let sets = format!("set_field:{number:#x}->{register}");
     let flows = node.sh("sluicectl", &["flows"])?;
-    let named = |line: &str| line.contains(&sets) && line.contains("let-in ingress rule 0");
+    let named = |line: &str| line.contains(&sets) && line.contains(rule);
     ensure!(
         flows.lines().any(named),
-        "no flow of let-in sets {rule:#x}:\n{flows}"
+        "no flow of {rule} sets {number:#x}:\n{flows}"
+    );
+    Ok(())
+}
+
+/// Packets and bytes of each rule of a policy, in order.
+fn counted(node: &Node, name: &str) -> Result<Vec<[u64; 2]>> {
+    let report = objects::report(node, &["policies"])?;
+    let rules = list(&policy(&report, name)?["rules"]);
+    rules
+        .map(|rule| Ok([number(&rule["packets"])?, number(&rule["bytes"])?]))
+        .collect()
+}
+
+/// What goes through a Service is judged, counted and remembered as what goes to its endpoint is: here, and where an
+/// endpoint is elsewhere, there.
+fn through_services(cluster: &mut Cluster) -> Result<()> {
+    const EACH: u64 = 20;
+    let mut bench = labelled(cluster)?;
+    bench.publish("near", 1, &["a1"])?;
+    bench.publish("far", 2, &["a2"])?;
+    let ports = json!([{"protocol": "TCP", "port": PORT}, {"protocol": "UDP", "port": PORT}]);
+    bench.folder.put(&egress(
+        "out",
+        "c1",
+        json!([
+            {"to": [app("c2")]},
+            {"to": [app("a1")], "ports": ports},
+            {"to": [app("a2")]},
+        ]),
+    ))?;
+    for place in ["a1", "a2"] {
+        bench.folder.put(&ingress(
+            &format!("in-{place}"),
+            place,
+            json!([{"from": [app("c2")]}, {"from": [app("c1")], "ports": ports}]),
+        ))?;
+    }
+    bench.folder.settle()?;
+    let (node, far) = (bench.node(1)?, bench.node(2)?);
+    let mut conns = Vec::new();
+    for ipv6 in FAMILIES {
+        for service in [1, 2] {
+            let dial = ask(Protocol::Udp, service, ipv6);
+            let mut conn = dial::open(&bench.netns("c1")?, &dial)?;
+            for turn in 0..EACH {
+                conn.ask(&turn.to_string()).context("through a Service")?;
+            }
+            conns.push(conn);
+        }
+    }
+    // A question is a datagram, and answers are counted by no rule.
+    let packets = |node: &Node, name: &str| -> Result<Vec<u64>> {
+        Ok(counted(node, name)?
+            .into_iter()
+            .map(|[packets, _]| packets)
+            .collect())
+    };
+    let both = EACH * 2;
+    for (node, name, wanted) in [
+        (&node, "out", vec![0, both, both]),
+        (&node, "in-a1", vec![0, both]),
+        (&far, "in-a2", vec![0, both]),
+    ] {
+        run::wait_for(&format!("{name} to have counted {wanted:?}"), LIMIT, || {
+            let found = packets(node, name)?;
+            ensure!(
+                found.iter().zip(&wanted).all(|(is, most)| is <= most),
+                "{name}: {found:?}, more than {wanted:?}"
+            );
+            Ok((found == wanted).then_some(()))
+        })?;
+    }
+    let bytes = |node: &Node, name: &str, rule: usize| -> Result<u64> {
+        let found = counted(node, name)?;
+        let rule = found.get(rule).context("no such rule")?;
+        Ok(rule[1])
+    };
+    let (sent, got) = (bytes(&node, "out", 1)?, bytes(&node, "in-a1", 1)?);
+    ensure!(
+        sent == got && sent > both * 42,
+        "{sent} bytes were let out, and {got} in"
+    );
+    for ipv6 in FAMILIES {
+        let client = bench.address("c1", ipv6)?;
+        for (place, by_egress, by_ingress) in [
+            ("a1", "out egress rule 1", Some("in-a1 ingress rule 1")),
+            ("a2", "out egress rule 2", None),
+        ] {
+            let ends = [client, bench.address(place, ipv6)?];
+            for [sender, receiver] in deciding(&node, ZONE_WIRE, ends)? {
+                is_rule(&node, "reg14", sender, by_egress)?;
+                match by_ingress {
+                    Some(rule) => is_rule(&node, "reg15", receiver, rule)?,
+                    None => ensure!(receiver == 0, "a2 is not here: {receiver:#x}"),
+                }
+            }
+        }
+        // Over there nobody knows of a Service.
+        let ends = [client, bench.address("a2", ipv6)?];
+        for [sender, receiver] in deciding(&far, ZONE_TRACK, ends)? {
+            ensure!(sender == 0, "c1 is not here: {sender:#x}");
+            is_rule(&far, "reg15", receiver, "in-a2 ingress rule 1")?;
+        }
+    }
+    // TCP as well: a SYN, an ACK and a question at least.
+    let mut conn = dial::open(&bench.netns("c1")?, &ask(Protocol::Tcp, 1, false))?;
+    conn.ask("tcp").context("through a Service")?;
+    run::wait_for("TCP to be counted", LIMIT, || {
+        let found = [packets(&node, "out")?, packets(&node, "in-a1")?];
+        Ok(found
+            .iter()
+            .all(|rules| rules.get(1) >= Some(&(both + 3)))
+            .then_some(()))
+    })?;
+    let mut command = node.command("sluicectl", &["why", "c1", "near", "tcp/80", "-o", "json"]);
+    let through: Value = serde_json::from_slice(&run::output(&mut command)?.stdout)?;
+    let text = through["explanation"].as_str().unwrap_or_default();
+    ensure!(
+        through["verdict"] == "delivered"
+            && text.contains("out egress rule 1")
+            && text.contains("in-a1 ingress rule 1"),
+        "{through}"
+    );
+    let mut command = node.command("sluicectl", &["why", "b1", "near", "tcp/80", "-o", "json"]);
+    let through: Value = serde_json::from_slice(&run::output(&mut command)?.stdout)?;
+    let text = through["explanation"].as_str().unwrap_or_default();
+    let endpoint = format!("{}:{PORT}", bench.address("a1", false)?);
+    ensure!(
+        through["verdict"] == "dropped"
+            && text.contains("ingress-isolation")
+            && text.contains("in-a1")
+            && through["endpoint"] == endpoint.as_str(),
+        "{through}"
     );
     Ok(())
 }
