@@ -203,7 +203,13 @@ impl Switch {
             Some(tunnel) => Some(self.wait_ofport(&tunnel.name, left()).await?),
             None => None,
         };
-        let capabilities = self.capabilities();
+        // Said together with the numbers of the ports.
+        let said = self.datapath_capabilities();
+        let missing = capabilities::missing_in_datapath(&said);
+        if !missing.is_empty() {
+            return Err(SwitchError::Missing(missing));
+        }
+        let capabilities = self.capabilities(&said);
         Ok(Built {
             gateway_ofport,
             tunnel_ofport,
@@ -212,18 +218,23 @@ impl Switch {
         })
     }
 
-    /// What flows may ask of the datapath. The switch says so only where somebody made a row for
-    /// the datapath; else its type tells.
-    fn capabilities(&self) -> Capabilities {
-        let kind = self.wanted.datapath_type.as_str();
+    /// What the datapath can do, as its row says; empty where there is none, or the switch has not said yet.
+    fn datapath_capabilities(&self) -> BTreeMap<String, String> {
         let snapshot = self.database.last();
         let said = root(&snapshot).and_then(|root| {
-            let uuid = *root.datapaths.get(kind)?;
-            let row = snapshot.table::<Datapath>().ok()?.get(uuid)?;
-            Some(row.capabilities.get("nd_ext")? == "true")
+            let uuid = *root.datapaths.get(self.wanted.datapath_type.as_str())?;
+            Some(snapshot.table::<Datapath>().ok()?.get(uuid)?.capabilities)
         });
+        said.unwrap_or_default()
+    }
+
+    /// What flows may ask of a datapath that says so much; else its type tells.
+    fn capabilities(&self, said: &BTreeMap<String, String>) -> Capabilities {
         Capabilities {
-            nd_reply: said.unwrap_or(self.wanted.datapath_type == DatapathType::Netdev),
+            nd_reply: match said.get("nd_ext") {
+                Some(value) => value == "true",
+                None => self.wanted.datapath_type == DatapathType::Netdev,
+            },
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the running switch can do, against what the configuration asks for.
 
+use std::collections::BTreeMap;
+
 use super::Wanted;
 use super::schema::OpenVSwitch;
 
@@ -34,6 +36,28 @@ pub(super) fn missing(switch: &OpenVSwitch, wanted: &Wanted) -> Vec<String> {
         }
     }
     missing
+}
+
+/// What Services and policies need of a datapath: as its row has it, and what a kernel needs for that.
+const OF_DATAPATH: [(&str, &str); 6] = [
+    ("recirc", "the module openvswitch of Linux 3.19 or newer"),
+    ("ct_state", "CONFIG_NF_CONNTRACK"),
+    ("ct_zone", "CONFIG_NF_CONNTRACK_ZONES"),
+    ("ct_mark", "CONFIG_NF_CONNTRACK_MARK"),
+    ("ct_label", "CONFIG_NF_CONNTRACK_LABELS"),
+    ("ct_state_nat", "CONFIG_NF_NAT"),
+];
+
+/// What a datapath says that it cannot do, one sentence each; empty if it will do, or says nothing.
+pub(super) fn missing_in_datapath(said: &BTreeMap<String, String>) -> Vec<String> {
+    let lacks = |capability: &str| said.get(capability).is_some_and(|value| value == "false");
+    OF_DATAPATH
+        .into_iter()
+        .filter(|(capability, _)| lacks(capability))
+        .map(|(capability, needs)| {
+            format!("a datapath with {capability}; of a kernel this takes {needs}")
+        })
+        .collect()
 }
 
 /// True once the switch has said what it can do; before that, `ovs-vswitchd` has not run.
@@ -104,6 +128,21 @@ mod tests {
         assert!(missing[0].contains("2.5.1"));
         assert!(missing[1].contains("datapath type system"));
         assert!(missing[2].contains("interface type stt"));
+    }
+
+    #[test]
+    fn a_datapath_says_what_it_lacks() {
+        let said = |pairs: &[(&str, &str)]| {
+            let pairs = pairs
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            missing_in_datapath(&pairs.collect())
+        };
+        assert_eq!(said(&[]), [""; 0], "it says nothing");
+        assert_eq!(said(&[("ct_label", "true"), ("nd_ext", "false")]), [""; 0]);
+        let missing = said(&[("ct_label", "false"), ("ct_state", "false")]);
+        assert_eq!(missing.len(), 2, "{missing:?}");
+        assert!(missing[0].contains("ct_state") && missing[1].contains("ct_label"));
     }
 
     #[test]

@@ -86,6 +86,42 @@ fn all_that_the_switch_lacks_is_named_at_once() {
     assert_eq!(bridges.trim(), "", "nothing was built");
 }
 
+/// A kernel without the labels of connections: its switch refuses each flow that sets one, and which rules let a
+/// connection be is no longer known.
+#[test]
+fn a_datapath_without_labels_is_refused_by_name() {
+    let node = Node::new();
+    // Every bridge of a type has the same datapath.
+    node.vsctl(&[
+        "add-br",
+        "br-other",
+        "--",
+        "set",
+        "Bridge",
+        "br-other",
+        "datapath_type=netdev",
+    ]);
+    run(
+        "ovs-appctl",
+        &[
+            "--timeout=30",
+            "-t",
+            &node.file("vswitchd.ctl"),
+            "dpif/set-dp-features",
+            "br-other",
+            "ct_label",
+            "false",
+        ],
+    );
+    let output = node.run_agent(&["run"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("a datapath with ct_label") && said.contains("CONFIG_NF_CONNTRACK_LABELS"),
+        "{said}"
+    );
+}
+
 #[test]
 fn what_others_made_is_left_alone() {
     let mut node = Node::new();
