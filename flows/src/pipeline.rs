@@ -7,8 +7,10 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use openflow::action::Ct;
+use openflow::action::ct::Zone;
 use openflow::message::MeterId;
-use openflow::{Field, MacAddr, Subfield, TableId};
+use openflow::{Action, Field, MacAddr, Subfield, TableId, Value};
 
 /// The MAC address of the virtual router that every pod has as its gateway; the same on every node. Locally
 /// administered.
@@ -330,8 +332,23 @@ pub const DROP_METER: MeterId = MeterId(0x51ce);
 /// How much of a dropped packet is sent.
 pub const SAMPLE_BYTES: u16 = 128;
 
-/// The bit of `ct_mark`, in [`ZONE_TRACK`], of a connection that policy no longer allows.
+/// The bit of `ct_mark`, in [`ZONE_TRACK`] and [`ZONE_WIRE`], of a connection that policy no longer allows.
 pub const CT_BLOCKED: u32 = 1;
+
+/// Marks the packet's connection in a zone as one that policy no longer allows.
+pub fn block(zone: u16) -> Action {
+    Action::Ct(Box::new(Ct {
+        commit: true,
+        zone: Zone::Imm(zone),
+        actions: vec![Action::SetField {
+            field: Field::CT_MARK,
+            value: Value::from(CT_BLOCKED),
+            mask: Some(Value::from(CT_BLOCKED)),
+        }]
+        .into(),
+        ..Ct::default()
+    }))
+}
 
 /// What was found out about a packet: bits of [`MARKS`] above those of [`Source`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

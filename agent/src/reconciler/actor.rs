@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openflow::connection::{Connection, Error, Event, FlowStatsRequest, State as Session};
-use openflow::message::CtFlush;
 use openflow::{FlowStats, GroupDesc, Message};
 use sluice_flows::model::{Change, State};
 use sluice_flows::service::{COUNTED, affinity_remainder};
@@ -219,19 +218,20 @@ impl Actor {
                 released.listeners.retain(gone);
             }
         }
-        self.forget(due.iter().flat_map(forget).collect()).await;
+        let flushes = due.iter().flat_map(forget).map(Message::CtFlush);
+        self.end(flushes.collect()).await;
     }
 
-    async fn forget(&mut self, flushes: Vec<CtFlush>) {
-        let Some(generation) = self.status.generation.filter(|_| !flushes.is_empty()) else {
+    /// Has the switch end connections by these messages, one for each.
+    async fn end(&mut self, messages: Vec<Message>) {
+        let Some(generation) = self.status.generation.filter(|_| !messages.is_empty()) else {
             return;
         };
         let connection = self.connection.pinned(generation);
-        let count = flushes.len();
-        let messages = flushes.into_iter().map(Message::CtFlush).collect();
+        let count = messages.len();
         match connection.apply(messages).await {
-            Ok(_) => tracing::debug!(count, "connections forgotten"),
-            Err(error) => tracing::warn!(%error, count, "the switch does not forget connections"),
+            Ok(_) => tracing::debug!(count, "connections ended"),
+            Err(error) => tracing::warn!(%error, count, "the switch does not end connections"),
         }
     }
 
@@ -413,20 +413,20 @@ impl Actor {
         self.revocations.add(now, plan.take_revoked());
     }
 
-    /// Has the switch forget the connections of UDP that policy allows no more.
+    /// Has the switch end the connections of UDP that policy allows no more.
     async fn revoke(&mut self, now: Instant) {
         let revoked = self.revocations.due(now);
         let (Model::Known(compiler), false) = (&self.model, revoked.is_empty()) else {
             return;
         };
-        let flushes = match self.connections().await {
+        let messages = match self.connections().await {
             Ok(dump) => revoke::denied(compiler, &revoked, &dump),
             Err(error) => {
                 tracing::info!(%error, "conntrack cannot be read: all that pods have of UDP begins anew");
                 revoke::all(&revoked)
             }
         };
-        self.forget(flushes).await;
+        self.end(messages).await;
     }
 
     /// What conntrack has in the zones that policy knows, in the words of `dpctl/dump-conntrack`.

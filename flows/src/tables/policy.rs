@@ -14,17 +14,15 @@
 //! and its replies stop too.
 
 use ipnet::IpNet;
-use openflow::action::Ct;
-use openflow::action::ct::Zone;
-use openflow::{Action, Field, Match, Value as Bits};
+use openflow::{Action, Field, Match};
 
 use crate::cookie::{Cookie, PolicyPart};
 use crate::fragment::CtState::{Established, Reply, Tracked};
 use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, goto, in_port};
 use crate::model::Protocol;
 use crate::pipeline::{
-    AFTER_POLICY, CLASS_DST, CLASS_SRC, CT_BLOCKED, Mark, OUT_PORT, RULE_DST, RULE_SRC,
-    SUBJECT_DST, SUBJECT_SRC, Source, Table, ZONE_TRACK, ZONE_WIRE,
+    AFTER_POLICY, CLASS_DST, CLASS_SRC, Mark, OUT_PORT, RULE_DST, RULE_SRC, SUBJECT_DST,
+    SUBJECT_SRC, Source, Table, ZONE_TRACK, ZONE_WIRE, block,
 };
 use crate::policy::{Clause, Direction, Key, PortMatch, Value};
 use crate::reason::DropReason;
@@ -343,17 +341,7 @@ fn isolated(direction: Direction, families: Families, subject: u32, f: &mut Frag
     // A connection to a Service is another one on the wire.
     let block = |zone| {
         Steps::new()
-            .ct(Ct {
-                commit: true,
-                zone: Zone::Imm(zone),
-                actions: vec![Action::SetField {
-                    field: Field::CT_MARK,
-                    value: Bits::from(CT_BLOCKED),
-                    mask: Some(Bits::from(CT_BLOCKED)),
-                }]
-                .into(),
-                ..Ct::default()
-            })
+            .action(block(zone))
             .then(drop_for(names.reason))
     };
     for (wanted, family) in [(families.v4, any().ipv4()), (families.v6, any().ipv6())] {
