@@ -41,7 +41,11 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    fn start(name: &'static str, program: &str, arguments: &[&str]) -> Result<Self> {
+    /// Starts a program, whose output goes to a log of this name.
+    ///
+    /// # Errors
+    /// When it cannot be started at all.
+    pub(crate) fn start(name: &'static str, program: &str, arguments: &[&str]) -> Result<Self> {
         let log = File::options()
             .create(true)
             .append(true)
@@ -99,7 +103,9 @@ impl Daemon {
         })
     }
 
-    fn running(&mut self) -> Result<()> {
+    /// # Errors
+    /// When it has ended, with the end of its log.
+    pub(crate) fn running(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
             Some(status) => {

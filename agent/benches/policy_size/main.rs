@@ -1,11 +1,13 @@
-//! How long it takes from a file's change until the switch has a policy of thousands of CIDRs, in a folder of
-//! manifests that the agent watches; for ten pods that it selects.
+//! How long it takes until the switch has a policy of thousands of CIDRs, for ten pods that it selects: from a file's
+//! change, in a folder of manifests that the agent watches, and from the request to an API server.
 //!
 //! The floor is the switch alone: the same flows, made already, sent to another bridge of it as one bundle.
 //!
 //! ```text
 //! cargo bench -p sluice-agent --bench policy_size         # as root, Open vSwitch installed
 //! ```
+//! The second part takes etcd and kube-apiserver, as `sluice-testbed build-kubernetes` makes them, or in the folder that
+//! `SLUICE_KUBERNETES_BIN` names.
 #![allow(missing_docs, reason = "a benchmark")]
 
 use std::collections::BTreeSet;
@@ -15,12 +17,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::sys::signal::Signal;
 use openflow::connection::FlowStatsRequest;
 use openflow::message::FlowEvent;
 use openflow::{Connection, Field, FlowMod, FlowModCommand, FlowStats, Match, Message, TableId};
+use serde_json::{Value, json};
 use sluice_flows::pipeline::Table;
 use sluice_rpc::{Client, DEFAULT_SOCKET, PodRef};
 
+mod api_server;
 #[path = "../node/attach.rs"]
 mod attach;
 #[path = "../node/daemons.rs"]
@@ -36,6 +41,7 @@ mod stats;
 #[path = "../node/watch.rs"]
 mod watch;
 
+use api_server::{ApiServer, KUBECONFIG};
 use daemons::{Agent, Switch};
 use pod_netns::PodNetns;
 use sandbox::run;
@@ -46,6 +52,7 @@ const SIZES: [u32; 3] = [5_000, 10_000, 15_000];
 const ROUNDS: u8 = 7;
 const PODS: u16 = 10;
 const PATIENCE: Duration = Duration::from_secs(60);
+const POLICIES: &str = "/apis/networking.k8s.io/v1/namespaces/default/networkpolicies";
 /// Holds the blocks by whose flows it is told that the switch has a file: one for each time that one is written.
 const MARKERS: [u8; 3] = [203, 0, 113];
 
@@ -78,7 +85,30 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(measure(&agent, folder.join("policy.yaml")))
+    println!("a folder of manifests; 40 ms of each time are the wait until it is quiet");
+    let folder = Source::Folder(folder.join("policy.yaml"));
+    runtime.block_on(measure(&agent, folder))?;
+    let Some(programs) = api_server::programs() else {
+        println!("NOT MEASURED: an API server; there are no programs of Kubernetes");
+        return Ok(());
+    };
+    agent.end(Signal::SIGTERM)?;
+    let server = runtime.block_on(async {
+        let server = ApiServer::start(&programs).await?;
+        for (collection, object) in objects() {
+            server.create(collection, &object).await?;
+        }
+        anyhow::Ok(server)
+    })?;
+    let agent = Agent::start_with(Some(&format!("--kubeconfig={KUBECONFIG}")))?;
+    println!("an API server");
+    runtime.block_on(measure(&agent, Source::Api(server)))
+}
+
+/// Where policies are written.
+enum Source {
+    Folder(PathBuf),
+    Api(ApiServer),
 }
 
 /// Times of one size.
@@ -87,12 +117,14 @@ struct Times {
     comes: Vec<Duration>,
     one_more: Vec<Duration>,
     goes: Vec<Duration>,
+    /// Until whoever wrote it was told that it is written.
+    answered: Vec<Duration>,
     floor: Vec<Duration>,
     cpu: Vec<Duration>,
     flows: BTreeSet<usize>,
 }
 
-async fn measure(agent: &Agent, file: PathBuf) -> Result<()> {
+async fn measure(agent: &Agent, source: Source) -> Result<()> {
     let [a, b, c] = MARKERS;
     let match_ = Match::new().eq(Field::ETH_TYPE, 0x0800u16).masked(
         Field::IPV4_SRC,
@@ -102,15 +134,15 @@ async fn measure(agent: &Agent, file: PathBuf) -> Result<()> {
     let watch = Watch::start("br-sluice", Table::IngressClass, match_).await?;
     let mut bench = Bench {
         agent,
-        file,
+        source,
         watch,
         ours: watch::connect("br-sluice").await?,
         floor: watch::connect("br-floor").await?,
     };
     let before = bench.policy_flows().await?;
     println!(
-        "{:>8} {:>8} {:>10} {:>10} {:>6} {:>10} {:>10} {:>10}",
-        "CIDRs", "flows", "comes", "floor", "ratio", "agent CPU", "one more", "goes"
+        "{:>8} {:>8} {:>10} {:>10} {:>10} {:>6} {:>10} {:>10} {:>10}",
+        "CIDRs", "flows", "comes", "answered", "floor", "ratio", "agent CPU", "one more", "goes"
     );
     for size in SIZES {
         let mut times = Times::default();
@@ -121,9 +153,10 @@ async fn measure(agent: &Agent, file: PathBuf) -> Result<()> {
         let p50 = |of: Vec<Duration>| Sample::new(of).percentile(50);
         let (comes, floor) = (p50(times.comes), p50(times.floor));
         println!(
-            "{size:>8} {:>8} {} {} {:>6.2} {} {} {}",
+            "{size:>8} {:>8} {} {} {} {:>6.2} {} {} {}",
             times.flows.first().copied().unwrap_or_default(),
             milliseconds(comes),
+            milliseconds(p50(times.answered)),
             milliseconds(floor),
             comes.as_secs_f64() / floor.as_secs_f64(),
             milliseconds(p50(times.cpu)),
@@ -131,13 +164,13 @@ async fn measure(agent: &Agent, file: PathBuf) -> Result<()> {
             milliseconds(p50(times.goes)),
         );
     }
-    println!("p50 of {ROUNDS} rounds; 40 ms of each are the wait until the folder is quiet");
+    println!("p50 of {ROUNDS} rounds");
     Ok(())
 }
 
 struct Bench<'a> {
     agent: &'a Agent,
-    file: PathBuf,
+    source: Source,
     watch: Watch,
     ours: Connection,
     floor: Connection,
@@ -152,10 +185,10 @@ impl Bench<'_> {
         times: &mut Times,
     ) -> Result<()> {
         let cpu = self.agent.cpu()?;
-        let began = self.write(&policy(size - 1, &[round]))?;
-        times
-            .comes
-            .push(self.told(round, FlowEvent::Added, began).await?);
+        let large = blocks(size - 1, &[round]);
+        let (answered, told) = self.change(Change::Comes(&large), round).await?;
+        times.comes.push(told);
+        times.answered.push(answered);
         times.cpu.push(self.agent.cpu()? - cpu);
 
         let flows = self.policy_flows().await?;
@@ -170,47 +203,52 @@ impl Bench<'_> {
         self.bundle(&fresh, FlowModCommand::DeleteStrict).await?;
 
         let another = round + 128;
-        let began = self.write(&policy(size - 1, &[round, another]))?;
-        times
-            .one_more
-            .push(self.told(another, FlowEvent::Added, began).await?);
-
-        let began = Instant::now();
-        std::fs::remove_file(&self.file)?;
-        times
-            .goes
-            .push(self.told(round, FlowEvent::Deleted, began).await?);
+        let larger = blocks(size - 1, &[round, another]);
+        let (_, told) = self.change(Change::Other(&larger), another).await?;
+        times.one_more.push(told);
+        let (_, told) = self.change(Change::Goes, round).await?;
+        times.goes.push(told);
         Ok(())
     }
 
-    /// Puts a whole file in the other's place; says when.
-    fn write(&self, text: &str) -> Result<Instant> {
-        let aside = self.file.with_file_name(".policy.yaml");
-        std::fs::write(&aside, text)?;
-        let began = Instant::now();
-        std::fs::rename(&aside, &self.file)?;
-        Ok(began)
-    }
-
-    /// How long since `began` when the switch told of a marker.
-    async fn told(&mut self, marker: u8, event: FlowEvent, began: Instant) -> Result<Duration> {
-        let [a, b, c] = MARKERS;
-        let address = Ipv4Addr::new(a, b, c, marker);
-        let wait = async {
-            loop {
-                let changes = self.watch.next().await?;
-                let told = changes.iter().any(|change| {
-                    let source = change.match_.get(Field::IPV4_SRC);
-                    change.event == event && source.is_some_and(|(ip, _)| ip.to_ipv4() == address)
-                });
-                if told {
-                    return Ok(began.elapsed());
-                }
-            }
+    /// Writes a change; how long it took until that was answered, and until the switch told of the marker.
+    async fn change(&mut self, change: Change<'_>, marker: u8) -> Result<(Duration, Duration)> {
+        let event = match change {
+            Change::Comes(_) | Change::Other(_) => FlowEvent::Added,
+            Change::Goes => FlowEvent::Deleted,
         };
-        match tokio::time::timeout(PATIENCE, wait).await {
-            Ok(told) => told,
-            Err(_) => bail!("no flow of {address} was {event:?} in {PATIENCE:?}"),
+        match &self.source {
+            Source::Folder(file) => {
+                let aside = file.with_file_name(".policy.yaml");
+                if let Change::Comes(blocks) | Change::Other(blocks) = change {
+                    std::fs::write(&aside, manifest(blocks))?;
+                }
+                let began = Instant::now();
+                match change {
+                    Change::Goes => std::fs::remove_file(file)?,
+                    // A whole file in the other's place.
+                    _ => std::fs::rename(&aside, file)?,
+                }
+                let answered = began.elapsed();
+                Ok((answered, told(&mut self.watch, marker, event, began).await?))
+            }
+            Source::Api(server) => {
+                let object = match change {
+                    Change::Comes(blocks) | Change::Other(blocks) => object(blocks),
+                    Change::Goes => Value::Null,
+                };
+                let path = format!("{POLICIES}/large");
+                let began = Instant::now();
+                let request = async {
+                    match change {
+                        Change::Comes(_) => server.create(POLICIES, &object).await?,
+                        Change::Other(_) => server.replace(&path, &object).await?,
+                        Change::Goes => server.delete(&path).await?,
+                    }
+                    Ok(began.elapsed())
+                };
+                tokio::try_join!(request, told(&mut self.watch, marker, event, began))
+            }
         }
     }
 
@@ -252,34 +290,106 @@ impl Bench<'_> {
     }
 }
 
+/// How long since `began` when the switch told of a marker.
+async fn told(watch: &mut Watch, marker: u8, event: FlowEvent, began: Instant) -> Result<Duration> {
+    let [a, b, c] = MARKERS;
+    let address = Ipv4Addr::new(a, b, c, marker);
+    let wait = async {
+        loop {
+            let changes = watch.next().await?;
+            let told = changes.iter().any(|change| {
+                let source = change.match_.get(Field::IPV4_SRC);
+                change.event == event && source.is_some_and(|(ip, _)| ip.to_ipv4() == address)
+            });
+            if told {
+                return Ok(began.elapsed());
+            }
+        }
+    };
+    match tokio::time::timeout(PATIENCE, wait).await {
+        Ok(told) => told,
+        Err(_) => bail!("no flow of {address} was {event:?} in {PATIENCE:?}"),
+    }
+}
+
 fn same(a: &FlowStats, b: &FlowStats) -> bool {
     (a.table, a.priority, &a.match_) == (b.table, b.priority, &b.match_)
 }
 
-/// A policy that lets in so many blocks, every tenth without a part of it, and some markers.
-fn policy(size: u32, markers: &[u8]) -> String {
+/// What happens to the policy.
+#[derive(Clone, Copy)]
+enum Change<'a> {
+    Comes(&'a [Block]),
+    Other(&'a [Block]),
+    Goes,
+}
+
+/// A CIDR, and a part of it that is left out.
+type Block = (String, Option<String>);
+
+/// So many blocks, every tenth without a part of it, after some markers.
+fn blocks(size: u32, markers: &[u8]) -> Vec<Block> {
+    let [a, b, c] = MARKERS;
+    let markers = markers
+        .iter()
+        .map(|d| (format!("{a}.{b}.{c}.{d}/32"), None));
+    let numbered = (0..size).map(|number| {
+        let [_, high, middle, low] = number.to_be_bytes();
+        let net = format!("{}.{middle}.{low}", 11 + high);
+        let except = (number % 10 == 0).then(|| format!("{net}.64/26"));
+        (format!("{net}.0/24"), except)
+    });
+    markers.chain(numbered).collect()
+}
+
+/// A policy that lets in these blocks, as people write it.
+fn manifest(blocks: &[Block]) -> String {
     let mut text = "apiVersion: networking.k8s.io/v1\n\
                     kind: NetworkPolicy\n\
                     metadata:\n  name: large\n  namespace: default\n\
                     spec:\n  podSelector: {}\n  ingress:\n  - from:\n"
         .to_owned();
-    let mut block = |cidr: String, except: Option<String>| {
+    for (cidr, except) in blocks {
         writeln!(text, "    - ipBlock:\n        cidr: {cidr}").expect("written");
         if let Some(except) = except {
             writeln!(text, "        except:\n        - {except}").expect("written");
         }
-    };
-    let [a, b, c] = MARKERS;
-    for marker in markers {
-        block(format!("{a}.{b}.{c}.{marker}/32"), None);
-    }
-    for number in 0..size {
-        let [_, high, middle, low] = number.to_be_bytes();
-        let net = format!("{}.{middle}.{low}", 11 + high);
-        let except = (number % 10 == 0).then(|| format!("{net}.64/26"));
-        block(format!("{net}.0/24"), except);
     }
     text
+}
+
+/// The same, as the API has it.
+fn object(blocks: &[Block]) -> Value {
+    let blocks = blocks.iter().map(|(cidr, except)| match except {
+        None => json!({"ipBlock": {"cidr": cidr}}),
+        Some(except) => json!({"ipBlock": {"cidr": cidr, "except": [except]}}),
+    });
+    json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "large", "namespace": "default"},
+        "spec": {"podSelector": {}, "ingress": [{"from": blocks.collect::<Vec<_>>()}]},
+    })
+}
+
+/// The node and its pods, for the API server.
+fn objects() -> impl Iterator<Item = (&'static str, Value)> {
+    let node = json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "bench"},
+        "spec": {"podCIDR": "10.244.0.0/20", "podCIDRs": ["10.244.0.0/20", "fd00:244::/112"]},
+    });
+    let pods = (0..PODS).map(|number| {
+        let pod = json!({
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": format!("pod-{number}"), "namespace": "default"},
+            "spec": {"nodeName": "bench", "containers": [{"name": "it", "image": "it"}]},
+        });
+        ("/api/v1/namespaces/default/pods", pod)
+    });
+    std::iter::once(("/api/v1/nodes", node)).chain(pods)
 }
 
 fn milliseconds(time: Duration) -> String {
