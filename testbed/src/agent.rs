@@ -11,7 +11,7 @@ use crate::options::{self, Options};
 use crate::run;
 
 /// How long an agent gets from start to ready.
-const READY: Duration = Duration::from_secs(60);
+const READY: Duration = Duration::from_secs(180);
 
 /// Writes the agent's configuration file.
 ///
