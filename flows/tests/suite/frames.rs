@@ -136,7 +136,11 @@ fn ip(source: IpAddr, destination: IpAddr, protocol: u8, ttl: u8, mut payload: V
         summed.extend(length.to_be_bytes());
     }
     summed.extend(&payload);
-    let sum = checksum(&summed);
+    let sum = match checksum(&summed) {
+        // None, that would be (RFC 768).
+        0 if protocol == UDP => u16::MAX,
+        sum => sum,
+    };
     payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
     [header, payload].concat()
 }
