@@ -3,16 +3,13 @@
 use std::ops::BitOr;
 
 use super::Message;
-use super::experimenter::{NICIRA, ONF};
+use super::body::Context;
+use super::experimenter::vendor_body;
 use super::kind::Kind;
+use super::list::{NXT_FLOW_MOD, ONFT_BUNDLE_ADD_MESSAGE};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::header::{HEADER_LEN, Header, MsgType, VERSION};
 use crate::wire::{Reader, Writer};
-
-/// `ONFT_BUNDLE_CONTROL`.
-pub(crate) const BUNDLE_CONTROL: u32 = 2300;
-/// `ONFT_BUNDLE_ADD_MESSAGE`.
-pub(crate) const BUNDLE_ADD: u32 = 2301;
 
 /// `onf_bundle_ctrl_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -156,8 +153,9 @@ impl BundleAdd {
         w.u8(MsgType::EXPERIMENTER.0);
         let length = w.length(start);
         w.u32(xid);
-        w.u32(ONF);
-        w.u32(BUNDLE_ADD);
+        let (experimenter, exp_type) = ONFT_BUNDLE_ADD_MESSAGE;
+        w.u32(experimenter);
+        w.u32(exp_type);
         w.u32(bundle_id);
         w.u16(0);
         w.u16(flags.0);
@@ -177,8 +175,11 @@ impl BundleAdd {
         self.message.encode_into(xid, w)
     }
 
-    pub(crate) fn decode_body(xid: u32, r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let head = BundleAddHead::decode(xid, r)?;
+    pub(super) fn decode_body(
+        context: &mut Context,
+        r: &mut Reader<'_>,
+    ) -> Result<Self, DecodeError> {
+        let head = BundleAddHead::decode(context.xid, r)?;
         let (_, message) = Message::decode(head.message)?;
         if !Self::accepts(&message) {
             return Err(r.error(ErrorKind::BfcMsgUnsup));
@@ -219,7 +220,7 @@ impl<'a> BundleAddHead<'a> {
             header.type_,
             MsgType::FLOW_MOD | MsgType::GROUP_MOD | MsgType::PORT_MOD | MsgType::PACKET_OUT
         );
-        if known.is_err() || !(bundled || is_nx_flow_mod(message)) {
+        if known.is_err() || !(bundled || vendor_body(message, NXT_FLOW_MOD).is_some()) {
             return Err(r.error(ErrorKind::BfcMsgUnsup));
         }
         r.take_rest(); // properties, of which none is defined
@@ -229,22 +230,4 @@ impl<'a> BundleAddHead<'a> {
             message,
         })
     }
-}
-
-/// The body of a message, if that is [`BundleAdd`]'s.
-pub(super) fn add_body(message: &[u8]) -> Option<&[u8]> {
-    body_of(message, ONF, BUNDLE_ADD)
-}
-
-fn is_nx_flow_mod(message: &[u8]) -> bool {
-    body_of(message, NICIRA, super::nx_flow_mod::NX_FLOW_MOD).is_some()
-}
-
-/// What follows the head of a vendor's message, if it is this one.
-fn body_of(message: &[u8], experimenter: u32, exp_type: u32) -> Option<&[u8]> {
-    let header = Header::peek(message)?;
-    let body = message.get(HEADER_LEN..)?;
-    let body = body.strip_prefix(&experimenter.to_be_bytes())?;
-    let body = body.strip_prefix(&exp_type.to_be_bytes())?;
-    (header.type_ == MsgType::EXPERIMENTER).then_some(body)
 }

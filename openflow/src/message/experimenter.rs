@@ -1,6 +1,7 @@
 //! Vendor messages (OpenFlow 1.3 §7.5.5) that this crate does not know, kept as they came.
 
 use crate::error::{DecodeError, EncodeError};
+use crate::header::{HEADER_LEN, Header, MsgType};
 use crate::wire::{Reader, Writer};
 
 /// Nicira's experimenter id: most of Open vSwitch's extensions.
@@ -49,4 +50,13 @@ impl Experimenter {
         let mut ahead = *r;
         Ok((ahead.u32()?, ahead.u32()?))
     }
+}
+
+/// The body of a vendor's message, if it is this one.
+pub(super) fn vendor_body(message: &[u8], (experimenter, exp_type): (u32, u32)) -> Option<&[u8]> {
+    let header = Header::peek(message)?;
+    let body = message.get(HEADER_LEN..)?;
+    let body = body.strip_prefix(&experimenter.to_be_bytes())?;
+    let body = body.strip_prefix(&exp_type.to_be_bytes())?;
+    (header.type_ == MsgType::EXPERIMENTER).then_some(body)
 }

@@ -1,5 +1,6 @@
 //! HELLO (OpenFlow 1.3 §7.5.1): which versions a side speaks.
 
+use super::body::Context;
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::header::{HEADER_LEN, Header, VERSION};
 use crate::wire::{Reader, Writer};
@@ -118,10 +119,14 @@ impl Hello {
             Header::peek(message).ok_or(DecodeError::new(ErrorKind::BrcBadLen, "header"))?;
         let mut r = Reader::new(message, ErrorKind::BrcBadLen, "hello");
         r.skip(HEADER_LEN)?;
-        Self::decode_body(header.version, &mut r)
+        Self::decode_body(&mut Context::of(header), &mut r)
     }
 
-    pub(crate) fn decode_body(version: u8, r: &mut Reader<'_>) -> Result<Hello, DecodeError> {
+    pub(super) fn decode_body(
+        context: &mut Context,
+        r: &mut Reader<'_>,
+    ) -> Result<Hello, DecodeError> {
+        let version = context.version;
         let mut elements = Vec::new();
         while !r.is_empty() {
             let mut ahead = *r;
@@ -137,7 +142,7 @@ impl Hello {
         Ok(Hello { version, elements })
     }
 
-    pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode_body(&self, _xid: u32, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         for element in &self.elements {
             let start = w.pos();
             match element {

@@ -1,13 +1,12 @@
 //! [`Kind`]: what the first bytes of a message announce, which is its name and how long its body may be.
 //!
 //! Open vSwitch looks no further into a message whose length is wrong for its kind, so this comes before any
-//! decoding. The lines of the tables are the messages of OpenFlow 1.3; vendors' messages stand with
-//! [`Message`](super::Message). Must not know what bodies hold.
+//! decoding. Which there are stands in the lists of messages and of multiparts. Must not know what bodies hold.
 
 use std::fmt;
 
 use super::experimenter::{NICIRA, ONF};
-use super::multipart;
+use super::{list, multipart};
 use crate::error::ErrorKind;
 use crate::header::{HEADER_LEN, Header, MsgType, VERSION};
 
@@ -89,7 +88,7 @@ impl Kind {
                     return Err(ErrorKind::BrcBadExpType);
                 }
                 let (name, body) =
-                    super::vendor_kind(experimenter, exp_type).ok_or(ErrorKind::BrcBadExpType)?;
+                    list::vendor((experimenter, exp_type)).ok_or(ErrorKind::BrcBadExpType)?;
                 Ok(kind(name, "", 16, body))
             }
             type_ @ (MsgType::MULTIPART_REQUEST | MsgType::MULTIPART_REPLY)
@@ -105,10 +104,13 @@ impl Kind {
                     _ if header.version != VERSION => return Err(ErrorKind::BrcBadType),
                     multipart::EXPERIMENTER => {
                         let (experimenter, exp_type) = vendor(16)?;
-                        let found = multipart::vendor_kind(experimenter, exp_type);
+                        let found = multipart::vendor((experimenter, exp_type));
                         (24, found.ok_or(ErrorKind::BrcBadExpType)?)
                     }
-                    _ => (16, multipart::kind(code).ok_or(ErrorKind::BrcBadMultipart)?),
+                    _ => (
+                        16,
+                        multipart::standard(code).ok_or(ErrorKind::BrcBadMultipart)?,
+                    ),
                 };
                 let (name, request, reply) = found;
                 Ok(if type_ == MsgType::MULTIPART_REQUEST {
@@ -118,7 +120,7 @@ impl Kind {
                 })
             }
             type_ => {
-                let known = plain(type_).ok_or(match header.version {
+                let known = list::standard(type_).ok_or(match header.version {
                     VERSION | 0 | 7.. => ErrorKind::BrcBadType,
                     _ => ErrorKind::BrcBadVersion,
                 });
@@ -153,38 +155,4 @@ impl fmt::Display for Kind {
         f.write_str(self.name)?;
         f.write_str(self.suffix)
     }
-}
-
-/// Name and body of a message that is neither a vendor's nor in parts.
-fn plain(type_: MsgType) -> Option<(&'static str, Length)> {
-    Some(match type_ {
-        MsgType::HELLO => ("OFPT_HELLO", Length::at_least(0)),
-        MsgType::ERROR => ("OFPT_ERROR", Length::at_least(4)),
-        MsgType::ECHO_REQUEST => ("OFPT_ECHO_REQUEST", Length::at_least(0)),
-        MsgType::ECHO_REPLY => ("OFPT_ECHO_REPLY", Length::at_least(0)),
-        MsgType::FEATURES_REQUEST => ("OFPT_FEATURES_REQUEST", Length::exactly(0)),
-        MsgType::FEATURES_REPLY => ("OFPT_FEATURES_REPLY", Length::exactly(24)),
-        MsgType::GET_CONFIG_REQUEST => ("OFPT_GET_CONFIG_REQUEST", Length::exactly(0)),
-        MsgType::GET_CONFIG_REPLY => ("OFPT_GET_CONFIG_REPLY", Length::exactly(4)),
-        MsgType::SET_CONFIG => ("OFPT_SET_CONFIG", Length::exactly(4)),
-        MsgType::PACKET_IN => ("OFPT_PACKET_IN", Length::at_least(16)),
-        MsgType::FLOW_REMOVED => ("OFPT_FLOW_REMOVED", Length::then_each(40, 8)),
-        MsgType::PORT_STATUS => ("OFPT_PORT_STATUS", Length::exactly(72)),
-        MsgType::PACKET_OUT => ("OFPT_PACKET_OUT", Length::at_least(16)),
-        MsgType::FLOW_MOD => ("OFPT_FLOW_MOD", Length::then_each(40, 8)),
-        MsgType::GROUP_MOD => ("OFPT_GROUP_MOD", Length::then_each(8, 8)),
-        MsgType::PORT_MOD => ("OFPT_PORT_MOD", Length::exactly(32)),
-        MsgType::TABLE_MOD => ("OFPT_TABLE_MOD", Length::exactly(8)),
-        MsgType::BARRIER_REQUEST => ("OFPT_BARRIER_REQUEST", Length::exactly(0)),
-        MsgType::BARRIER_REPLY => ("OFPT_BARRIER_REPLY", Length::exactly(0)),
-        MsgType::QUEUE_GET_CONFIG_REQUEST => ("OFPT_QUEUE_GET_CONFIG_REQUEST", Length::exactly(8)),
-        MsgType::QUEUE_GET_CONFIG_REPLY => ("OFPT_QUEUE_GET_CONFIG_REPLY", Length::then_each(8, 8)),
-        MsgType::ROLE_REQUEST => ("OFPT_ROLE_REQUEST", Length::exactly(16)),
-        MsgType::ROLE_REPLY => ("OFPT_ROLE_REPLY", Length::exactly(16)),
-        MsgType::GET_ASYNC_REQUEST => ("OFPT_GET_ASYNC_REQUEST", Length::exactly(0)),
-        MsgType::GET_ASYNC_REPLY => ("OFPT_GET_ASYNC_REPLY", Length::exactly(24)),
-        MsgType::SET_ASYNC => ("OFPT_SET_ASYNC", Length::exactly(24)),
-        MsgType::METER_MOD => ("OFPT_METER_MOD", Length::then_each(8, 8)),
-        _ => return None,
-    })
 }

@@ -30,9 +30,6 @@ pub struct NxFlowMod {
     pub matched_cookie: Option<(u64, u64)>,
 }
 
-/// `NXT_FLOW_MOD`.
-pub(super) const NX_FLOW_MOD: u32 = 13;
-
 /// NXM_NX_COOKIE, without and with a mask.
 const COOKIE: [u8; 4] = [0x00, 0x01, 0x3c, 0x08];
 const COOKIE_MASKED: [u8; 4] = [0x00, 0x01, 0x3d, 0x10];

@@ -1,19 +1,13 @@
 //! A packet for the controller: PACKET_IN (OpenFlow 1.3 §7.4.1) and the two forms that Nicira's extensions give it.
 
-use super::experimenter::NICIRA;
+use super::experimenter::vendor_body;
+use super::list::{NXT_PACKET_IN, NXT_PACKET_IN2};
 use super::property::{self, Property, put, whole_u32, whole_u64};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::header::{HEADER_LEN, Header, MsgType};
 use crate::match_::Match;
 use crate::types::TableId;
 use crate::wire::{Reader, Writer};
-
-/// `NXT_PACKET_IN`.
-pub(crate) const NX_PACKET_IN: u32 = 17;
-/// `NXT_PACKET_IN2`.
-pub(crate) const NX_PACKET_IN2: u32 = 30;
-/// `NXT_RESUME`.
-pub(crate) const NX_RESUME: u32 = 28;
 
 /// The buffer id of a packet that the switch did not keep.
 pub const NO_BUFFER: u32 = u32::MAX;
@@ -73,9 +67,9 @@ impl PacketIn {
         if header.type_ == MsgType::PACKET_IN {
             return Self::decode_body(&mut r);
         }
-        match (header.type_, r.u32()?, r.u32()?) {
-            (MsgType::EXPERIMENTER, NICIRA, NX_PACKET_IN) => Ok(NxPacketIn::decode_body(&mut r)?.0),
-            (MsgType::EXPERIMENTER, NICIRA, NX_PACKET_IN2) => {
+        match (header.type_, (r.u32()?, r.u32()?)) {
+            (MsgType::EXPERIMENTER, NXT_PACKET_IN) => Ok(NxPacketIn::decode_body(&mut r)?.0),
+            (MsgType::EXPERIMENTER, NXT_PACKET_IN2) => {
                 PacketIn2::decode_body(&mut r)?.to_packet_in()
             }
             _ => Err(r.error(ErrorKind::BrcBadType)),
@@ -351,13 +345,10 @@ impl PacketIn2 {
 
 /// Whether a message is a packet-in of any form.
 pub(crate) fn is_packet_in(header: Header, message: &[u8]) -> bool {
-    let nicira = |exp_type: u32| {
-        message.get(8..12) == Some(&NICIRA.to_be_bytes()[..])
-            && message.get(12..16) == Some(&exp_type.to_be_bytes()[..])
-    };
+    let is = |code: (u32, u32)| vendor_body(message, code).is_some();
     match header.type_ {
         MsgType::PACKET_IN => true,
-        MsgType::EXPERIMENTER => nicira(NX_PACKET_IN) || nicira(NX_PACKET_IN2),
+        MsgType::EXPERIMENTER => is(NXT_PACKET_IN) || is(NXT_PACKET_IN2),
         _ => false,
     }
 }

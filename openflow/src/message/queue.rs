@@ -1,5 +1,6 @@
 //! QUEUE_GET_CONFIG (OpenFlow 1.3 §7.3.6): the queues of a port.
 
+use super::body::{self, Context};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::types::{PortNo, QueueId};
 use crate::wire::{Reader, Writer};
@@ -75,32 +76,20 @@ pub enum QueueProperty {
 }
 
 impl QueueGetConfigReply {
-    /// The queues before the first that is malformed, and how it is.
-    pub(crate) fn decode_partly(
+    pub(super) fn decode_body(
+        context: &mut Context,
         r: &mut Reader<'_>,
-    ) -> Result<(Self, Option<DecodeError>), DecodeError> {
+    ) -> Result<Self, DecodeError> {
         let port = PortNo(r.u32()?);
         r.skip(4)?;
         if !r.is_empty() && port.to_u16().is_none() {
             return Err(r.error(ErrorKind::BacBadOutPort));
         }
-        let mut reply = QueueGetConfigReply {
-            port,
-            queues: Vec::new(),
-        };
-        while !r.is_empty() {
-            match PacketQueue::decode(r) {
-                Ok(queue) => reply.queues.push(queue),
-                Err(error) => {
-                    r.take_rest();
-                    return Ok((reply, Some(error)));
-                }
-            }
-        }
-        Ok((reply, None))
+        let queues = body::list(context, r, PacketQueue::decode);
+        Ok(QueueGetConfigReply { port, queues })
     }
 
-    pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+    pub(super) fn encode_body(&self, _xid: u32, w: &mut Writer<'_>) -> Result<(), EncodeError> {
         w.u32(self.port.0);
         w.zeros(4);
         for queue in &self.queues {

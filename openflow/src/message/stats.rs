@@ -25,14 +25,14 @@ pub struct DescStats {
 }
 
 impl DescStats {
-    pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(DescStats {
+    pub(crate) fn decode_body(r: &mut Reader<'_>) -> Result<Box<Self>, DecodeError> {
+        Ok(Box::new(DescStats {
             mfr_desc: *r.array()?,
             hw_desc: *r.array()?,
             sw_desc: *r.array()?,
             serial_num: *r.array()?,
             dp_desc: *r.array()?,
-        })
+        }))
     }
 
     pub(crate) fn encode_body(&self, w: &mut Writer<'_>) -> Result<(), EncodeError> {

@@ -12,15 +12,17 @@ mod table_features;
 
 use std::fmt::Write as _;
 
-use super::bundle::{self, BundleAddHead, BundleFlags};
+use super::bundle::{BundleAddHead, BundleFlags};
+use super::experimenter::vendor_body;
 use super::kind::Kind;
+use super::list::ONFT_BUNDLE_ADD_MESSAGE;
 use super::packet_in::NO_BUFFER;
 use super::*;
 use crate::action::print_list;
+use crate::flow::FlowMod;
+use crate::group::GroupMod;
 use crate::match_::MatchText;
 use crate::text::{Names, Numbers, Port, Print, Table};
-
-use controller::AsyncMasks;
 
 /// How `ovs-ofctl ofp-print` prints when it is not told otherwise.
 pub const DEFAULT_VERBOSITY: u8 = 2;
@@ -79,8 +81,9 @@ pub fn print(message: &[u8], names: &dyn Names, verbosity: u8) -> String {
         out: &mut out,
         names,
         verbosity,
+        message,
     };
-    match printer.message(message, header) {
+    match printer.message(header) {
         Ok(()) => chomp(&mut out, ' '),
         Err(error) => {
             if out.len() > start {
@@ -257,10 +260,12 @@ fn c_string(bytes: &[u8]) -> String {
         .collect()
 }
 
-struct Printer<'a> {
+pub(super) struct Printer<'a> {
     out: &'a mut String,
     names: &'a dyn Names,
     verbosity: u8,
+    /// All of the message.
+    message: &'a [u8],
 }
 
 /// Writes to the printer's string, which cannot fail.
@@ -270,7 +275,7 @@ macro_rules! put {
 use put;
 
 /// The name of the error that Open vSwitch would print for a message that this crate is content with.
-type Printed = Result<(), &'static str>;
+pub(super) type Printed = Result<(), &'static str>;
 
 impl Printer<'_> {
     fn match_text(&mut self, match_: &crate::match_::Match, priority: u16) {
@@ -300,8 +305,9 @@ impl Printer<'_> {
     }
 
     /// Prints as much as can be decoded.
-    fn message(&mut self, bytes: &[u8], header: Header) -> Printed {
-        if let Some(body) = bundle::add_body(bytes) {
+    fn message(&mut self, header: Header) -> Printed {
+        let bytes = self.message;
+        if let Some(body) = vendor_body(bytes, ONFT_BUNDLE_ADD_MESSAGE) {
             let mut r = Reader::new(body, ErrorKind::BrcBadLen, "bundle");
             let add = BundleAddHead::decode(header.xid, &mut r).map_err(|e| e.kind.name())?;
             self.bundle_add(add);
@@ -318,7 +324,7 @@ impl Printer<'_> {
                 return Err(error.kind.name());
             }
         };
-        self.body(&message, bytes)?;
+        message.print_body(self)?;
         let Some(error) = failed else { return Ok(()) };
         if let Message::MultipartReply {
             body: MultipartReply::Group(_),
@@ -338,186 +344,15 @@ impl Printer<'_> {
         self.out.push_str(&message);
     }
 
-    fn body(&mut self, message: &Message, bytes: &[u8]) -> Printed {
-        match message {
-            Message::Hello(hello) => self.hello(hello, bytes),
-            Message::Error(error) => return self.error(error),
-            Message::EchoRequest(data) | Message::EchoReply(data) => {
-                put!(self, " {} bytes of payload\n", data.len());
-                if self.verbosity > 1 {
-                    hex_dump(self.out, data, true);
-                }
-            }
-            Message::FeaturesReply(features) => self.features(features),
-            Message::GetConfigReply(config) => self.config(*config),
-            Message::SetConfig(config) => {
-                if config.flags & !3 != 0 {
-                    return Err("OFPSCFC_BAD_FLAGS");
-                }
-                self.config(*config);
-            }
-            Message::PacketIn(packet) | Message::NxPacketIn(NxPacketIn(packet)) => {
-                return self.packet_in(packet);
-            }
-            Message::PacketIn2(properties) | Message::Resume(properties) => {
-                return self.packet_in(&properties.to_packet_in().map_err(|e| e.kind.name())?);
-            }
-            Message::FlowRemoved(removed) | Message::NxFlowRemoved(NxFlowRemoved(removed)) => {
-                self.flow_removed(removed);
-            }
-            Message::PortStatus(status) => {
-                self.out.push_str(match status.reason {
-                    PortReason::Add => " ADD:",
-                    PortReason::Delete => " DEL:",
-                    PortReason::Modify => " MOD:",
-                });
-                stats::port_desc(self.out, &status.desc);
-            }
-            Message::PacketOut(packet) => {
-                verify(&packet.actions)?;
-                self.packet_out(packet);
-            }
-            Message::NxFlowMod(flow) => {
-                flow.flow.check().map_err(|error| error.kind.name())?;
-                put!(self, " {}", flow.with_names(self.names));
-            }
-            Message::FlowMod(flow) => {
-                flow.check().map_err(|error| error.kind.name())?;
-                put!(self, " {}", flow.with_names(self.names));
-            }
-            Message::GroupMod(group) => {
-                verify_buckets(group)?;
-                put!(self, "\n {}", group.with_names(self.names));
-            }
-            Message::PortMod(port) => stats::port_mod(self.out, port, self.names),
-            Message::TableMod(table) => {
-                if table.table.0 == 0xff {
-                    self.out.push_str(" table_id: ALL_TABLES");
-                } else {
-                    put!(self, " table_id={}", Table(table.table, self.names));
-                }
-            }
-            Message::MultipartRequest { flags, body } => {
-                self.multipart_flags(*flags);
-                return self.multipart_request(body);
-            }
-            Message::MultipartReply { flags, body } => {
-                self.multipart_flags(*flags);
-                return self.multipart_reply(body);
-            }
-            Message::QueueGetConfigRequest(request) => {
-                put!(self, " port={}", Port(request.port, self.names));
-            }
-            Message::QueueGetConfigReply(reply) => self.queues(reply),
-            Message::RoleRequest(role) => {
-                let generation = (role.role != Role::NoChange).then_some(role.generation_id);
-                self.role(role.role, generation.filter(|g| *g != u64::MAX));
-            }
-            Message::RoleReply(role) => self.role(
-                role.role,
-                Some(role.generation_id).filter(|g| *g != u64::MAX),
-            ),
-            Message::NxRoleRequest(role) | Message::NxRoleReply(role) => self.role(role.role, None),
-            Message::RoleStatus(status) => {
-                self.role(
-                    status.role,
-                    Some(status.generation_id).filter(|g| *g != u64::MAX),
-                );
-                self.out.push_str(match status.reason {
-                    0 => " reason=primary_request",
-                    1 => " reason=configuration_changed",
-                    2 => " reason=experimenter_data_changed",
-                    _ => " reason=(unknown)",
-                });
-            }
-            Message::GetAsyncReply(config)
-            | Message::SetAsync(config)
-            | Message::NxSetAsync(config) => {
-                self.async_masks(&AsyncMasks::legacy(config));
-            }
-            Message::NxSetAsync2(config) => self.async_masks(&AsyncMasks::properties(config)?),
-            Message::MeterMod(meter) => {
-                verify_meter(meter)?;
-                stats::meter_mod(self.out, meter);
-            }
-            Message::FlowModTableId(on) => {
-                self.out.push_str(if *on { " enable" } else { " disable" })
-            }
-            Message::SetPacketInFormat(format) => self.out.push_str(match *format {
-                PacketInFormat::STANDARD => " format=standard",
-                PacketInFormat::NXT_PACKET_IN => " format=nxt_packet_in",
-                _ => " format=nxt_packet_in2",
-            }),
-            Message::SetControllerId(id) => {
-                put!(self, " id={id}");
-            }
-            Message::FlowMonitorCancel(id) => {
-                put!(self, " id={id}");
-            }
-            Message::CtFlushZone(zone) => {
-                put!(self, " zone_id={zone}");
-            }
-            Message::CtFlush(flush) => self.ct_flush(flush),
-            Message::TlvTableMod(table) => {
-                self.out.push_str("\n ");
-                self.out.push_str(match table.command {
-                    TlvCommand::Add => "ADD",
-                    TlvCommand::Delete => "DEL",
-                    TlvCommand::Clear => "CLEAR",
-                });
-                if table.command != TlvCommand::Clear {
-                    self.tlv_maps(&table.maps);
-                }
-            }
-            Message::TlvTableReply(table) => {
-                put!(
-                    self,
-                    "\n max option space={} max fields={}\n",
-                    table.max_option_space,
-                    table.max_fields
-                );
-                let used: u32 = table.maps.iter().map(|m| u32::from(m.length)).sum();
-                put!(self, " allocated option space={used}\n\n");
-                self.tlv_maps(&table.maps);
-            }
-            Message::BundleControl(control) => {
-                put!(
-                    self,
-                    "\n bundle_id={} type={} flags=",
-                    alternate_hex(control.bundle_id),
-                    control.type_.name()
-                );
-                self.bundle_flags(control.flags);
-            }
-            // It is printed by the parts that can be read.
-            Message::BundleAdd(_) => {}
-            Message::RequestForward { request, .. } => match &**request {
-                Message::GroupMod(group) => {
-                    verify_buckets(group)?;
-                    put!(self, " reason=group_mod\n {}", group.with_names(self.names));
-                }
-                Message::MeterMod(meter) => {
-                    verify_meter(meter)?;
-                    self.out.push_str(" reason=meter_mod");
-                    stats::meter_mod(self.out, meter);
-                }
-                _ => {}
-            },
-            Message::Experimenter(_)
-            | Message::FeaturesRequest
-            | Message::GetConfigRequest
-            | Message::BarrierRequest
-            | Message::BarrierReply
-            | Message::GetAsyncRequest
-            | Message::FlowAge
-            | Message::TlvTableRequest
-            | Message::FlowMonitorPaused
-            | Message::FlowMonitorResumed => {}
-        }
+    pub(super) fn nothing(&mut self) -> Printed {
         Ok(())
     }
 
-    fn hello(&mut self, hello: &Hello, bytes: &[u8]) {
+    pub(super) fn experimenter(&mut self, _: &Experimenter) -> Printed {
+        Ok(())
+    }
+
+    pub(super) fn hello(&mut self, hello: &Hello) -> Printed {
         self.out.push_str("\n version bitmap: ");
         let versions: Vec<_> = (0..32)
             .filter(|v| hello.offers(*v))
@@ -526,11 +361,202 @@ impl Printer<'_> {
         self.out.push_str(&versions.join(", "));
         if !hello.is_plain() {
             self.out.push_str("\n unknown data in hello:\n");
-            hex_dump(self.out, bytes, true);
+            hex_dump(self.out, self.message, true);
+        }
+        Ok(())
+    }
+
+    pub(super) fn echo(&mut self, payload: &[u8]) -> Printed {
+        put!(self, " {} bytes of payload\n", payload.len());
+        if self.verbosity > 1 {
+            hex_dump(self.out, payload, true);
+        }
+        Ok(())
+    }
+
+    pub(super) fn set_config(&mut self, config: &SwitchConfig) -> Printed {
+        match config.flags & !3 {
+            0 => self.config(config),
+            _ => Err("OFPSCFC_BAD_FLAGS"),
         }
     }
 
-    fn error(&mut self, error: &OfError) -> Printed {
+    pub(super) fn port_status(&mut self, status: &PortStatus) -> Printed {
+        self.out.push_str(match status.reason {
+            PortReason::Add => " ADD:",
+            PortReason::Delete => " DEL:",
+            PortReason::Modify => " MOD:",
+        });
+        stats::port_desc(self.out, &status.desc);
+        Ok(())
+    }
+
+    pub(super) fn flow_mod(&mut self, flow: &FlowMod) -> Printed {
+        flow.check().map_err(|error| error.kind.name())?;
+        put!(self, " {}", flow.with_names(self.names));
+        Ok(())
+    }
+
+    pub(super) fn nx_flow_mod(&mut self, flow: &NxFlowMod) -> Printed {
+        flow.flow.check().map_err(|error| error.kind.name())?;
+        put!(self, " {}", flow.with_names(self.names));
+        Ok(())
+    }
+
+    pub(super) fn group_mod(&mut self, group: &GroupMod) -> Printed {
+        verify_buckets(group)?;
+        put!(self, "\n {}", group.with_names(self.names));
+        Ok(())
+    }
+
+    pub(super) fn port_mod(&mut self, port: &PortMod) -> Printed {
+        stats::port_mod(self.out, port, self.names);
+        Ok(())
+    }
+
+    pub(super) fn table_mod(&mut self, table: &TableMod) -> Printed {
+        if table.table.0 == 0xff {
+            self.out.push_str(" table_id: ALL_TABLES");
+        } else {
+            put!(self, " table_id={}", Table(table.table, self.names));
+        }
+        Ok(())
+    }
+
+    pub(super) fn meter_mod(&mut self, meter: &MeterMod) -> Printed {
+        verify_meter(meter)?;
+        stats::meter_mod(self.out, meter);
+        Ok(())
+    }
+
+    pub(super) fn multipart_request(&mut self, flags: &u16, body: &MultipartRequest) -> Printed {
+        self.multipart_flags(*flags);
+        body.print_body(self)
+    }
+
+    pub(super) fn multipart_reply(&mut self, flags: &u16, body: &MultipartReply) -> Printed {
+        self.multipart_flags(*flags);
+        body.print_body(self)
+    }
+
+    pub(super) fn queue_request(&mut self, request: &QueueGetConfigRequest) -> Printed {
+        put!(self, " port={}", Port(request.port, self.names));
+        Ok(())
+    }
+
+    pub(super) fn role_request(&mut self, role: &RoleMessage) -> Printed {
+        let generation = (role.role != Role::NoChange).then_some(role.generation_id);
+        self.role(role.role, generation)
+    }
+
+    pub(super) fn role_reply(&mut self, role: &RoleMessage) -> Printed {
+        self.role(role.role, Some(role.generation_id))
+    }
+
+    pub(super) fn nx_role(&mut self, role: &NxRole) -> Printed {
+        self.role(role.role, None)
+    }
+
+    pub(super) fn role_status(&mut self, status: &RoleStatus) -> Printed {
+        self.role(status.role, Some(status.generation_id))?;
+        self.out.push_str(match status.reason {
+            0 => " reason=primary_request",
+            1 => " reason=configuration_changed",
+            2 => " reason=experimenter_data_changed",
+            _ => " reason=(unknown)",
+        });
+        Ok(())
+    }
+
+    pub(super) fn enabled(&mut self, on: &bool) -> Printed {
+        self.out.push_str(if *on { " enable" } else { " disable" });
+        Ok(())
+    }
+
+    pub(super) fn packet_in_format(&mut self, format: &PacketInFormat) -> Printed {
+        self.out.push_str(match *format {
+            PacketInFormat::STANDARD => " format=standard",
+            PacketInFormat::NXT_PACKET_IN => " format=nxt_packet_in",
+            _ => " format=nxt_packet_in2",
+        });
+        Ok(())
+    }
+
+    pub(super) fn controller_id(&mut self, id: &u16) -> Printed {
+        put!(self, " id={id}");
+        Ok(())
+    }
+
+    pub(super) fn monitor_cancel(&mut self, id: &u32) -> Printed {
+        put!(self, " id={id}");
+        Ok(())
+    }
+
+    pub(super) fn ct_flush_zone(&mut self, zone: &u16) -> Printed {
+        put!(self, " zone_id={zone}");
+        Ok(())
+    }
+
+    pub(super) fn tlv_table_mod(&mut self, table: &TlvTableMod) -> Printed {
+        self.out.push_str("\n ");
+        self.out.push_str(match table.command {
+            TlvCommand::Add => "ADD",
+            TlvCommand::Delete => "DEL",
+            TlvCommand::Clear => "CLEAR",
+        });
+        if table.command != TlvCommand::Clear {
+            self.tlv_maps(&table.maps);
+        }
+        Ok(())
+    }
+
+    pub(super) fn tlv_table(&mut self, table: &TlvTableReply) -> Printed {
+        put!(
+            self,
+            "\n max option space={} max fields={}\n",
+            table.max_option_space,
+            table.max_fields
+        );
+        let used: u32 = table.maps.iter().map(|m| u32::from(m.length)).sum();
+        put!(self, " allocated option space={used}\n\n");
+        self.tlv_maps(&table.maps);
+        Ok(())
+    }
+
+    pub(super) fn bundle_control(&mut self, control: &BundleControl) -> Printed {
+        put!(
+            self,
+            "\n bundle_id={} type={} flags=",
+            alternate_hex(control.bundle_id),
+            control.type_.name()
+        );
+        self.bundle_flags(control.flags);
+        Ok(())
+    }
+
+    /// It is printed before, by the parts that can be read.
+    pub(super) fn bundled(&mut self, _: &BundleAdd) -> Printed {
+        Ok(())
+    }
+
+    pub(super) fn request_forward(&mut self, _xid: &u32, request: &Message) -> Printed {
+        match request {
+            Message::GroupMod(group) => {
+                verify_buckets(group)?;
+                self.out.push_str(" reason=group_mod");
+                self.group_mod(group)
+            }
+            Message::MeterMod(meter) => {
+                verify_meter(meter)?;
+                self.out.push_str(" reason=meter_mod");
+                stats::meter_mod(self.out, meter);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn error(&mut self, error: &OfError) -> Printed {
         let name = error.code.name().ok_or("OFPBRC_BAD_LEN")?;
         put!(self, " {name}\n");
         if matches!(name, "OFPHFC_INCOMPATIBLE" | "OFPHFC_EPERM") {
@@ -547,7 +573,7 @@ impl Printer<'_> {
         Ok(())
     }
 
-    fn features(&mut self, features: &FeaturesReply) {
+    pub(super) fn features(&mut self, features: &FeaturesReply) -> Printed {
         put!(
             self,
             " dpid:{:016x}\nn_tables:{}, n_buffers:{}",
@@ -571,9 +597,10 @@ impl Printer<'_> {
         ];
         bit_names(self.out, shown, &NAMES, ' ');
         self.out.push('\n');
+        Ok(())
     }
 
-    fn config(&mut self, config: SwitchConfig) {
+    pub(super) fn config(&mut self, config: &SwitchConfig) -> Printed {
         let frags = match config.flags & 3 {
             0 => "normal",
             1 => "drop",
@@ -585,9 +612,10 @@ impl Printer<'_> {
             " frags={frags} miss_send_len={}\n",
             config.miss_send_len
         );
+        Ok(())
     }
 
-    fn flow_removed(&mut self, removed: &FlowRemoved) {
+    pub(super) fn flow_removed(&mut self, removed: &FlowRemoved) -> Printed {
         self.out.push(' ');
         self.match_text(&removed.match_, removed.priority);
         put!(
@@ -616,9 +644,15 @@ impl Printer<'_> {
             removed.packet_count,
             removed.byte_count
         );
+        Ok(())
     }
 
-    fn packet_out(&mut self, packet: &PacketOut) {
+    pub(super) fn nx_flow_removed(&mut self, removed: &NxFlowRemoved) -> Printed {
+        self.flow_removed(&removed.0)
+    }
+
+    pub(super) fn packet_out(&mut self, packet: &PacketOut) -> Printed {
+        verify(&packet.actions)?;
         put!(
             self,
             " in_port={} actions=",
@@ -627,7 +661,7 @@ impl Printer<'_> {
         self.actions(&packet.actions);
         if packet.buffer_id != NO_BUFFER {
             put!(self, " buffer=0x{:08x}", packet.buffer_id);
-            return;
+            return Ok(());
         }
         put!(self, " data_len={}", packet.data.len());
         if self.verbosity > 0 && !packet.data.is_empty() {
@@ -637,13 +671,15 @@ impl Printer<'_> {
         if self.verbosity > 2 {
             hex_dump(self.out, &packet.data, false);
         }
+        Ok(())
     }
 
-    fn role(&mut self, role: Role, generation_id: Option<u64>) {
+    fn role(&mut self, role: Role, generation_id: Option<u64>) -> Printed {
         put!(self, " role={}", role.name());
-        if let Some(id) = generation_id {
+        if let Some(id) = generation_id.filter(|id| *id != u64::MAX) {
             put!(self, " generation_id={id}");
         }
+        Ok(())
     }
 
     fn bundle_flags(&mut self, flags: BundleFlags) {

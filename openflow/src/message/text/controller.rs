@@ -6,13 +6,21 @@ use super::{Printed, Printer, hex_dump, named, packet, packet_in_reason, put, re
 use crate::action::Action;
 use crate::error::{DecodeError, ErrorKind};
 use crate::message::async_config::{ALLOWED, AsyncConfig, AsyncConfig2};
-use crate::message::packet_in::{NO_BUFFER, PacketIn};
+use crate::message::packet_in::{NO_BUFFER, NxPacketIn, PacketIn, PacketIn2};
 use crate::message::property::{self, Property};
 use crate::text::{DottedHex, Table};
 use crate::wire::Reader;
 
 impl Printer<'_> {
-    pub(super) fn packet_in(&mut self, packet: &PacketIn) -> Printed {
+    pub(in crate::message) fn nx_packet_in(&mut self, packet: &NxPacketIn) -> Printed {
+        self.packet_in(&packet.0)
+    }
+
+    pub(in crate::message) fn packet_in2(&mut self, packet: &PacketIn2) -> Printed {
+        self.packet_in(&packet.to_packet_in().map_err(|e| e.kind.name())?)
+    }
+
+    pub(in crate::message) fn packet_in(&mut self, packet: &PacketIn) -> Printed {
         let continuation = Continuation::decode(&packet.continuation)?;
         if packet.table.0 != 0 || self.names.table(packet.table).is_some() {
             put!(self, " table_id={}", Table(packet.table, self.names));
@@ -110,7 +118,17 @@ impl Printer<'_> {
         }
     }
 
-    pub(super) fn async_masks(&mut self, masks: &AsyncMasks) {
+    pub(in crate::message) fn async_config(&mut self, config: &AsyncConfig) -> Printed {
+        self.async_masks(&AsyncMasks::legacy(config));
+        Ok(())
+    }
+
+    pub(in crate::message) fn async_config2(&mut self, config: &AsyncConfig2) -> Printed {
+        self.async_masks(&AsyncMasks::properties(config)?);
+        Ok(())
+    }
+
+    fn async_masks(&mut self, masks: &AsyncMasks) {
         const NAMES: [&str; 6] = [
             "PACKET_IN",
             "PORT_STATUS",
@@ -153,10 +171,10 @@ impl Printer<'_> {
 }
 
 /// For primary and secondary, the six masks in the order in which they are printed.
-pub(super) struct AsyncMasks([[u32; 6]; 2]);
+struct AsyncMasks([[u32; 6]; 2]);
 
 impl AsyncMasks {
-    pub(super) fn legacy(config: &AsyncConfig) -> AsyncMasks {
+    fn legacy(config: &AsyncConfig) -> AsyncMasks {
         let mut masks = [[0; 6]; 2];
         let pairs = config
             .packet_in
@@ -169,7 +187,7 @@ impl AsyncMasks {
         AsyncMasks(masks).limited()
     }
 
-    pub(super) fn properties(config: &AsyncConfig2) -> Result<AsyncMasks, &'static str> {
+    fn properties(config: &AsyncConfig2) -> Result<AsyncMasks, &'static str> {
         config.check().map_err(|error| error.kind.name())?;
         let mut masks = [[0; 6]; 2];
         for property in &config.properties {

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{Printer, chomp, put};
+use super::{Printed, Printer, chomp, put};
 use crate::message::{CtFlush, QueueGetConfigReply, QueueProperty};
 use crate::text::Port;
 
 impl Printer<'_> {
-    pub(super) fn ct_flush(&mut self, flush: &CtFlush) {
+    pub(in crate::message) fn ct_flush(&mut self, flush: &CtFlush) -> Printed {
         put!(self, " zone={} ", flush.zone.unwrap_or(0));
         let tuples = [
             flush.orig.unwrap_or_default(),
@@ -47,9 +47,10 @@ impl Printer<'_> {
             }
             self.out.push('\'');
         }
+        Ok(())
     }
 
-    pub(super) fn queues(&mut self, reply: &QueueGetConfigReply) {
+    pub(in crate::message) fn queues(&mut self, reply: &QueueGetConfigReply) -> Printed {
         self.out.push(' ');
         let mut queues: Vec<_> = reply.queues.iter().collect();
         queues.sort_by_key(|q| q.queue);
@@ -80,5 +81,6 @@ impl Printer<'_> {
             self.out.push('\n');
         }
         chomp(self.out, ' ');
+        Ok(())
     }
 }

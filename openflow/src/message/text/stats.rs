@@ -6,6 +6,8 @@ use super::{
     Printed, Printer, alternate_hex, bit_names, c_string, counter, duration, put, removed_reason,
     table_features,
 };
+use crate::flow::FlowStats;
+use crate::group::GroupDesc;
 use crate::instruction::verify;
 use crate::message::meter::{
     BandKind, MeterBand, MeterCommand, MeterConfig, MeterFlags, MeterId, MeterMod,
@@ -13,8 +15,8 @@ use crate::message::meter::{
 use crate::message::monitor::{FlowEvent, FlowMonitorRequest, FlowUpdate};
 use crate::message::port::{PortDesc, PortMod};
 use crate::message::{
-    DescStats, FlowRequest, GroupFeatures, IpfixStats, MeterFeatures, MultipartReply,
-    MultipartRequest, PortStats,
+    AggregateStats, DescStats, FlowRequest, GroupFeatures, GroupStats, IpfixFlowStats, IpfixStats,
+    MeterFeatures, MeterStats, PortStats, QueueStats, TableFeatures, TableStats,
 };
 use crate::text::{Names, Port, Print, Table};
 use crate::types::{GroupId, PortNo, QueueId};
@@ -275,206 +277,224 @@ impl Printer<'_> {
         }
     }
 
-    pub(super) fn multipart_request(&mut self, request: &MultipartRequest) -> Printed {
-        match request {
-            MultipartRequest::Flow(request) | MultipartRequest::Aggregate(request) => {
-                self.flow_request(request)
-            }
-            MultipartRequest::Port(port) => {
-                put!(self, " port_no={}", Port(*port, self.names));
-            }
-            MultipartRequest::Queue { port, queue } => {
-                put!(
-                    self,
-                    " port={} queue={}",
-                    Port(*port, self.names),
-                    queue_id(*queue)
-                );
-            }
-            MultipartRequest::Group(group) => {
-                put!(self, " group_id={}", group_id(*group));
-            }
-            MultipartRequest::GroupDesc => self.out.push_str(" group_id=ALL"),
-            MultipartRequest::Meter(meter) | MultipartRequest::MeterConfig(meter) => {
-                put!(self, " {}", meter_id(*meter, '='));
-            }
-            MultipartRequest::TableFeatures(tables) => {
-                return table_features::print(self.out, tables);
-            }
-            MultipartRequest::PortDesc => self.out.push_str(" port=ANY"),
-            MultipartRequest::FlowMonitor(monitors) => {
-                monitors.iter().for_each(|m| self.monitor(m))
-            }
-            MultipartRequest::Desc
-            | MultipartRequest::Table
-            | MultipartRequest::GroupFeatures
-            | MultipartRequest::MeterFeatures
-            | MultipartRequest::IpfixBridge
-            | MultipartRequest::IpfixFlow
-            | MultipartRequest::Experimenter(_) => {}
+    pub(in crate::message) fn port_no(&mut self, port: &PortNo) -> Printed {
+        put!(self, " port_no={}", Port(*port, self.names));
+        Ok(())
+    }
+
+    pub(in crate::message) fn queue_no(&mut self, port: &PortNo, queue: &QueueId) -> Printed {
+        put!(
+            self,
+            " port={} queue={}",
+            Port(*port, self.names),
+            queue_id(*queue)
+        );
+        Ok(())
+    }
+
+    pub(in crate::message) fn group_no(&mut self, group: &GroupId) -> Printed {
+        put!(self, " group_id={}", group_id(*group));
+        Ok(())
+    }
+
+    pub(in crate::message) fn all_groups(&mut self) -> Printed {
+        self.out.push_str(" group_id=ALL");
+        Ok(())
+    }
+
+    pub(in crate::message) fn meter_no(&mut self, meter: &MeterId) -> Printed {
+        put!(self, " {}", meter_id(*meter, '='));
+        Ok(())
+    }
+
+    pub(in crate::message) fn all_ports(&mut self) -> Printed {
+        self.out.push_str(" port=ANY");
+        Ok(())
+    }
+
+    pub(in crate::message) fn table_features(&mut self, tables: &[TableFeatures]) -> Printed {
+        table_features::print(self.out, tables)
+    }
+
+    pub(in crate::message) fn monitors(&mut self, monitors: &[FlowMonitorRequest]) -> Printed {
+        monitors.iter().for_each(|m| self.monitor(m));
+        Ok(())
+    }
+
+    pub(in crate::message) fn flows(&mut self, flows: &[FlowStats]) -> Printed {
+        for flow in flows {
+            verify(&flow.instructions).map_err(|e| e.kind.name())?;
+            flow.flags.checked().map_err(|e| e.kind.name())?;
+            put!(self, "\n {}", flow.with_names(self.names));
         }
         Ok(())
     }
 
-    pub(super) fn multipart_reply(&mut self, reply: &MultipartReply) -> Printed {
-        match reply {
-            MultipartReply::Desc(desc) => self.desc(desc),
-            MultipartReply::Flow(flows) => {
-                for flow in flows {
-                    verify(&flow.instructions).map_err(|e| e.kind.name())?;
-                    flow.flags.checked().map_err(|e| e.kind.name())?;
-                    put!(self, "\n {}", flow.with_names(self.names));
-                }
-            }
-            MultipartReply::Aggregate(stats) => {
-                put!(
-                    self,
-                    " packet_count={} byte_count={}",
-                    stats.packet_count,
-                    stats.byte_count
-                );
-                put!(self, " flow_count={}", stats.flow_count);
-            }
-            MultipartReply::Table(tables) => table_features::print_stats(self.out, tables),
-            MultipartReply::Port(ports) => {
-                put!(self, " {} ports\n", ports.len());
-                if self.verbosity > 0 {
-                    ports
-                        .iter()
-                        .for_each(|port| port_stats(self.out, port, self.names));
-                }
-            }
-            MultipartReply::Queue(queues) => {
-                put!(self, " {} queues\n", queues.len());
-                if self.verbosity > 0 {
-                    for stats in queues {
-                        put!(
-                            self,
-                            "  port {} queue {}: ",
-                            Port(stats.port, self.names),
-                            queue_id(stats.queue)
-                        );
-                        put!(
-                            self,
-                            "bytes={}, pkts={}, ",
-                            counter(stats.tx_bytes),
-                            counter(stats.tx_packets)
-                        );
-                        let age = match stats.duration_sec {
-                            u32::MAX => "?".to_owned(),
-                            seconds => duration(seconds, stats.duration_nsec),
-                        };
-                        put!(
-                            self,
-                            "errors={}, duration={age}\n",
-                            counter(stats.tx_errors)
-                        );
-                    }
-                }
-            }
-            MultipartReply::Group(groups) => {
-                for group in groups {
-                    put!(self, "\n group_id={},", group.group.0);
-                    if group.duration_sec != u32::MAX {
-                        put!(
-                            self,
-                            "duration={},",
-                            duration(group.duration_sec, group.duration_nsec)
-                        );
-                    }
-                    put!(
-                        self,
-                        "ref_count={},packet_count={},",
-                        group.ref_count,
-                        group.packet_count
-                    );
-                    put!(self, "byte_count={}", group.byte_count);
-                    for (i, bucket) in group
-                        .buckets
-                        .iter()
-                        .enumerate()
-                        .filter(|(_, b)| b.packet_count != u64::MAX)
-                    {
-                        put!(self, ",bucket{i}:packet_count={},", bucket.packet_count);
-                        put!(self, "byte_count={}", bucket.byte_count);
-                    }
-                }
-            }
-            MultipartReply::GroupDesc(groups) => {
-                for group in groups {
-                    for bucket in &group.buckets {
-                        super::verify(&bucket.actions)?;
-                    }
-                    put!(self, "\n {}", group.with_names(self.names));
-                }
-            }
-            MultipartReply::GroupFeatures(features) => self.group_features(features),
-            MultipartReply::Meter(meters) => {
-                for meter in meters {
-                    put!(
-                        self,
-                        "\n{} flow_count:{} ",
-                        meter_id(meter.meter, ':'),
-                        meter.flow_count
-                    );
-                    put!(
-                        self,
-                        "packet_in_count:{} byte_in_count:{} ",
-                        meter.packet_in_count,
-                        meter.byte_in_count
-                    );
-                    put!(
-                        self,
-                        "duration:{} bands:\n",
-                        duration(meter.duration_sec, meter.duration_nsec)
-                    );
-                    for (i, (packets, bytes)) in meter.bands.iter().enumerate() {
-                        put!(self, "{i}: packet_count:{packets} byte_count:{bytes}\n");
-                    }
-                }
-            }
-            MultipartReply::MeterConfig(meters) => {
-                for meter in meters {
-                    MeterBand::check(&meter.bands).map_err(|error| error.kind.name())?;
-                    self.out.push('\n');
-                    meter_config(self.out, meter);
-                }
-            }
-            MultipartReply::MeterFeatures(features) => self.meter_features(features),
-            MultipartReply::TableFeatures(tables) => {
-                return table_features::print(self.out, tables);
-            }
-            MultipartReply::PortDesc(ports) => {
-                self.out.push('\n');
-                let mut ports: Vec<_> = ports.iter().collect();
-                ports.sort_by_key(|p| p.port.to_u16());
-                ports.into_iter().for_each(|port| port_desc(self.out, port));
-            }
-            MultipartReply::FlowMonitor(updates) => {
-                for update in updates {
-                    if let FlowUpdate::Full(full) = update {
-                        verify(&full.instructions).map_err(|e| e.kind.name())?;
-                    }
-                    self.flow_update(update);
-                }
-            }
-            MultipartReply::IpfixBridge(stats) => {
-                self.out.push_str("\n  bridge ipfix: ");
-                ipfix(self.out, stats, 16);
-            }
-            MultipartReply::IpfixFlow(all) => {
-                put!(self, " {} ids\n", all.len());
-                for stats in all {
-                    put!(self, "  id {:3}: ", stats.collector_set_id);
-                    ipfix(self.out, stats, 10);
-                }
-            }
-            MultipartReply::Experimenter(_) => {}
+    pub(in crate::message) fn aggregate(&mut self, stats: &AggregateStats) -> Printed {
+        put!(
+            self,
+            " packet_count={} byte_count={}",
+            stats.packet_count,
+            stats.byte_count
+        );
+        put!(self, " flow_count={}", stats.flow_count);
+        Ok(())
+    }
+
+    pub(in crate::message) fn port_stats(&mut self, ports: &[PortStats]) -> Printed {
+        put!(self, " {} ports\n", ports.len());
+        if self.verbosity > 0 {
+            ports
+                .iter()
+                .for_each(|port| port_stats(self.out, port, self.names));
         }
         Ok(())
     }
 
-    fn flow_request(&mut self, request: &FlowRequest) {
+    pub(in crate::message) fn queue_stats(&mut self, queues: &[QueueStats]) -> Printed {
+        put!(self, " {} queues\n", queues.len());
+        if self.verbosity > 0 {
+            for stats in queues {
+                put!(
+                    self,
+                    "  port {} queue {}: ",
+                    Port(stats.port, self.names),
+                    queue_id(stats.queue)
+                );
+                put!(
+                    self,
+                    "bytes={}, pkts={}, ",
+                    counter(stats.tx_bytes),
+                    counter(stats.tx_packets)
+                );
+                let age = match stats.duration_sec {
+                    u32::MAX => "?".to_owned(),
+                    seconds => duration(seconds, stats.duration_nsec),
+                };
+                put!(
+                    self,
+                    "errors={}, duration={age}\n",
+                    counter(stats.tx_errors)
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::message) fn group_stats(&mut self, groups: &[GroupStats]) -> Printed {
+        for group in groups {
+            put!(self, "\n group_id={},", group.group.0);
+            if group.duration_sec != u32::MAX {
+                put!(
+                    self,
+                    "duration={},",
+                    duration(group.duration_sec, group.duration_nsec)
+                );
+            }
+            put!(
+                self,
+                "ref_count={},packet_count={},",
+                group.ref_count,
+                group.packet_count
+            );
+            put!(self, "byte_count={}", group.byte_count);
+            for (i, bucket) in group
+                .buckets
+                .iter()
+                .enumerate()
+                .filter(|(_, b)| b.packet_count != u64::MAX)
+            {
+                put!(self, ",bucket{i}:packet_count={},", bucket.packet_count);
+                put!(self, "byte_count={}", bucket.byte_count);
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::message) fn groups(&mut self, groups: &[GroupDesc]) -> Printed {
+        for group in groups {
+            for bucket in &group.buckets {
+                super::verify(&bucket.actions)?;
+            }
+            put!(self, "\n {}", group.with_names(self.names));
+        }
+        Ok(())
+    }
+
+    pub(in crate::message) fn meter_stats(&mut self, meters: &[MeterStats]) -> Printed {
+        for meter in meters {
+            put!(
+                self,
+                "\n{} flow_count:{} ",
+                meter_id(meter.meter, ':'),
+                meter.flow_count
+            );
+            put!(
+                self,
+                "packet_in_count:{} byte_in_count:{} ",
+                meter.packet_in_count,
+                meter.byte_in_count
+            );
+            put!(
+                self,
+                "duration:{} bands:\n",
+                duration(meter.duration_sec, meter.duration_nsec)
+            );
+            for (i, (packets, bytes)) in meter.bands.iter().enumerate() {
+                put!(self, "{i}: packet_count:{packets} byte_count:{bytes}\n");
+            }
+        }
+        Ok(())
+    }
+
+    pub(in crate::message) fn meters(&mut self, meters: &[MeterConfig]) -> Printed {
+        for meter in meters {
+            MeterBand::check(&meter.bands).map_err(|error| error.kind.name())?;
+            self.out.push('\n');
+            meter_config(self.out, meter);
+        }
+        Ok(())
+    }
+
+    pub(in crate::message) fn ports(&mut self, ports: &[PortDesc]) -> Printed {
+        self.out.push('\n');
+        let mut ports: Vec<_> = ports.iter().collect();
+        ports.sort_by_key(|p| p.port.to_u16());
+        ports.into_iter().for_each(|port| port_desc(self.out, port));
+        Ok(())
+    }
+
+    pub(in crate::message) fn flow_updates(&mut self, updates: &[FlowUpdate]) -> Printed {
+        for update in updates {
+            if let FlowUpdate::Full(full) = update {
+                verify(&full.instructions).map_err(|e| e.kind.name())?;
+            }
+            self.flow_update(update);
+        }
+        Ok(())
+    }
+
+    pub(in crate::message) fn ipfix_bridge(&mut self, stats: &IpfixStats) -> Printed {
+        self.out.push_str("\n  bridge ipfix: ");
+        ipfix(self.out, stats, 16);
+        Ok(())
+    }
+
+    pub(in crate::message) fn ipfix_flows(&mut self, all: &[IpfixFlowStats]) -> Printed {
+        put!(self, " {} ids\n", all.len());
+        for stats in all {
+            put!(self, "  id {:3}: ", stats.collector_set_id);
+            ipfix(self.out, stats, 10);
+        }
+        Ok(())
+    }
+
+    pub(in crate::message) fn table_stats(&mut self, tables: &[TableStats]) -> Printed {
+        table_features::print_stats(self.out, tables);
+        Ok(())
+    }
+
+    pub(in crate::message) fn flow_request(&mut self, request: &FlowRequest) -> Printed {
         if request.table.0 != 0xff {
             put!(self, " table={}", Table(request.table, self.names));
         }
@@ -483,17 +503,19 @@ impl Printer<'_> {
         }
         self.out.push(' ');
         self.match_text(&request.match_, 0x8000);
+        Ok(())
     }
 
-    fn desc(&mut self, desc: &DescStats) {
+    pub(in crate::message) fn desc(&mut self, desc: &DescStats) -> Printed {
         put!(self, "\nManufacturer: {}\n", c_string(&desc.mfr_desc));
         put!(self, "Hardware: {}\n", c_string(&desc.hw_desc));
         put!(self, "Software: {}\n", c_string(&desc.sw_desc));
         put!(self, "Serial Num: {}\n", c_string(&desc.serial_num));
         put!(self, "DP Description: {}\n", c_string(&desc.dp_desc));
+        Ok(())
     }
 
-    fn group_features(&mut self, features: &GroupFeatures) {
+    pub(in crate::message) fn group_features(&mut self, features: &GroupFeatures) -> Printed {
         put!(
             self,
             "\n Group table:\n    Types:  0x{:x}\n    Capabilities:  0x{:x}\n",
@@ -513,9 +535,10 @@ impl Printer<'_> {
                 self.out.push('\n');
             }
         }
+        Ok(())
     }
 
-    fn meter_features(&mut self, features: &MeterFeatures) {
+    pub(in crate::message) fn meter_features(&mut self, features: &MeterFeatures) -> Printed {
         put!(
             self,
             "\nmax_meter:{} max_bands:{}",
@@ -537,6 +560,7 @@ impl Printer<'_> {
             ' ',
         );
         self.out.push('\n');
+        Ok(())
     }
 
     fn monitor(&mut self, monitor: &FlowMonitorRequest) {
