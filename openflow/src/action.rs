@@ -1,5 +1,5 @@
 //! [`Action`]: what is done with a packet, one variant for each action of OpenFlow 1.3 and of the
-//! Nicira and ONF extensions that Open vSwitch implements on it.
+//! Nicira and ONF extensions that Open vSwitch implements on it, each declared once, in `list`.
 //!
 //! An action is what is on the wire. What `ovs-ofctl` spells one way and sends another, such as
 //! `mod_nw_src` or a masked `set_field`, is decided where text is parsed and by
@@ -11,25 +11,28 @@ mod codec;
 mod composite;
 pub mod ct;
 mod kind;
+mod layout;
 pub mod learn;
-mod nicira;
+mod list;
 mod parse;
 mod print;
+mod writing;
 
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::few::Few;
 use crate::field::{Field, Subfield};
-use crate::types::{GroupId, PortNo, QueueId, TableId};
+use crate::types::{PortNo, TableId};
 use crate::value::Value;
 use crate::wire::{Reader, Writer};
 
 pub use canonical::canonical;
 use canonical::masked_set;
 pub(crate) use check::{check_instructions, verify_instructions};
-use codec::check_output_port;
 pub use ct::{Ct, Nat, NatFlags};
 pub use kind::Kind;
+use layout::check_output_port;
 pub use learn::{Learn, LearnSource, LearnSpec, LearnTarget};
+pub use list::{Action, Legacy};
 pub use parse::parse_actions;
 pub(crate) use parse::parse_instructions;
 use print::REASONS;
@@ -40,221 +43,6 @@ pub(crate) use print::{print_list, print_metadata};
 pub const NICIRA: u32 = 0x0000_2320;
 /// The experimenter of the Open Networking Foundation's extensions.
 pub const ONF: u32 = 0x4f4e_4600;
-
-/// An action. An empty list of them drops the packet.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Action {
-    /// `output:PORT` (§7.2.5, OFPAT_OUTPUT). `max_len` is how many bytes go to the controller.
-    Output {
-        /// Where to.
-        port: PortNo,
-        /// Bytes sent if that is the controller; 0 otherwise.
-        max_len: u16,
-    },
-    /// OFPAT_COPY_TTL_OUT; Open vSwitch refuses it.
-    CopyTtlOut,
-    /// OFPAT_COPY_TTL_IN; Open vSwitch refuses it.
-    CopyTtlIn,
-    /// `set_mpls_ttl(TTL)`.
-    SetMplsTtl(u8),
-    /// `dec_mpls_ttl`.
-    DecMplsTtl,
-    /// `push_vlan:ETHERTYPE`.
-    PushVlan(u16),
-    /// `pop_vlan`.
-    PopVlan,
-    /// `push_mpls:ETHERTYPE`.
-    PushMpls(u16),
-    /// `pop_mpls:ETHERTYPE`, the type of what is below.
-    PopMpls(u16),
-    /// `set_queue:QUEUE`.
-    SetQueue(QueueId),
-    /// `group:GROUP`.
-    Group(GroupId),
-    /// `mod_nw_ttl:TTL`.
-    SetNwTtl(u8),
-    /// `dec_ttl`.
-    DecTtl,
-    /// `set_field:VALUE[/MASK]->FIELD` (OFPAT_SET_FIELD). OpenFlow 1.3 has no mask there: a masked
-    /// one goes out as [`Action::Load`]s, as Open vSwitch does it.
-    SetField {
-        /// What to set.
-        field: Field,
-        /// To which value.
-        value: Value,
-        /// Which bits; all if `None`.
-        mask: Option<Value>,
-    },
-    /// OFPAT_PUSH_PBB; Open vSwitch refuses it.
-    PushPbb(u16),
-    /// OFPAT_POP_PBB; Open vSwitch refuses it.
-    PopPbb,
-    /// One of the setters of OpenFlow 1.1, deprecated since 1.2, which Open vSwitch accepts.
-    Legacy(Legacy),
-
-    /// `resubmit:PORT`, `resubmit([PORT],[TABLE][,ct])`.
-    Resubmit {
-        /// The port to look up with; [`PortNo::IN_PORT`] for the same.
-        port: PortNo,
-        /// The table to look in; the same if `None`. ([`TableId::ALL`] also means the same, spelt
-        /// in the longer form.)
-        table: Option<TableId>,
-        /// Look up with the original tuple of the connection.
-        ct: bool,
-    },
-    /// `set_tunnel:ID`.
-    SetTunnel(u32),
-    /// `set_tunnel64:ID`.
-    SetTunnel64(u64),
-    /// `pop_queue`.
-    PopQueue,
-    /// `move:SRC->DST`. Both are equally wide.
-    Move {
-        /// From where.
-        src: Subfield,
-        /// To where.
-        dst: Subfield,
-    },
-    /// `move:SRC->DST` in ONF's form for OpenFlow 1.3.
-    CopyField {
-        /// From where.
-        src: Subfield,
-        /// To where.
-        dst: Subfield,
-    },
-    /// `load:VALUE->DST` (NXAST_REG_LOAD), at most 64 bits.
-    Load {
-        /// Where to.
-        dst: Subfield,
-        /// What.
-        value: u64,
-    },
-    /// `set_field` in the extension's form (NXAST_REG_LOAD2), for fields that `load` cannot name.
-    Load2 {
-        /// What to set.
-        field: Field,
-        /// To which value.
-        value: Value,
-        /// Which bits.
-        mask: Value,
-    },
-    /// `note:HEX.HEX…`: nothing, with a comment. On the wire it is padded with zeros.
-    Note(Vec<u8>),
-    /// `multipath(…)`.
-    Multipath(Box<Multipath>),
-    /// `bundle(…)` and `bundle_load(…)`: one live port of a list.
-    Bundle(Box<Bundle>),
-    /// `output:SRC[bits]`: the port that a field names.
-    OutputReg {
-        /// Where the port number is.
-        src: Subfield,
-        /// Bytes sent if that is the controller.
-        max_len: u16,
-    },
-    /// As [`Action::OutputReg`], in the longer form although the shorter would do.
-    OutputReg2 {
-        /// Where the port number is.
-        src: Subfield,
-        /// Bytes sent if that is the controller.
-        max_len: u16,
-    },
-    /// `learn(…)`: adds a flow made from the packet.
-    Learn(Box<Learn>),
-    /// `exit`.
-    Exit,
-    /// `dec_ttl(ID,…)`: who hears when the TTL ends.
-    DecTtlCntIds(Vec<u16>),
-    /// `fin_timeout(…)`, seconds, 0 for no change.
-    FinTimeout {
-        /// The new idle timeout.
-        idle: u16,
-        /// The new hard timeout.
-        hard: u16,
-    },
-    /// `controller(…)`.
-    Controller(Box<Controller>),
-    /// `write_metadata:VALUE[/MASK]` as an action (NXAST_WRITE_METADATA); Open vSwitch accepts it
-    /// only from OpenFlow 1.0.
-    WriteMetadata {
-        /// What.
-        metadata: u64,
-        /// Which bits.
-        mask: u64,
-    },
-    /// `push:SRC[bits]` onto the stack.
-    Push(Subfield),
-    /// `pop:DST[bits]` off the stack.
-    Pop(Subfield),
-    /// `sample(…)`.
-    Sample(Box<Sample>),
-    /// `conjunction(ID, CLAUSE/N)`. The clause counts from 0 here and on the wire, from 1 in text.
-    Conjunction {
-        /// Which conjunction.
-        id: u32,
-        /// Which of its clauses, from 0.
-        clause: u8,
-        /// How many clauses it has, 2 to 64.
-        n_clauses: u8,
-    },
-    /// `ct(…)`.
-    Ct(Box<Ct>),
-    /// `nat(…)`; only within [`Action::Ct`].
-    Nat(Nat),
-    /// `ct_clear`.
-    CtClear,
-    /// `output(port=PORT,max_len=LEN)`.
-    OutputTrunc {
-        /// Where to.
-        port: PortNo,
-        /// How many bytes at most.
-        max_len: u32,
-    },
-    /// `clone(…)`.
-    Clone(Vec<Action>),
-    /// `encap(…)`.
-    Encap(Box<Encap>),
-    /// `decap(…)`.
-    Decap {
-        /// What remains: `(namespace << 16) | type`, 0xfffe if the switch is to find out.
-        packet_type: u32,
-    },
-    /// `dec_nsh_ttl`.
-    DecNshTtl,
-    /// `check_pkt_larger(LEN)->DST[bit]`.
-    CheckPktLarger {
-        /// Where the answer goes, one bit.
-        dst: Subfield,
-        /// The length, in bytes.
-        pkt_len: u16,
-    },
-    /// `delete_field:FIELD`.
-    DeleteField(Field),
-    /// Forces the slow path, for tests of Open vSwitch.
-    DebugSlow,
-    /// Forces a recirculation, for tests of Open vSwitch.
-    DebugRecirc,
-    /// An action of another experimenter, as it came: all of it, its header included.
-    Unknown(Box<[u8]>),
-}
-
-/// The setters of OpenFlow 1.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[allow(missing_docs, reason = "each is named as the field it sets")]
-pub enum Legacy {
-    VlanVid(u16),
-    VlanPcp(u8),
-    DlSrc(crate::types::MacAddr),
-    DlDst(crate::types::MacAddr),
-    NwSrc(u32),
-    NwDst(u32),
-    NwTos(u8),
-    NwEcn(u8),
-    TpSrc(u16),
-    TpDst(u16),
-    MplsLabel(u32),
-    MplsTc(u8),
-}
 
 /// `multipath(FIELDS,BASIS,ALGORITHM,N_LINKS,ARG,DST)`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::codec::bad_argument;
-use super::nicira::{self, begin, header32, ofs_nbits};
+use super::kind::Kind;
+use super::layout::bad_argument;
+use super::writing::{field32, header32, ofs_nbits, subfield};
 use super::{Action, check, decode_few_to, encode_list};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::few::{Few, put};
@@ -129,8 +130,8 @@ const FORCE: u16 = 2;
 /// |      | or 0     | or number      | or ff |    |     |           |
 /// +------+----------+----------------+-------+----+-----+---- … ----+
 /// ```
-pub(super) fn encode(ct: &Ct, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-    let length = begin(w, nicira::CT);
+pub(super) fn encode([kind]: &[Kind; 1], ct: &Ct, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+    let length = kind.begin(w);
     w.u16(if ct.commit { COMMIT } else { 0 } | if ct.force { FORCE } else { 0 });
     match ct.zone {
         Zone::Imm(zone) => {
@@ -150,10 +151,10 @@ pub(super) fn encode(ct: &Ct, w: &mut Writer<'_>) -> Result<(), EncodeError> {
 }
 
 /// Boxed from the start: to move it costs more than to read it.
-pub(super) fn decode(r: &Reader<'_>, all: &[u8]) -> Result<Box<Ct>, DecodeError> {
+pub(super) fn decode(_: u16, r: Reader<'_>) -> Result<Box<Ct>, DecodeError> {
     let context = "ct action";
-    let mut b = r.over(all, ErrorKind::BacBadLen, "action").nested()?;
-    let [.., f0, f1, s0, s1, s2, s3, z0, z1, table, _, _, _, a0, a1] = *b.array::<24>()?;
+    let mut b = r.nested()?;
+    let [f0, f1, s0, s1, s2, s3, z0, z1, table, _, _, _, a0, a1] = *b.array::<14>()?;
     let [flags, zone, alg] = [[f0, f1], [z0, z1], [a0, a1]].map(u16::from_be_bytes);
     let zone_src = u32::from_be_bytes([s0, s1, s2, s3]);
     if flags & FORCE != 0 && flags & COMMIT == 0 {
@@ -162,7 +163,7 @@ pub(super) fn decode(r: &Reader<'_>, all: &[u8]) -> Result<Box<Ct>, DecodeError>
     let zone = if zone_src == 0 {
         Zone::Imm(zone)
     } else {
-        let src = nicira::subfield(nicira::field32(zone_src, context)?, zone).check(context)?;
+        let src = subfield(field32(zone_src, context)?, zone).check(context)?;
         if src.n_bits != 16 {
             return Err(DecodeError::new(ErrorKind::BacBadSetLen, context));
         }
@@ -184,115 +185,127 @@ pub(super) fn decode(r: &Reader<'_>, all: &[u8]) -> Result<Box<Ct>, DecodeError>
     Ok(ct)
 }
 
-const IPV4_MIN: u16 = 1;
-const IPV4_MAX: u16 = 2;
-const IPV6_MIN: u16 = 4;
-const IPV6_MAX: u16 = 8;
-const PROTO_MIN: u16 = 16;
-const PROTO_MAX: u16 = 32;
+/// The layout of `nat`.
+pub(super) mod nat {
+    use super::*;
 
-/// ```text
-/// 10    12      14             16
-/// +-----+-------+--------------+----- … -----+-------+
-/// |  0  | flags |   present    |  the range  | zeros |   each bound only if its bit is set
-/// +-----+-------+--------------+----- … -----+-------+
-/// ```
-pub(super) fn encode_nat(nat: &Nat, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-    let length = begin(w, nicira::NAT);
-    w.u16(0);
-    w.u16(nat.flags.0);
-    let at = w.pos();
-    w.u16(0);
-    let mut present = 0;
-    let mut put = |w: &mut Writer<'_>, addr: IpAddr, v4: u16, v6: u16| match addr {
-        IpAddr::V4(a) => {
-            w.u32(a.into());
-            present |= v4;
-        }
-        IpAddr::V6(a) => {
-            w.array(&a.octets());
-            present |= v6;
-        }
-    };
-    if let Some((min, max)) = nat.addrs {
-        if !min.is_unspecified() {
-            put(w, min, IPV4_MIN, IPV6_MIN);
-        }
-        if let Some(max) = max {
-            put(w, max, IPV4_MAX, IPV6_MAX);
-        }
-        if let Some((min, max)) = nat.ports {
-            // Zero is no port, and is not sent.
-            if min != 0 {
-                w.u16(min);
-                present |= PROTO_MIN;
+    const IPV4_MIN: u16 = 1;
+    const IPV4_MAX: u16 = 2;
+    const IPV6_MIN: u16 = 4;
+    const IPV6_MAX: u16 = 8;
+    const PROTO_MIN: u16 = 16;
+    const PROTO_MAX: u16 = 32;
+
+    /// ```text
+    /// 10    12      14             16
+    /// +-----+-------+--------------+----- … -----+-------+
+    /// |  0  | flags |   present    |  the range  | zeros |   each bound only if its bit is set
+    /// +-----+-------+--------------+----- … -----+-------+
+    /// ```
+    pub(in super::super) fn encode(
+        [kind]: &[Kind; 1],
+        nat: &Nat,
+        w: &mut Writer<'_>,
+    ) -> Result<(), EncodeError> {
+        let length = kind.begin(w);
+        w.u16(0);
+        w.u16(nat.flags.0);
+        let at = w.pos();
+        w.u16(0);
+        let mut present = 0;
+        let mut put = |w: &mut Writer<'_>, addr: IpAddr, v4: u16, v6: u16| match addr {
+            IpAddr::V4(a) => {
+                w.u32(a.into());
+                present |= v4;
+            }
+            IpAddr::V6(a) => {
+                w.array(&a.octets());
+                present |= v6;
+            }
+        };
+        if let Some((min, max)) = nat.addrs {
+            if !min.is_unspecified() {
+                put(w, min, IPV4_MIN, IPV6_MIN);
             }
             if let Some(max) = max {
-                w.u16(max);
-                present |= PROTO_MAX;
+                put(w, max, IPV4_MAX, IPV6_MAX);
+            }
+            if let Some((min, max)) = nat.ports {
+                // Zero is no port, and is not sent.
+                if min != 0 {
+                    w.u16(min);
+                    present |= PROTO_MIN;
+                }
+                if let Some(max) = max {
+                    w.u16(max);
+                    present |= PROTO_MAX;
+                }
             }
         }
+        w.patch_u16(at, present);
+        w.end_padded(length, "nat")
     }
-    w.patch_u16(at, present);
-    w.end_padded(length, "nat")
-}
 
-/// To where a placeholder is.
-pub(super) fn decode_nat(all: &[u8], place: &mut Action) -> Result<(), DecodeError> {
-    let bad = bad_argument("nat action");
-    let mut b = Reader::new(all, ErrorKind::BacBadLen, "action");
-    let [.., f0, f1, p0, p1] = *b.array::<16>()?;
-    let [flags, present] = [[f0, f1], [p0, p1]].map(u16::from_be_bytes);
-    let flags = NatFlags(flags);
-    let both = |x, y| flags.contains(x) && flags.contains(y);
-    if flags.0 & !0x1f != 0
-        || both(NatFlags::SRC, NatFlags::DST)
-        || both(NatFlags::HASH, NatFlags::RANDOM)
-    {
-        return Err(bad);
+    /// To where a placeholder is.
+    pub(in super::super) fn decode_to(
+        _: u16,
+        mut b: Reader<'_>,
+        place: &mut Action,
+    ) -> Result<(), DecodeError> {
+        let bad = bad_argument("nat action");
+        let [_, _, f0, f1, p0, p1] = *b.array::<6>()?;
+        let [flags, present] = [[f0, f1], [p0, p1]].map(u16::from_be_bytes);
+        let flags = NatFlags(flags);
+        let both = |x, y| flags.contains(x) && flags.contains(y);
+        if flags.0 & !0x1f != 0
+            || both(NatFlags::SRC, NatFlags::DST)
+            || both(NatFlags::HASH, NatFlags::RANDOM)
+        {
+            return Err(bad);
+        }
+        put(place, Action::Nat(Nat::default()));
+        let Action::Nat(nat) = place else {
+            return Err(bad);
+        };
+        nat.flags = flags;
+        let has = |bit| present & bit != 0;
+        if has(IPV4_MIN) {
+            if has(IPV6_MIN) || has(IPV6_MAX) {
+                return Err(bad);
+            }
+            let mut v4 = || b.u32().map_err(|_| bad);
+            let min = v4()?;
+            let max = if has(IPV4_MAX) { Some(v4()?) } else { None };
+            if min == 0 || max.is_some_and(|max| max < min) {
+                return Err(bad);
+            }
+            let ip = |a: u32| IpAddr::V4(Ipv4Addr::from(a));
+            nat.addrs = Some((ip(min), max.map(ip)));
+        } else if has(IPV4_MAX) {
+            return Err(bad);
+        } else if has(IPV6_MIN) {
+            let mut v6 = || b.u128().map_err(|_| bad);
+            let min = v6()?;
+            let max = if has(IPV6_MAX) { Some(v6()?) } else { None };
+            if min == 0 || max.is_some_and(|max| max < min) {
+                return Err(bad);
+            }
+            let ip = |a: u128| IpAddr::V6(Ipv6Addr::from(a));
+            nat.addrs = Some((ip(min), max.map(ip)));
+        } else if has(IPV6_MAX) {
+            return Err(bad);
+        }
+        if has(PROTO_MIN) {
+            let mut port = || b.u16().map_err(|_| bad);
+            let min = port()?;
+            let max = if has(PROTO_MAX) { Some(port()?) } else { None };
+            if nat.addrs.is_none() || min == 0 || max.is_some_and(|max| max < min) {
+                return Err(bad);
+            }
+            nat.ports = Some((min, max));
+        } else if has(PROTO_MAX) {
+            return Err(bad);
+        }
+        Ok(())
     }
-    put(place, Action::Nat(Nat::default()));
-    let Action::Nat(nat) = place else {
-        return Err(bad);
-    };
-    nat.flags = flags;
-    let has = |bit| present & bit != 0;
-    if has(IPV4_MIN) {
-        if has(IPV6_MIN) || has(IPV6_MAX) {
-            return Err(bad);
-        }
-        let mut v4 = || b.u32().map_err(|_| bad);
-        let min = v4()?;
-        let max = if has(IPV4_MAX) { Some(v4()?) } else { None };
-        if min == 0 || max.is_some_and(|max| max < min) {
-            return Err(bad);
-        }
-        let ip = |a: u32| IpAddr::V4(Ipv4Addr::from(a));
-        nat.addrs = Some((ip(min), max.map(ip)));
-    } else if has(IPV4_MAX) {
-        return Err(bad);
-    } else if has(IPV6_MIN) {
-        let mut v6 = || b.u128().map_err(|_| bad);
-        let min = v6()?;
-        let max = if has(IPV6_MAX) { Some(v6()?) } else { None };
-        if min == 0 || max.is_some_and(|max| max < min) {
-            return Err(bad);
-        }
-        let ip = |a: u128| IpAddr::V6(Ipv6Addr::from(a));
-        nat.addrs = Some((ip(min), max.map(ip)));
-    } else if has(IPV6_MAX) {
-        return Err(bad);
-    }
-    if has(PROTO_MIN) {
-        let mut port = || b.u16().map_err(|_| bad);
-        let min = port()?;
-        let max = if has(PROTO_MAX) { Some(port()?) } else { None };
-        if nat.addrs.is_none() || min == 0 || max.is_some_and(|max| max < min) {
-            return Err(bad);
-        }
-        nat.ports = Some((min, max));
-    } else if has(PROTO_MAX) {
-        return Err(bad);
-    }
-    Ok(())
 }

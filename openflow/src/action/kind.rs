@@ -1,10 +1,25 @@
-//! [`Kind`]: which actions there are, one line each: what it is called, its number, and how long it may be.
+//! [`Kind`]: what an action is called, whose it is, its number, and how long it may be; and how the head is written that says so.
+//!
+//! ```text
+//! 0        2        4                8         10
+//! +--------+--------+------ … ------+
+//! |  type  | length |     body      |                 of the specification, §7.2.5
+//! +--------+--------+----------------+---------+------ … ------+
+//! | 0xffff | length |  experimenter  | subtype |     body      |  an experimenter's
+//! +--------+--------+----------------+---------+------ … ------+
+//! ```
 //!
 //! Open vSwitch looks no further into an action that it does not know or whose length is wrong for its kind; so does
-//! [`Kind::of`], which is asked once something is known to be wrong. Must not know what actions hold.
+//! [`Kind::of`], which is asked once something is known to be wrong. Which kinds there are stands in the list of
+//! actions. Must not know what actions hold.
 
-use super::{NICIRA, ONF};
+use super::{Action, Legacy, NICIRA, ONF};
 use crate::error::{DecodeError, ErrorKind};
+use crate::wire;
+use crate::wire::Writer;
+
+/// The type of an experimenter's action.
+pub(super) const EXPERIMENTER: u16 = 0xffff;
 
 /// A kind of action that Open vSwitch has on OpenFlow 1.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,105 +30,94 @@ pub struct Kind {
     pub experimenter: u32,
     /// Its type, or the subtype among those of the experimenter.
     pub number: u16,
-    /// How many bytes it has at least.
+    pub(super) length: Length,
+}
+
+/// How many bytes an action has, its head included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Length {
     least: u16,
     /// Whether it may be longer.
     grows: bool,
+    /// Whether Open vSwitch refuses it.
+    refused: bool,
 }
 
-const fn exactly(bytes: u16) -> (u16, bool) {
-    (bytes, false)
+pub(super) const fn exactly(least: u16) -> Length {
+    Length {
+        least,
+        grows: false,
+        refused: false,
+    }
 }
 
-const fn at_least(bytes: u16) -> (u16, bool) {
-    (bytes, true)
+pub(super) const fn at_least(least: u16) -> Length {
+    Length {
+        grows: true,
+        ..exactly(least)
+    }
 }
 
-macro_rules! kinds {
-    ($($name:literal $experimenter:ident $number:literal $length:ident($bytes:literal);)*) => {
-        const ALL: &[Kind] = &[$({
-            let (least, grows) = $length($bytes);
-            Kind { name: $name, experimenter: $experimenter, number: $number, least, grows }
-        }),*];
-    };
-}
-
-/// Not an experimenter.
-const OF: u32 = 0;
-
-kinds! {
-    "OFPAT_OUTPUT" OF 0 exactly(16);
-    "OFPAT_SET_VLAN_VID" OF 1 exactly(8);
-    "OFPAT_SET_VLAN_PCP" OF 2 exactly(8);
-    "OFPAT_SET_DL_SRC" OF 3 exactly(16);
-    "OFPAT_SET_DL_DST" OF 4 exactly(16);
-    "OFPAT_SET_NW_SRC" OF 5 exactly(8);
-    "OFPAT_SET_NW_DST" OF 6 exactly(8);
-    "OFPAT_SET_NW_TOS" OF 7 exactly(8);
-    "OFPAT_SET_NW_ECN" OF 8 exactly(8);
-    "OFPAT_SET_TP_SRC" OF 9 exactly(8);
-    "OFPAT_SET_TP_DST" OF 10 exactly(8);
-    "OFPAT_SET_MPLS_LABEL" OF 13 exactly(8);
-    "OFPAT_SET_MPLS_TC" OF 14 exactly(8);
-    "OFPAT_SET_MPLS_TTL" OF 15 exactly(8);
-    "OFPAT_DEC_MPLS_TTL" OF 16 exactly(8);
-    "OFPAT_PUSH_VLAN" OF 17 exactly(8);
-    "OFPAT_POP_VLAN" OF 18 exactly(8);
-    "OFPAT_PUSH_MPLS" OF 19 exactly(8);
-    "OFPAT_POP_MPLS" OF 20 exactly(8);
-    "OFPAT_SET_QUEUE" OF 21 exactly(8);
-    "OFPAT_GROUP" OF 22 exactly(8);
-    "OFPAT_SET_NW_TTL" OF 23 exactly(8);
-    "OFPAT_DEC_NW_TTL" OF 24 exactly(8);
-    "OFPAT_SET_FIELD" OF 25 at_least(8);
-    "NXAST_RESUBMIT" NICIRA 1 exactly(16);
-    "NXAST_SET_TUNNEL" NICIRA 2 exactly(16);
-    "NXAST_POP_QUEUE" NICIRA 5 exactly(16);
-    "NXAST_REG_MOVE" NICIRA 6 at_least(16);
-    "NXAST_REG_LOAD" NICIRA 7 exactly(24);
-    "NXAST_NOTE" NICIRA 8 at_least(16);
-    "NXAST_SET_TUNNEL64" NICIRA 9 exactly(24);
-    "NXAST_MULTIPATH" NICIRA 10 exactly(32);
-    "NXAST_BUNDLE" NICIRA 12 at_least(32);
-    "NXAST_BUNDLE_LOAD" NICIRA 13 at_least(32);
-    "NXAST_RESUBMIT_TABLE" NICIRA 14 exactly(16);
-    "NXAST_OUTPUT_REG" NICIRA 15 exactly(24);
-    "NXAST_LEARN" NICIRA 16 at_least(32);
-    "NXAST_EXIT" NICIRA 17 exactly(16);
-    "NXAST_FIN_TIMEOUT" NICIRA 19 exactly(16);
-    "NXAST_CONTROLLER" NICIRA 20 exactly(16);
-    "NXAST_DEC_TTL_CNT_IDS" NICIRA 21 at_least(16);
-    "NXAST_WRITE_METADATA" NICIRA 22 exactly(32);
-    "NXAST_STACK_PUSH" NICIRA 27 exactly(24);
-    "NXAST_STACK_POP" NICIRA 28 exactly(24);
-    "NXAST_SAMPLE" NICIRA 29 exactly(24);
-    "NXAST_OUTPUT_REG2" NICIRA 32 exactly(24);
-    "NXAST_REG_LOAD2" NICIRA 33 at_least(16);
-    "NXAST_CONJUNCTION" NICIRA 34 exactly(16);
-    "NXAST_CT" NICIRA 35 at_least(24);
-    "NXAST_NAT" NICIRA 36 at_least(16);
-    "NXAST_CONTROLLER2" NICIRA 37 at_least(16);
-    "NXAST_SAMPLE2" NICIRA 38 exactly(32);
-    "NXAST_OUTPUT_TRUNC" NICIRA 39 exactly(16);
-    "NXAST_SAMPLE3" NICIRA 41 exactly(32);
-    "NXAST_CLONE" NICIRA 42 at_least(16);
-    "NXAST_CT_CLEAR" NICIRA 43 exactly(16);
-    "NXAST_RESUBMIT_TABLE_CT" NICIRA 44 exactly(16);
-    "NXAST_LEARN2" NICIRA 45 at_least(40);
-    "NXAST_ENCAP" NICIRA 46 at_least(16);
-    "NXAST_DECAP" NICIRA 47 at_least(16);
-    "NXAST_DEC_NSH_TTL" NICIRA 48 exactly(16);
-    "NXAST_CHECK_PKT_LARGER" NICIRA 49 exactly(24);
-    "NXAST_DELETE_FIELD" NICIRA 50 exactly(24);
-    "NXAST_DEBUG_SLOW" NICIRA 254 exactly(16);
-    "NXAST_DEBUG_RECIRC" NICIRA 255 exactly(16);
-    "ONFACT_COPY_FIELD" ONF 3200 at_least(24);
+/// Exactly so many, if Open vSwitch did not refuse it.
+pub(super) const fn refused(least: u16) -> Length {
+    Length {
+        refused: true,
+        ..exactly(least)
+    }
 }
 
 impl Kind {
     /// Every one.
     pub fn all() -> impl Iterator<Item = Kind> {
-        ALL.iter().copied()
+        let known = |kind: &Kind| !kind.length.refused;
+        let all = Action::KINDS.iter().chain(Legacy::KINDS);
+        all.copied().filter(known)
+    }
+
+    /// How many bytes the head has.
+    #[inline(always)]
+    const fn head(&self) -> u16 {
+        if self.experimenter == 0 { 4 } else { 10 }
+    }
+
+    /// How many bytes the body has at least.
+    #[inline(always)]
+    pub(super) const fn body(&self) -> usize {
+        (self.length.least - self.head()) as usize
+    }
+
+    /// Writes the head of an action of the length that it has at least.
+    #[inline(always)]
+    pub(super) fn fixed(&self, w: &mut Writer<'_>) {
+        let length = self.length.least;
+        if self.experimenter == 0 {
+            w.u32(u32::from(self.number) << 16 | u32::from(length));
+        } else {
+            let head = u64::from(EXPERIMENTER) << 48 | u64::from(length) << 32;
+            w.u64(head | u64::from(self.experimenter));
+            w.u16(self.number);
+        }
+    }
+
+    /// Writes all of an action of eight bytes, of which the last four are `body`.
+    #[inline(always)]
+    pub(super) fn short(&self, body: u32, w: &mut Writer<'_>) {
+        w.u64(u64::from(self.number) << 48 | 8 << 32 | u64::from(body));
+    }
+
+    /// Writes the head of an action whose length is to be [filled in](Writer::end).
+    #[inline(always)]
+    pub(super) fn begin(&self, w: &mut Writer<'_>) -> wire::Length {
+        let start = w.pos();
+        if self.experimenter == 0 {
+            w.u16(self.number);
+            return w.length(start);
+        }
+        w.u16(EXPERIMENTER);
+        let length = w.length(start);
+        w.u32(self.experimenter);
+        w.u16(self.number);
+        length
     }
 
     /// The kind of the action that `bytes` begin with.
@@ -126,7 +130,7 @@ impl Kind {
         let bad_len = error(ErrorKind::BacBadLen);
         let [t0, t1, l0, l1, word @ ..] = *bytes.first_chunk::<8>().ok_or(bad_len)?;
         let (experimenter, number) = match u16::from_be_bytes([t0, t1]) {
-            super::codec::EXPERIMENTER => {
+            EXPERIMENTER => {
                 let experimenter = u32::from_be_bytes(word);
                 if experimenter != NICIRA && experimenter != ONF {
                     return Err(error(ErrorKind::BacBadExperimenter));
@@ -134,19 +138,19 @@ impl Kind {
                 let [.., s0, s1, _, _, _, _, _, _] = *bytes.first_chunk::<16>().ok_or(bad_len)?;
                 (experimenter, u16::from_be_bytes([s0, s1]))
             }
-            number => (OF, number),
+            number => (0, number),
         };
         let found = Kind::all().find(|k| k.experimenter == experimenter && k.number == number);
-        let kind = found.ok_or(error(if experimenter == OF {
+        let kind = found.ok_or(error(if experimenter == 0 {
             ErrorKind::BacBadType
         } else {
             ErrorKind::BacBadExpType
         }))?;
         let length = u16::from_be_bytes([l0, l1]);
-        let fits = if kind.grows {
-            length >= kind.least
+        let fits = if kind.length.grows {
+            length >= kind.length.least
         } else {
-            length == kind.least
+            length == kind.length.least
         };
         if usize::from(length) <= bytes.len() && fits && length.is_multiple_of(8) {
             Ok(kind)

@@ -1,7 +1,9 @@
 //! The `learn` action: a flow made from a packet.
 
-use super::codec::bad_argument;
-use super::nicira::{self, begin, header32};
+use super::kind::Kind;
+use super::layout::bad_argument;
+use super::list::NXAST_LEARN2;
+use super::writing::{field, field32, header32};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::field::Subfield;
 use crate::types::TableId;
@@ -113,9 +115,14 @@ const DST_MASK: u16 = 3 << 11;
 /// | 0 | 0 |src| dst |n_bits| field:32, start:16, or value  | field:32, start:16 unless output
 /// +---+---+---+---+--------+-------------- … --------------+------- … -------+
 /// ```
-pub(super) fn encode(l: &Learn, w: &mut Writer<'_>) -> Result<(), EncodeError> {
+#[inline(never)]
+pub(super) fn encode(
+    [short_form, long_form]: &[Kind; 2],
+    l: &Learn,
+    w: &mut Writer<'_>,
+) -> Result<(), EncodeError> {
     let long = l.long_form || l.limit != 0 || l.result_dst.is_some();
-    let length = begin(w, if long { nicira::LEARN2 } else { nicira::LEARN });
+    let length = if long { long_form } else { short_form }.begin(w);
     w.u16(l.idle_timeout);
     w.u16(l.hard_timeout);
     w.u16(l.priority);
@@ -169,7 +176,9 @@ fn encode_spec(s: &LearnSpec, w: &mut Writer<'_>) -> Result<(), EncodeError> {
     }
 }
 
-pub(super) fn decode(mut b: Reader<'_>, long: bool) -> Result<Learn, DecodeError> {
+#[inline(never)]
+pub(super) fn decode(number: u16, mut b: Reader<'_>) -> Result<Box<Learn>, DecodeError> {
+    let long = number == NXAST_LEARN2.number;
     let context = "learn action";
     let mut l = Learn {
         idle_timeout: b.u16()?,
@@ -198,7 +207,7 @@ pub(super) fn decode(mut b: Reader<'_>, long: bool) -> Result<Learn, DecodeError
         return Err(bad_argument(context));
     }
     if flags & WRITE_RESULT != 0 {
-        let field = nicira::field(&mut b, context)?;
+        let field = field(&mut b, context)?;
         if !field.is_writable() {
             return Err(DecodeError::new(ErrorKind::BacBadSetArgument, context));
         }
@@ -219,14 +228,14 @@ pub(super) fn decode(mut b: Reader<'_>, long: bool) -> Result<Learn, DecodeError
         l.specs.push(decode_spec(header, &mut b)?);
     }
     b.finish_zero(ErrorKind::BacBadArgument)?;
-    Ok(l)
+    Ok(Box::new(l))
 }
 
 fn decode_spec(header: u16, b: &mut Reader<'_>) -> Result<LearnSpec, DecodeError> {
     let context = "learn action";
     let n_bits = header & N_BITS;
     let take = |b: &mut Reader<'_>| {
-        let field = nicira::field32(b.u32()?, context)?;
+        let field = field32(b.u32()?, context)?;
         Ok(Subfield {
             field,
             start_bit: b.u16()?,

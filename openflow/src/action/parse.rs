@@ -8,6 +8,7 @@ mod complex;
 mod fields;
 mod learn;
 mod output;
+mod simple;
 mod word;
 
 use super::{Action, ct::Zone};
@@ -64,7 +65,7 @@ enum Outer {
 
 /// Reads actions one after the other, and keeps track of what they make of the packet.
 #[derive(Clone)]
-struct Parser {
+pub(super) struct Parser {
     /// The packet as the actions so far left it; `None` when nothing is known and all is allowed.
     facts: Option<Facts>,
     table: Option<TableId>,
@@ -74,7 +75,7 @@ struct Parser {
 }
 
 /// What one word turned out to be.
-enum Item {
+pub(super) enum Item {
     Actions(Vec<Action>),
     Instruction(Instruction),
     Drop,
@@ -83,6 +84,12 @@ enum Item {
 impl From<Action> for Item {
     fn from(a: Action) -> Self {
         Item::Actions(vec![a])
+    }
+}
+
+impl From<Vec<Action>> for Item {
+    fn from(actions: Vec<Action>) -> Self {
+        Item::Actions(actions)
     }
 }
 

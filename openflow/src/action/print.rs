@@ -1,16 +1,17 @@
-//! The text of actions, as `ovs-ofctl` prints what it receives.
+//! The text of actions, as `ovs-ofctl` prints what it receives. Which function prints which action stands in the list.
 
 use std::fmt::{self, Display, Formatter};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use super::ct::Zone;
 use super::{
     Action, Bundle, BundleAlgorithm, Controller, Ct, Encap, EncapProperty, Learn, LearnSource,
-    LearnTarget, Legacy, Nat, NatFlags, Sample, SampleDirection,
+    LearnTarget, Multipath, Nat, NatFlags, Sample, SampleDirection,
 };
+use crate::field::{Field, Subfield};
 use crate::match_::{BytesHex, print_value};
 use crate::text::{Commas, DottedHex, Hash, Ipv6, Names, Port, Print, Table, display_by_print};
-use crate::types::PortNo;
+use crate::types::{PortNo, QueueId, TableId};
 use crate::value::Value;
 
 display_by_print!(Action);
@@ -32,152 +33,196 @@ pub(crate) fn print_list(
 impl Print for Action {
     fn print(&self, f: &mut Formatter<'_>, names: &dyn Names) -> fmt::Result {
         match self {
-            Action::Output { port, max_len } => {
-                if port.name().is_none() {
-                    f.write_str("output:")?;
-                }
-                Port(*port, names).fmt(f)?;
-                if *port == PortNo::CONTROLLER {
-                    write!(f, ":{max_len}")
-                } else {
-                    Ok(())
-                }
-            }
-            Action::CopyTtlOut => f.write_str("copy_ttl_out"),
-            Action::CopyTtlIn => f.write_str("copy_ttl_in"),
-            Action::SetMplsTtl(ttl) => write!(f, "set_mpls_ttl({ttl})"),
-            Action::DecMplsTtl => f.write_str("dec_mpls_ttl"),
-            Action::PushVlan(t) => write!(f, "push_vlan:{t:#x}"),
-            Action::PopVlan => f.write_str("pop_vlan"),
-            Action::PushMpls(t) => write!(f, "push_mpls:0x{t:04x}"),
-            Action::PopMpls(t) => write!(f, "pop_mpls:0x{t:04x}"),
-            Action::SetQueue(q) => write!(f, "set_queue:{}", q.0),
-            Action::Group(g) => write!(f, "group:{g}"),
-            Action::SetNwTtl(ttl) => write!(f, "mod_nw_ttl:{ttl}"),
-            Action::DecTtl => f.write_str("dec_ttl"),
-            Action::SetField { field, value, mask } => {
-                f.write_str("set_field:")?;
-                print_value(f, names, *field, value, mask.as_ref())?;
-                write!(f, "->{field}")
-            }
-            Action::Load2 { field, value, mask } => {
-                f.write_str("set_field:")?;
-                print_value(f, names, *field, value, Some(mask))?;
-                write!(f, "->{field}")
-            }
-            Action::PushPbb(t) => write!(f, "push_pbb:{t:#x}"),
-            Action::PopPbb => f.write_str("pop_pbb"),
-            Action::Legacy(legacy) => print_legacy(f, *legacy),
-            Action::Resubmit { port, table, ct } => {
-                let table = table.filter(|t| t.0 != 0xff);
-                if *port != PortNo::IN_PORT && table.is_none() {
-                    return write!(f, "resubmit:{}", Port(*port, names));
-                }
-                f.write_str("resubmit(")?;
-                if *port != PortNo::IN_PORT {
-                    Port(*port, names).fmt(f)?;
-                }
-                f.write_str(",")?;
-                if let Some(table) = table {
-                    Table(table, names).fmt(f)?;
-                }
-                f.write_str(if *ct { ",ct)" } else { ")" })
-            }
-            Action::SetTunnel(id) => write!(f, "set_tunnel:{}", Hash((*id).into())),
-            Action::SetTunnel64(id) => write!(f, "set_tunnel64:{}", Hash((*id).into())),
-            Action::PopQueue => f.write_str("pop_queue"),
-            Action::Move { src, dst } | Action::CopyField { src, dst } => {
-                write!(f, "move:{src}->{dst}")
-            }
-            Action::Load { dst, value } => write!(f, "load:{}->{dst}", Hash((*value).into())),
-            Action::Note(bytes) => write!(f, "note:{}", DottedHex(bytes)),
-            Action::Multipath(m) => write!(
-                f,
-                "multipath({},{},{},{},{},{})",
-                m.fields.name(),
-                m.basis,
-                m.algorithm.name(),
-                m.n_links,
-                m.arg,
-                m.dst
-            ),
-            Action::Bundle(bundle) => print_bundle(f, names, bundle),
-            Action::OutputReg { src, .. } | Action::OutputReg2 { src, .. } => {
-                write!(f, "output:{src}")
-            }
-            Action::Learn(learn) => print_learn(f, names, learn),
-            Action::Exit => f.write_str("exit"),
-            Action::DecTtlCntIds(ids) => {
-                f.write_str("dec_ttl(")?;
-                let mut commas = Commas::default();
-                for id in ids {
-                    commas.next(f)?;
-                    write!(f, "{id}")?;
-                }
-                f.write_str(")")
-            }
-            Action::FinTimeout { idle, hard } => {
-                f.write_str("fin_timeout(")?;
-                let mut commas = Commas::default();
-                for (name, t) in [("idle", idle), ("hard", hard)]
-                    .into_iter()
-                    .filter(|(_, t)| **t != 0)
-                {
-                    commas.next(f)?;
-                    write!(f, "{name}_timeout={t}")?;
-                }
-                // Open vSwitch takes the parenthesis for a comma to cut, if nothing follows it.
-                f.write_str(")")
-            }
-            Action::Controller(c) => print_controller(f, c),
-            Action::WriteMetadata { metadata, mask } => print_metadata(f, *metadata, *mask),
-            Action::Push(s) => write!(f, "push:{s}"),
-            Action::Pop(s) => write!(f, "pop:{s}"),
-            Action::Sample(s) => print_sample(f, names, s),
-            Action::Conjunction {
-                id,
-                clause,
-                n_clauses,
-            } => {
-                write!(
-                    f,
-                    "conjunction({id},{}/{n_clauses})",
-                    u16::from(*clause) + 1
-                )
-            }
-            Action::Ct(ct) => print_ct(f, names, ct),
-            Action::Nat(nat) => print_nat(f, nat),
-            Action::CtClear => f.write_str("ct_clear"),
-            Action::OutputTrunc { port, max_len } => {
-                write!(f, "output(port={},max_len={max_len})", Port(*port, names))
-            }
-            Action::Clone(actions) => {
-                f.write_str("clone(")?;
-                print_nested(f, names, actions)?;
-                f.write_str(")")
-            }
-            Action::Encap(encap) => print_encap(f, encap),
-            Action::Decap {
-                packet_type: 0xfffe,
-            } => f.write_str("decap()"),
-            Action::Decap { packet_type: t } => {
-                write!(
-                    f,
-                    "decap(packet_type(ns={},type={}))",
-                    t >> 16,
-                    Hash((t & 0xffff).into())
-                )
-            }
-            Action::DecNshTtl => f.write_str("dec_nsh_ttl"),
-            Action::CheckPktLarger { dst, pkt_len } => {
-                write!(f, "check_pkt_larger({pkt_len})->{dst}")
-            }
-            Action::DeleteField(field) => write!(f, "delete_field:{field}"),
-            Action::DebugSlow => f.write_str("debug_slow"),
-            Action::DebugRecirc => f.write_str("debug_recirc"),
+            Action::Legacy(legacy) => legacy.print_listed(f, names),
             Action::Unknown(bytes) => write!(f, "unknown:{}", DottedHex(bytes)),
+            other => other.print_listed(f, names),
         }
     }
+}
+
+pub(super) fn output(
+    f: &mut Formatter<'_>,
+    names: &dyn Names,
+    port: &PortNo,
+    max_len: &u16,
+) -> fmt::Result {
+    if port.name().is_none() {
+        f.write_str("output:")?;
+    }
+    Port(*port, names).fmt(f)?;
+    if *port == PortNo::CONTROLLER {
+        write!(f, ":{max_len}")
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) fn output_trunc(
+    f: &mut Formatter<'_>,
+    names: &dyn Names,
+    port: &PortNo,
+    max_len: &u32,
+) -> fmt::Result {
+    write!(f, "output(port={},max_len={max_len})", Port(*port, names))
+}
+
+pub(super) fn set_queue(f: &mut Formatter<'_>, _: &dyn Names, queue: &QueueId) -> fmt::Result {
+    write!(f, "set_queue:{}", queue.0)
+}
+
+pub(super) fn set_field(
+    f: &mut Formatter<'_>,
+    names: &dyn Names,
+    field: &Field,
+    value: &Value,
+    mask: &Option<Value>,
+) -> fmt::Result {
+    f.write_str("set_field:")?;
+    print_value(f, names, *field, value, mask.as_ref())?;
+    write!(f, "->{field}")
+}
+
+pub(super) fn load2(
+    f: &mut Formatter<'_>,
+    names: &dyn Names,
+    field: &Field,
+    value: &Value,
+    mask: &Value,
+) -> fmt::Result {
+    f.write_str("set_field:")?;
+    print_value(f, names, *field, value, Some(mask))?;
+    write!(f, "->{field}")
+}
+
+pub(super) fn load(
+    f: &mut Formatter<'_>,
+    _: &dyn Names,
+    dst: &Subfield,
+    value: &u64,
+) -> fmt::Result {
+    write!(f, "load:{}->{dst}", Hash((*value).into()))
+}
+
+pub(super) fn resubmit(
+    f: &mut Formatter<'_>,
+    names: &dyn Names,
+    port: &PortNo,
+    table: &Option<TableId>,
+    ct: &bool,
+) -> fmt::Result {
+    let table = table.filter(|t| t.0 != 0xff);
+    if *port != PortNo::IN_PORT && table.is_none() {
+        return write!(f, "resubmit:{}", Port(*port, names));
+    }
+    f.write_str("resubmit(")?;
+    if *port != PortNo::IN_PORT {
+        Port(*port, names).fmt(f)?;
+    }
+    f.write_str(",")?;
+    if let Some(table) = table {
+        Table(table, names).fmt(f)?;
+    }
+    f.write_str(if *ct { ",ct)" } else { ")" })
+}
+
+pub(super) fn set_tunnel(f: &mut Formatter<'_>, _: &dyn Names, id: &u32) -> fmt::Result {
+    write!(f, "set_tunnel:{}", Hash((*id).into()))
+}
+
+pub(super) fn set_tunnel64(f: &mut Formatter<'_>, _: &dyn Names, id: &u64) -> fmt::Result {
+    write!(f, "set_tunnel64:{}", Hash((*id).into()))
+}
+
+pub(super) fn note(f: &mut Formatter<'_>, _: &dyn Names, bytes: &[u8]) -> fmt::Result {
+    write!(f, "note:{}", DottedHex(bytes))
+}
+
+pub(super) fn multipath(f: &mut Formatter<'_>, _: &dyn Names, m: &Multipath) -> fmt::Result {
+    write!(
+        f,
+        "multipath({},{},{},{},{},{})",
+        m.fields.name(),
+        m.basis,
+        m.algorithm.name(),
+        m.n_links,
+        m.arg,
+        m.dst
+    )
+}
+
+pub(super) fn dec_ttl(f: &mut Formatter<'_>, _: &dyn Names, ids: &[u16]) -> fmt::Result {
+    f.write_str("dec_ttl(")?;
+    let mut commas = Commas::default();
+    for id in ids {
+        commas.next(f)?;
+        write!(f, "{id}")?;
+    }
+    f.write_str(")")
+}
+
+pub(super) fn fin_timeout(
+    f: &mut Formatter<'_>,
+    _: &dyn Names,
+    idle: &u16,
+    hard: &u16,
+) -> fmt::Result {
+    f.write_str("fin_timeout(")?;
+    let mut commas = Commas::default();
+    for (name, t) in [("idle", idle), ("hard", hard)]
+        .into_iter()
+        .filter(|(_, t)| **t != 0)
+    {
+        commas.next(f)?;
+        write!(f, "{name}_timeout={t}")?;
+    }
+    // Open vSwitch takes the parenthesis for a comma to cut, if nothing follows it.
+    f.write_str(")")
+}
+
+pub(super) fn write_metadata(
+    f: &mut Formatter<'_>,
+    _: &dyn Names,
+    metadata: &u64,
+    mask: &u64,
+) -> fmt::Result {
+    print_metadata(f, *metadata, *mask)
+}
+
+pub(super) fn conjunction(
+    f: &mut Formatter<'_>,
+    _: &dyn Names,
+    id: &u32,
+    clause: &u8,
+    n_clauses: &u8,
+) -> fmt::Result {
+    let clause = u16::from(*clause) + 1;
+    write!(f, "conjunction({id},{clause}/{n_clauses})")
+}
+
+pub(super) fn clone(f: &mut Formatter<'_>, names: &dyn Names, actions: &[Action]) -> fmt::Result {
+    f.write_str("clone(")?;
+    print_nested(f, names, actions)?;
+    f.write_str(")")
+}
+
+pub(super) fn decap(f: &mut Formatter<'_>, _: &dyn Names, packet_type: &u32) -> fmt::Result {
+    match *packet_type {
+        0xfffe => f.write_str("decap()"),
+        t => write!(
+            f,
+            "decap(packet_type(ns={},type={}))",
+            t >> 16,
+            Hash((t & 0xffff).into())
+        ),
+    }
+}
+
+pub(super) fn mod_nw_src(f: &mut Formatter<'_>, _: &dyn Names, v: &u32) -> fmt::Result {
+    write!(f, "mod_nw_src:{}", Ipv4Addr::from(*v))
+}
+
+pub(super) fn mod_nw_dst(f: &mut Formatter<'_>, _: &dyn Names, v: &u32) -> fmt::Result {
+    write!(f, "mod_nw_dst:{}", Ipv4Addr::from(*v))
 }
 
 /// Actions within an action: none of them is `drop`.
@@ -199,24 +244,7 @@ pub(crate) fn print_metadata(f: &mut Formatter<'_>, metadata: u64, mask: u64) ->
     }
 }
 
-fn print_legacy(f: &mut Formatter<'_>, legacy: Legacy) -> fmt::Result {
-    match legacy {
-        Legacy::VlanVid(v) => write!(f, "set_vlan_vid:{v}"),
-        Legacy::VlanPcp(v) => write!(f, "set_vlan_pcp:{v}"),
-        Legacy::DlSrc(v) => write!(f, "mod_dl_src:{v}"),
-        Legacy::DlDst(v) => write!(f, "mod_dl_dst:{v}"),
-        Legacy::NwSrc(v) => write!(f, "mod_nw_src:{}", std::net::Ipv4Addr::from(v)),
-        Legacy::NwDst(v) => write!(f, "mod_nw_dst:{}", std::net::Ipv4Addr::from(v)),
-        Legacy::NwTos(v) => write!(f, "mod_nw_tos:{v}"),
-        Legacy::NwEcn(v) => write!(f, "mod_nw_ecn:{v}"),
-        Legacy::TpSrc(v) => write!(f, "mod_tp_src:{v}"),
-        Legacy::TpDst(v) => write!(f, "mod_tp_dst:{v}"),
-        Legacy::MplsLabel(v) => write!(f, "set_mpls_label({v})"),
-        Legacy::MplsTc(v) => write!(f, "set_mpls_tc({v})"),
-    }
-}
-
-fn print_bundle(f: &mut Formatter<'_>, names: &dyn Names, b: &Bundle) -> fmt::Result {
+pub(super) fn bundle(f: &mut Formatter<'_>, names: &dyn Names, b: &Bundle) -> fmt::Result {
     let name = if b.dst.is_some() {
         "bundle_load"
     } else {
@@ -244,7 +272,7 @@ fn print_bundle(f: &mut Formatter<'_>, names: &dyn Names, b: &Bundle) -> fmt::Re
     f.write_str(")")
 }
 
-fn print_controller(f: &mut Formatter<'_>, c: &Controller) -> fmt::Result {
+pub(super) fn controller(f: &mut Formatter<'_>, _: &dyn Names, c: &Controller) -> fmt::Result {
     if c.reason == 1 && c.id == 0 && c.userdata.is_empty() && !c.pause && c.meter_id.is_none() {
         return write!(f, "CONTROLLER:{}", c.max_len);
     }
@@ -298,7 +326,7 @@ pub fn reason_name(reason: u8) -> Option<&'static str> {
     REASONS.get(usize::from(reason)).copied()
 }
 
-fn print_sample(f: &mut Formatter<'_>, names: &dyn Names, s: &Sample) -> fmt::Result {
+pub(super) fn sample(f: &mut Formatter<'_>, names: &dyn Names, s: &Sample) -> fmt::Result {
     write!(
         f,
         "sample(probability={},collector_set_id={},obs_domain_id={},obs_point_id={}",
@@ -314,7 +342,7 @@ fn print_sample(f: &mut Formatter<'_>, names: &dyn Names, s: &Sample) -> fmt::Re
     })
 }
 
-fn print_ct(f: &mut Formatter<'_>, names: &dyn Names, ct: &Ct) -> fmt::Result {
+pub(super) fn ct(f: &mut Formatter<'_>, names: &dyn Names, ct: &Ct) -> fmt::Result {
     f.write_str("ct(")?;
     let mut commas = Commas::default();
     if ct.commit {
@@ -343,7 +371,7 @@ fn print_ct(f: &mut Formatter<'_>, names: &dyn Names, ct: &Ct) -> fmt::Result {
     let mut actions = ct.actions.as_slice();
     if let [Action::Nat(nat), rest @ ..] = actions {
         commas.next(f)?;
-        print_nat(f, nat)?;
+        self::nat(f, names, nat)?;
         actions = rest;
     }
     if !actions.is_empty() {
@@ -365,7 +393,7 @@ fn print_ct(f: &mut Formatter<'_>, names: &dyn Names, ct: &Ct) -> fmt::Result {
     write!(f, "alg={alg})")
 }
 
-fn print_nat(f: &mut Formatter<'_>, nat: &Nat) -> fmt::Result {
+pub(super) fn nat(f: &mut Formatter<'_>, _: &dyn Names, nat: &Nat) -> fmt::Result {
     f.write_str("nat")?;
     if nat.flags.0 & 3 == 0 {
         return Ok(());
@@ -407,7 +435,7 @@ fn print_nat(f: &mut Formatter<'_>, nat: &Nat) -> fmt::Result {
     f.write_str(")")
 }
 
-fn print_encap(f: &mut Formatter<'_>, e: &Encap) -> fmt::Result {
+pub(super) fn encap(f: &mut Formatter<'_>, _: &dyn Names, e: &Encap) -> fmt::Result {
     let what = match e.packet_type {
         0 => "ethernet",
         0x1894f => "nsh",
@@ -438,7 +466,7 @@ fn print_encap(f: &mut Formatter<'_>, e: &Encap) -> fmt::Result {
     f.write_str(")")
 }
 
-fn print_learn(f: &mut Formatter<'_>, names: &dyn Names, l: &Learn) -> fmt::Result {
+pub(super) fn learn(f: &mut Formatter<'_>, names: &dyn Names, l: &Learn) -> fmt::Result {
     write!(f, "learn(table={}", Table(l.table, names))?;
     for (name, t) in [
         ("idle_timeout", l.idle_timeout),

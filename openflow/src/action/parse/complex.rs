@@ -14,163 +14,170 @@ use crate::field::Prerequisite;
 use crate::text::scan::{self, KeyValues};
 use crate::types::PortNo;
 
-pub(super) fn controller(arg: &str) -> Result<Action> {
-    let mut c = Controller::default();
-    let mut output = true;
-    if arg.bytes().all(|b| b.is_ascii_digit()) {
-        if !arg.is_empty() {
-            c.max_len = scan::u16(arg, "max_len")?;
+impl Parser {
+    pub(in crate::action) fn controller(&self, arg: &str) -> Result<Action> {
+        let mut c = Controller::default();
+        let mut output = true;
+        if arg.bytes().all(|b| b.is_ascii_digit()) {
+            if !arg.is_empty() {
+                c.max_len = scan::u16(arg, "max_len")?;
+            }
+        } else {
+            for (key, value) in KeyValues(arg) {
+                match key {
+                    "reason" => {
+                        let found = REASONS.iter().position(|r| r.eq_ignore_ascii_case(value));
+                        let found = found.and_then(|i| u8::try_from(i).ok());
+                        c.reason =
+                            found.ok_or_else(|| parse_error!("unknown reason \"{value}\""))?;
+                    }
+                    "max_len" => c.max_len = scan::u16(value, "max_len")?,
+                    "id" => c.id = scan::u16(value, "id")?,
+                    "userdata" => {
+                        output = false;
+                        c.userdata = match scan::hex_bytes(value) {
+                            (bytes, "") => bytes,
+                            _ => {
+                                return Err(ParseError::new(
+                                    "bad hex digit in `controller' action `userdata'",
+                                ));
+                            }
+                        };
+                    }
+                    "pause" => c.pause = true,
+                    "meter_id" => c.meter_id = Some(scan::u32(value)?).filter(|m| *m != 0),
+                    _ => {
+                        return Err(parse_error!(
+                            "unknown key \"{key}\" parsing controller action"
+                        ));
+                    }
+                }
+            }
         }
-    } else {
+        if output && c.reason == 1 && c.id == 0 && !c.pause && c.meter_id.is_none() {
+            return Ok(Action::Output {
+                port: PortNo::CONTROLLER,
+                max_len: c.max_len,
+            });
+        }
+        Ok(Action::Controller(Box::new(c)))
+    }
+
+    pub(in crate::action) fn dec_ttl(&self, key: &str, arg: &str) -> Result<Action> {
+        self.needs(Prerequisite::Ip, key)?;
+        if arg.is_empty() {
+            return Ok(Action::DecTtl);
+        }
+        let ids: Vec<u16> = arg
+            .split([',', ' '])
+            .filter(|s| !s.is_empty())
+            .map(scan::atoi16)
+            .collect();
+        if ids.is_empty() {
+            return Err(ParseError::new(
+                "dec_ttl_cnt_ids: expected at least one controller id.",
+            ));
+        }
+        Ok(Action::DecTtlCntIds(ids))
+    }
+
+    pub(in crate::action) fn fin_timeout(&self, word: &str, arg: &str) -> Result<Action> {
+        self.allow(word, |f| f.nw_proto == 6)?;
+        let (mut idle, mut hard) = (0, 0);
         for (key, value) in KeyValues(arg) {
             match key {
-                "reason" => {
-                    let found = REASONS.iter().position(|r| r.eq_ignore_ascii_case(value));
-                    let found = found.and_then(|i| u8::try_from(i).ok());
-                    c.reason = found.ok_or_else(|| parse_error!("unknown reason \"{value}\""))?;
-                }
-                "max_len" => c.max_len = scan::u16(value, "max_len")?,
-                "id" => c.id = scan::u16(value, "id")?,
-                "userdata" => {
-                    output = false;
-                    c.userdata = match scan::hex_bytes(value) {
-                        (bytes, "") => bytes,
-                        _ => {
-                            return Err(ParseError::new(
-                                "bad hex digit in `controller' action `userdata'",
-                            ));
-                        }
-                    };
-                }
-                "pause" => c.pause = true,
-                "meter_id" => c.meter_id = Some(scan::u32(value)?).filter(|m| *m != 0),
+                "idle_timeout" => idle = scan::u16(value, key)?,
+                "hard_timeout" => hard = scan::u16(value, key)?,
                 _ => {
                     return Err(parse_error!(
-                        "unknown key \"{key}\" parsing controller action"
+                        "invalid key '{key}' in 'fin_timeout' argument"
                     ));
                 }
             }
         }
+        Ok(Action::FinTimeout { idle, hard })
     }
-    if output && c.reason == 1 && c.id == 0 && !c.pause && c.meter_id.is_none() {
-        return Ok(Action::Output {
-            port: PortNo::CONTROLLER,
-            max_len: c.max_len,
-        });
-    }
-    Ok(Action::Controller(Box::new(c)))
-}
 
-pub(super) fn dec_ttl(arg: &str) -> Result<Action> {
-    if arg.is_empty() {
-        return Ok(Action::DecTtl);
-    }
-    let ids: Vec<u16> = arg
-        .split([',', ' '])
-        .filter(|s| !s.is_empty())
-        .map(scan::atoi16)
-        .collect();
-    if ids.is_empty() {
-        return Err(ParseError::new(
-            "dec_ttl_cnt_ids: expected at least one controller id.",
-        ));
-    }
-    Ok(Action::DecTtlCntIds(ids))
-}
-
-pub(super) fn fin_timeout(arg: &str) -> Result<Action> {
-    let (mut idle, mut hard) = (0, 0);
-    for (key, value) in KeyValues(arg) {
-        match key {
-            "idle_timeout" => idle = scan::u16(value, key)?,
-            "hard_timeout" => hard = scan::u16(value, key)?,
-            _ => {
-                return Err(parse_error!(
-                    "invalid key '{key}' in 'fin_timeout' argument"
-                ));
+    /// `ID , CLAUSE / N`, with spaces where one likes.
+    pub(in crate::action) fn conjunction(&self, arg: &str) -> Result<Action> {
+        let syntax = || ParseError::new("\"conjunction\" syntax is \"conjunction(id,i/n)\"");
+        let (id, rest) = scan::scan_int(arg, 0).ok_or_else(syntax)?;
+        let (clause, n) = rest
+            .trim_start()
+            .strip_prefix(',')
+            .and_then(|r| r.split_once('/'))
+            .ok_or_else(syntax)?;
+        let number = |s: &str| s.trim().parse::<u8>().map_err(|_| syntax());
+        let (clause, n_clauses) = (number(clause)?, number(n)?);
+        let problem = match () {
+            () if n_clauses < 2 => "conjunction must have at least 2 clauses",
+            () if n_clauses > 64 => "conjunction must have at most 64 clauses",
+            () if clause < 1 => "clause index must be positive",
+            () if clause > n_clauses => {
+                "clause index must be less than or equal to number of clauses"
             }
-        }
+            () => {
+                let id = u32::try_from(id & 0xffff_ffff).unwrap_or(0);
+                return Ok(Action::Conjunction {
+                    id,
+                    clause: clause - 1,
+                    n_clauses,
+                });
+            }
+        };
+        Err(ParseError::new(problem))
     }
-    Ok(Action::FinTimeout { idle, hard })
-}
 
-/// `ID , CLAUSE / N`, with spaces where one likes.
-pub(super) fn conjunction(arg: &str) -> Result<Action> {
-    let syntax = || ParseError::new("\"conjunction\" syntax is \"conjunction(id,i/n)\"");
-    let (id, rest) = scan::scan_int(arg, 0).ok_or_else(syntax)?;
-    let (clause, n) = rest
-        .trim_start()
-        .strip_prefix(',')
-        .and_then(|r| r.split_once('/'))
-        .ok_or_else(syntax)?;
-    let number = |s: &str| s.trim().parse::<u8>().map_err(|_| syntax());
-    let (clause, n_clauses) = (number(clause)?, number(n)?);
-    let problem = match () {
-        () if n_clauses < 2 => "conjunction must have at least 2 clauses",
-        () if n_clauses > 64 => "conjunction must have at most 64 clauses",
-        () if clause < 1 => "clause index must be positive",
-        () if clause > n_clauses => "clause index must be less than or equal to number of clauses",
-        () => {
-            let id = u32::try_from(id & 0xffff_ffff).unwrap_or(0);
-            return Ok(Action::Conjunction {
-                id,
-                clause: clause - 1,
-                n_clauses,
-            });
-        }
-    };
-    Err(ParseError::new(problem))
-}
-
-pub(super) fn sample(arg: &str) -> Result<Action> {
-    let mut s = Sample {
-        probability: 0,
-        collector_set_id: 0,
-        obs_domain_id: 0,
-        obs_point_id: 0,
-        sampling_port: PortNo::ANY,
-        direction: SampleDirection::Default,
-        form: 1,
-    };
-    for (key, value) in KeyValues(arg) {
-        match key {
-            "probability" => {
-                s.probability = scan::u16(value, key)?;
-                if s.probability == 0 {
-                    return Err(parse_error!("invalid probability value \"{value}\""));
+    pub(in crate::action) fn sample(&self, arg: &str) -> Result<Action> {
+        let mut s = Sample {
+            probability: 0,
+            collector_set_id: 0,
+            obs_domain_id: 0,
+            obs_point_id: 0,
+            sampling_port: PortNo::ANY,
+            direction: SampleDirection::Default,
+            form: 1,
+        };
+        for (key, value) in KeyValues(arg) {
+            match key {
+                "probability" => {
+                    s.probability = scan::u16(value, key)?;
+                    if s.probability == 0 {
+                        return Err(parse_error!("invalid probability value \"{value}\""));
+                    }
                 }
+                "collector_set_id" => s.collector_set_id = scan::u32(value)?,
+                "obs_domain_id" => s.obs_domain_id = scan::u32(value)?,
+                "obs_point_id" => s.obs_point_id = scan::u32(value)?,
+                "sampling_port" => {
+                    s.sampling_port =
+                        scan::port(value).ok_or_else(|| parse_error!("{value}: unknown port"))?;
+                }
+                "ingress" => s.direction = SampleDirection::Ingress,
+                "egress" => s.direction = SampleDirection::Egress,
+                _ => return Err(parse_error!("invalid key \"{key}\" in \"sample\" argument")),
             }
-            "collector_set_id" => s.collector_set_id = scan::u32(value)?,
-            "obs_domain_id" => s.obs_domain_id = scan::u32(value)?,
-            "obs_point_id" => s.obs_point_id = scan::u32(value)?,
-            "sampling_port" => {
-                s.sampling_port =
-                    scan::port(value).ok_or_else(|| parse_error!("{value}: unknown port"))?;
-            }
-            "ingress" => s.direction = SampleDirection::Ingress,
-            "egress" => s.direction = SampleDirection::Egress,
-            _ => return Err(parse_error!("invalid key \"{key}\" in \"sample\" argument")),
         }
+        if s.probability == 0 {
+            return Err(ParseError::new(
+                "non-zero \"probability\" must be specified on sample",
+            ));
+        }
+        Ok(Action::Sample(Box::new(s)))
     }
-    if s.probability == 0 {
-        return Err(ParseError::new(
-            "non-zero \"probability\" must be specified on sample",
-        ));
-    }
-    Ok(Action::Sample(Box::new(s)))
-}
 
-pub(super) fn check_pkt_larger(arg: &str) -> Result<Action> {
-    let (len, dst) = split_arrow(arg)?;
-    let dst = scan::subfield(dst)?;
-    if dst.n_bits != 1 {
-        return Err(ParseError::new("Only 1-bit destination field is allowed"));
+    pub(in crate::action) fn check_pkt_larger(&self, arg: &str) -> Result<Action> {
+        let (len, dst) = split_arrow(arg)?;
+        let dst = scan::subfield(dst)?;
+        if dst.n_bits != 1 {
+            return Err(ParseError::new("Only 1-bit destination field is allowed"));
+        }
+        let len = len.strip_suffix(')').unwrap_or(len);
+        Ok(Action::CheckPktLarger {
+            dst,
+            pkt_len: scan::u16(len, "length")?,
+        })
     }
-    let len = len.strip_suffix(')').unwrap_or(len);
-    Ok(Action::CheckPktLarger {
-        dst,
-        pkt_len: scan::u16(len, "length")?,
-    })
 }
 
 fn hash_fields(s: &str, word: &str) -> Result<HashFields> {
@@ -183,7 +190,7 @@ fn hash_fields(s: &str, word: &str) -> Result<HashFields> {
 }
 
 impl Parser {
-    pub(super) fn multipath(&self, arg: &str) -> Result<Action> {
+    pub(in crate::action) fn multipath(&self, arg: &str) -> Result<Action> {
         let words: Vec<&str> = arg.split([',', ' ']).filter(|w| !w.is_empty()).collect();
         let [fields, basis, algorithm, n_links, algorithm_arg, dst, ..] = words.as_slice() else {
             return Err(parse_error!(
@@ -225,7 +232,15 @@ impl Parser {
         })))
     }
 
-    pub(super) fn bundle(&self, arg: &str, load: bool) -> Result<Action> {
+    pub(in crate::action) fn bundle(&self, arg: &str) -> Result<Action> {
+        self.any_bundle(arg, false)
+    }
+
+    pub(in crate::action) fn bundle_load(&self, arg: &str) -> Result<Action> {
+        self.any_bundle(arg, true)
+    }
+
+    fn any_bundle(&self, arg: &str, load: bool) -> Result<Action> {
         let few = || parse_error!("{arg}: not enough arguments to bundle action");
         let mut rest = arg;
         let mut word = |ends: &[char]| {
@@ -296,7 +311,7 @@ impl Parser {
         })))
     }
 
-    pub(super) fn ct(&mut self, arg: &str) -> Result<Action> {
+    pub(in crate::action) fn ct(&mut self, arg: &str) -> Result<Action> {
         let mut ct = Ct::default();
         for (key, value) in KeyValues(arg) {
             match key {
@@ -335,7 +350,11 @@ impl Parser {
         Ok(Action::Ct(Box::new(ct)))
     }
 
-    pub(super) fn nat(&self, arg: &str) -> Result<Nat> {
+    pub(in crate::action) fn nat_action(&self, arg: &str) -> Result<Action> {
+        self.nat(arg).map(Action::Nat)
+    }
+
+    fn nat(&self, arg: &str) -> Result<Nat> {
         let mut nat = Nat::default();
         for (key, value) in KeyValues(arg) {
             let flag = match key {
@@ -380,7 +399,7 @@ impl Parser {
         Ok(nat)
     }
 
-    pub(super) fn encap(&mut self, arg: &str) -> Result<Action> {
+    pub(in crate::action) fn encap(&mut self, arg: &str) -> Result<Action> {
         let (key, value) = KeyValues(arg)
             .next()
             .ok_or_else(|| parse_error!("Missing encap hdr: {arg}"))?;
@@ -418,7 +437,7 @@ impl Parser {
         })))
     }
 
-    pub(super) fn decap(&mut self, arg: &str) -> Result<Action> {
+    pub(in crate::action) fn decap(&mut self, arg: &str) -> Result<Action> {
         let mut packet_type = 0xfffe;
         if let Some((key, value)) = KeyValues(arg).next() {
             if key != "packet_type" {

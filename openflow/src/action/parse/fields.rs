@@ -10,7 +10,7 @@ use crate::value::Value;
 
 impl Parser {
     /// `VALUE[/MASK]->FIELD`.
-    pub(super) fn set_field(&mut self, arg: &str) -> Result<Vec<Action>> {
+    pub(in crate::action) fn set_field(&mut self, arg: &str) -> Result<Vec<Action>> {
         let (value, key) = split_arrow(arg)?;
         let field = Field::by_name(key)
             .ok_or_else(|| parse_error!("{key} is not a valid OXM field name"))?;
@@ -30,7 +30,7 @@ impl Parser {
     }
 
     /// `VALUE->FIELD[bits]`.
-    pub(super) fn load(&mut self, arg: &str) -> Result<Vec<Action>> {
+    pub(in crate::action) fn load(&mut self, arg: &str) -> Result<Vec<Action>> {
         let (value, key) = split_arrow(arg)?;
         let dst = scan::subfield(key)?;
         let bytes = dst.field.bytes();
@@ -72,7 +72,7 @@ impl Parser {
         Ok(())
     }
 
-    pub(super) fn move_(&self, arg: &str) -> Result<Action> {
+    pub(in crate::action) fn move_(&self, arg: &str) -> Result<Action> {
         let (src, dst) = move_ends(arg)?;
         Ok(Action::Move {
             src: self.source(src)?,
@@ -97,7 +97,35 @@ impl Parser {
         })
     }
 
-    pub(super) fn vlan_vid(&mut self, arg: &str, push: bool) -> Result<Vec<Action>> {
+    pub(in crate::action) fn set_vlan_vid(&mut self, arg: &str) -> Result<Vec<Action>> {
+        self.vlan_vid(arg, false)
+    }
+
+    pub(in crate::action) fn mod_vlan_vid(&mut self, arg: &str) -> Result<Vec<Action>> {
+        self.vlan_vid(arg, true)
+    }
+
+    pub(in crate::action) fn set_vlan_pcp(&mut self, arg: &str) -> Result<Vec<Action>> {
+        self.vlan_pcp(arg, false)
+    }
+
+    pub(in crate::action) fn mod_vlan_pcp(&mut self, arg: &str) -> Result<Vec<Action>> {
+        self.vlan_pcp(arg, true)
+    }
+
+    pub(in crate::action) fn mod_tp_src(&self, arg: &str) -> Result<Action> {
+        self.tp_port(arg, [Field::TCP_SRC, Field::UDP_SRC, Field::SCTP_SRC], true)
+    }
+
+    pub(in crate::action) fn mod_tp_dst(&self, arg: &str) -> Result<Action> {
+        self.tp_port(
+            arg,
+            [Field::TCP_DST, Field::UDP_DST, Field::SCTP_DST],
+            false,
+        )
+    }
+
+    fn vlan_vid(&mut self, arg: &str, push: bool) -> Result<Vec<Action>> {
         let vid = scan::u16(arg, "VLAN VID")?;
         if vid > 0xfff {
             return Err(parse_error!("{arg}: not a valid VLAN VID"));
@@ -107,7 +135,7 @@ impl Parser {
         Ok(out)
     }
 
-    pub(super) fn vlan_pcp(&mut self, arg: &str, push: bool) -> Result<Vec<Action>> {
+    fn vlan_pcp(&mut self, arg: &str, push: bool) -> Result<Vec<Action>> {
         let pcp = scan::u8(arg, "VLAN PCP")?;
         if pcp > 7 {
             return Err(parse_error!("{arg}: not a valid VLAN PCP"));
@@ -117,7 +145,7 @@ impl Parser {
         Ok(out)
     }
 
-    pub(super) fn tp_port(&self, arg: &str, fields: [Field; 3], is_src: bool) -> Result<Action> {
+    fn tp_port(&self, arg: &str, fields: [Field; 3], is_src: bool) -> Result<Action> {
         let port = scan::u16(
             arg,
             if is_src {

@@ -11,7 +11,7 @@ use crate::text::scan::{self, KeyValues};
 use crate::value::Value;
 
 impl Parser {
-    pub(super) fn learn(&self, arg: &str) -> Result<Action> {
+    pub(in crate::action) fn learn(&self, arg: &str) -> Result<Action> {
         let mut l = Learn::default();
         for (name, value) in KeyValues(arg) {
             match name {

@@ -7,14 +7,14 @@ use crate::text::scan::{self, KeyValues};
 use crate::types::{PortNo, QueueId, TableId};
 
 impl Parser {
-    pub(super) fn check_port(&self, port: PortNo) -> Result<()> {
+    pub(in crate::action) fn check_port(&self, port: PortNo) -> Result<()> {
         if self.facts.is_some() && check_output_port(port).is_err() {
             return Err(inconsistent("OFPBAC_BAD_OUT_PORT"));
         }
         Ok(())
     }
 
-    pub(super) fn output(&self, arg: &str) -> Result<Action> {
+    pub(in crate::action) fn output(&self, arg: &str) -> Result<Action> {
         if arg.contains("port") && arg.contains("max_len") {
             return self.output_trunc(arg);
         }
@@ -55,7 +55,7 @@ impl Parser {
         Ok(Action::OutputTrunc { port, max_len })
     }
 
-    pub(super) fn enqueue(&self, arg: &str) -> Result<Vec<Action>> {
+    pub(in crate::action) fn enqueue(&self, arg: &str) -> Result<Vec<Action>> {
         let syntax = || {
             ParseError::new(
                 "\"enqueue\" syntax is \"enqueue:PORT:QUEUE\" or \"enqueue(PORT,QUEUE)\"",
@@ -86,7 +86,7 @@ impl Parser {
         ])
     }
 
-    pub(super) fn resubmit(&self, arg: &str) -> Result<Action> {
+    pub(in crate::action) fn resubmit(&self, arg: &str) -> Result<Action> {
         let mut parts = arg.splitn(4, ',');
         let port = match parts.next().filter(|s| !s.is_empty()) {
             Some(s) => {
