@@ -280,7 +280,11 @@ impl<'a> Writer<'a> {
     /// Writes `n` zero bytes.
     #[inline]
     pub fn zeros(&mut self, n: usize) {
-        self.buf.resize(self.buf.len() + n, 0);
+        const ZEROS: [u8; 16] = [0; 16];
+        match ZEROS.get(..n) {
+            Some(zeros) => self.buf.extend_from_slice(zeros),
+            None => self.buf.resize(self.buf.len() + n, 0),
+        }
     }
 
     /// Writes zeros until what was written since `start` is a multiple of eight bytes.
@@ -299,6 +303,12 @@ impl<'a> Writer<'a> {
     pub fn length(&mut self, start: usize) -> Length {
         let at = self.buf.len();
         self.u16(0);
+        Length { start, at }
+    }
+
+    /// The two bytes at `at`, which were written before, as a length that is to be [filled in](Self::end).
+    #[inline]
+    pub const fn length_at(&self, start: usize, at: usize) -> Length {
         Length { start, at }
     }
 

@@ -35,47 +35,42 @@ fn frame<'a>(r: &mut Reader<'a>) -> Result<(u16, &'a [u8]), DecodeError> {
 #[inline(always)]
 pub(super) fn decode(r: &mut Reader<'_>, place: &mut Action) -> Result<(), DecodeError> {
     let (type_, all) = frame(r)?;
-    let mut body = r.over(all, ErrorKind::BacBadLen, "action");
-    let code = if type_ != EXPERIMENTER {
-        body.skip(4)?;
-        (0, type_)
-    } else if let Some([_, _, _, _, e @ .., s0, s1]) = all.first_chunk::<10>() {
-        body.skip(10)?;
-        (u32::from_be_bytes(*e), u16::from_be_bytes([*s0, *s1]))
-    } else {
-        return short_of_another(all, body, place);
+    let (code, body) = match all {
+        [_, _, _, _, body @ ..] if type_ != EXPERIMENTER => ((0, type_), body),
+        [_, _, _, _, e0, e1, e2, e3, s0, s1, body @ ..] => {
+            let experimenter = u32::from_be_bytes([*e0, *e1, *e2, *e3]);
+            ((experimenter, u16::from_be_bytes([*s0, *s1])), body)
+        }
+        _ => return short_of_another(all, place),
     };
-    if Action::decode_listed(code, body, place)? {
-        return Ok(());
-    }
-    decode_other(code, all, body, place)
+    let legacy = |place: &mut Action| decode_legacy(code, r, body, all, place);
+    Action::decode_listed(code, r, body, place, legacy)
 }
 
 /// What is not in the list of actions proper.
 #[inline(never)]
-fn decode_other(
+fn decode_legacy<'a>(
     code: (u32, u16),
+    r: &Reader<'a>,
+    body: &'a [u8],
     all: &[u8],
-    body: Reader<'_>,
     place: &mut Action,
 ) -> Result<(), DecodeError> {
-    if Legacy::decode_listed(code, body, place)? {
-        return Ok(());
-    }
-    if all.starts_with(&EXPERIMENTER.to_be_bytes()) {
+    Legacy::decode_listed(code, r, body, place, |place| {
+        if !all.starts_with(&EXPERIMENTER.to_be_bytes()) {
+            return Err(DecodeError::new(ErrorKind::BacBadType, "action"));
+        }
         put(place, Action::Unknown(all.into()));
         Ok(())
-    } else {
-        Err(DecodeError::new(ErrorKind::BacBadType, "action"))
-    }
+    })
 }
 
 /// An experimenter's action without room for a subtype, which those that we know have.
 #[cold]
-fn short_of_another(all: &[u8], body: Reader<'_>, place: &mut Action) -> Result<(), DecodeError> {
+fn short_of_another(all: &[u8], place: &mut Action) -> Result<(), DecodeError> {
     let ours = [NICIRA, ONF].map(u32::to_be_bytes);
     if ours.iter().any(|id| all.get(4..8) == Some(id)) {
-        return Err(body.short());
+        return Err(DecodeError::new(ErrorKind::BacBadLen, "action"));
     }
     put(place, Action::Unknown(all.into()));
     Ok(())

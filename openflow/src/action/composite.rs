@@ -39,9 +39,8 @@ pub(super) mod resubmit {
             (Some(table), true) => (with_ct, table.0),
             (Some(table), false) => (in_table, table.0),
         };
-        kind.fixed(w);
-        w.u16(port16(*port));
-        w.u32(u32::from(table) << 24);
+        let table = u64::from(table) << 24;
+        kind.fixed_with(u64::from(port16(*port)) << 32 | table, w);
         Ok(())
     }
 

@@ -131,21 +131,14 @@ const FORCE: u16 = 2;
 /// +------+----------+----------------+-------+----+-----+---- … ----+
 /// ```
 pub(super) fn encode([kind]: &[Kind; 1], ct: &Ct, w: &mut Writer<'_>) -> Result<(), EncodeError> {
-    let length = kind.begin(w);
-    w.u16(if ct.commit { COMMIT } else { 0 } | if ct.force { FORCE } else { 0 });
-    match ct.zone {
-        Zone::Imm(zone) => {
-            w.u32(0);
-            w.u16(zone);
-        }
-        Zone::Field(src) => {
-            w.u32(header32(src.field)?);
-            w.u16(ofs_nbits(src));
-        }
-    }
-    w.u8(ct.table.map_or(0xff, |t| t.0));
-    w.array(&[0; 3]);
-    w.u16(ct.alg);
+    let flags = if ct.commit { COMMIT } else { 0 } | if ct.force { FORCE } else { 0 };
+    let (zone_src, zone) = match ct.zone {
+        Zone::Imm(zone) => (0, zone),
+        Zone::Field(src) => (header32(src.field)?, ofs_nbits(src)),
+    };
+    let length = kind.begin_with(u64::from(flags) << 32 | u64::from(zone_src), w);
+    let table = ct.table.map_or(0xff, |t| t.0);
+    w.u64(u64::from(zone) << 48 | u64::from(table) << 40 | u64::from(ct.alg));
     encode_list(&ct.actions, w)?;
     w.end(length, "ct")
 }
@@ -207,11 +200,8 @@ pub(super) mod nat {
         nat: &Nat,
         w: &mut Writer<'_>,
     ) -> Result<(), EncodeError> {
-        let length = kind.begin(w);
-        w.u16(0);
-        w.u16(nat.flags.0);
-        let at = w.pos();
-        w.u16(0);
+        let length = kind.begin_with(u64::from(nat.flags.0) << 16, w);
+        let at = w.pos() - 2;
         let mut present = 0;
         let mut put = |w: &mut Writer<'_>, addr: IpAddr, v4: u16, v6: u16| match addr {
             IpAddr::V4(a) => {

@@ -74,16 +74,10 @@ impl Kind {
         all.copied().filter(known)
     }
 
-    /// How many bytes the head has.
+    /// The first eight bytes of an experimenter's action.
     #[inline(always)]
-    const fn head(&self) -> u16 {
-        if self.experimenter == 0 { 4 } else { 10 }
-    }
-
-    /// How many bytes the body has at least.
-    #[inline(always)]
-    pub(super) const fn body(&self) -> usize {
-        (self.length.least - self.head()) as usize
+    const fn first(&self, length: u16) -> u64 {
+        (EXPERIMENTER as u64) << 48 | (length as u64) << 32 | self.experimenter as u64
     }
 
     /// Writes the head of an action of the length that it has at least.
@@ -93,10 +87,16 @@ impl Kind {
         if self.experimenter == 0 {
             w.u32(u32::from(self.number) << 16 | u32::from(length));
         } else {
-            let head = u64::from(EXPERIMENTER) << 48 | u64::from(length) << 32;
-            w.u64(head | u64::from(self.experimenter));
+            w.u64(self.first(length));
             w.u16(self.number);
         }
+    }
+
+    /// As [`fixed`](Self::fixed), of an experimenter's action, with the six bytes that come next.
+    #[inline(always)]
+    pub(super) fn fixed_with(&self, six: u64, w: &mut Writer<'_>) {
+        w.u64(self.first(self.length.least));
+        w.u64(u64::from(self.number) << 48 | six);
     }
 
     /// Writes all of an action of eight bytes, of which the last four are `body`.
@@ -110,14 +110,21 @@ impl Kind {
     pub(super) fn begin(&self, w: &mut Writer<'_>) -> wire::Length {
         let start = w.pos();
         if self.experimenter == 0 {
+            w.u32(u32::from(self.number) << 16);
+        } else {
+            w.u64(self.first(0));
             w.u16(self.number);
-            return w.length(start);
         }
-        w.u16(EXPERIMENTER);
-        let length = w.length(start);
-        w.u32(self.experimenter);
-        w.u16(self.number);
-        length
+        w.length_at(start, start + 2)
+    }
+
+    /// As [`begin`](Self::begin), of an experimenter's action, with the six bytes that come next.
+    #[inline(always)]
+    pub(super) fn begin_with(&self, six: u64, w: &mut Writer<'_>) -> wire::Length {
+        let start = w.pos();
+        w.u64(self.first(0));
+        w.u64(u64::from(self.number) << 48 | six);
+        w.length_at(start, start + 2)
     }
 
     /// The kind of the action that `bytes` begin with.

@@ -44,8 +44,10 @@ pub(super) mod void {
         [kind]: &[Kind; 1],
         w: &mut Writer<'_>,
     ) -> Result<(), EncodeError> {
-        kind.fixed(w);
-        w.zeros(kind.body());
+        match kind.experimenter {
+            0 => kind.short(0, w),
+            _ => kind.fixed_with(0, w),
+        }
         Ok(())
     }
 
@@ -72,8 +74,8 @@ pub(super) mod output {
         max_len: &u16,
         w: &mut Writer<'_>,
     ) -> Result<(), EncodeError> {
-        kind.fixed(w);
-        w.u32(port.0);
+        let head = u64::from(kind.number) << 48 | 16 << 32;
+        w.u64(head | u64::from(port.0));
         w.u64(u64::from(*max_len) << 48);
         Ok(())
     }

@@ -24,7 +24,7 @@ use super::writing::{
     set_field, stack_pop, stack_push,
 };
 use super::{Bundle, Controller, Encap, Multipath, NICIRA, ONF, Sample};
-use crate::error::{DecodeError, EncodeError, ParseError};
+use crate::error::{DecodeError, EncodeError, ErrorKind, ParseError};
 use crate::few::put;
 use crate::field::{Field, Subfield};
 use crate::text::Names;
@@ -37,15 +37,15 @@ use std::fmt::{self, Formatter};
 const OF: u32 = 0;
 
 macro_rules! decode_by {
-    ([$layout:ident], $number:expr, $r:ident, $place:ident, $made:expr, $part:ident) => {
+    ([$layout:ident], $number:expr, $r:expr, $place:ident, $made:expr, $part:ident) => {
         read($layout::decode($number, $r), $place, |$part| $made)
     };
-    ([$layout:ident], $number:expr, $r:ident, $place:ident, $made:expr, $($part:ident),*) => {
+    ([$layout:ident], $number:expr, $r:expr, $place:ident, $made:expr, $($part:ident),*) => {
         read($layout::decode($number, $r), $place, |($($part),*)| $made)
     };
     // Where it stays: to move it there would cost more than to read it.
-    ([$layout:ident in place], $number:expr, $r:ident, $place:ident, $made:expr, $($part:ident),*) => {
-        $layout::decode_to($number, $r, $place).map(|()| true)
+    ([$layout:ident in place], $number:expr, $r:expr, $place:ident, $made:expr, $($part:ident),*) => {
+        $layout::decode_to($number, $r, $place)
     };
 }
 
@@ -55,9 +55,9 @@ fn read<T>(
     parts: Result<T, DecodeError>,
     place: &mut Action,
     make: impl FnOnce(T) -> Action,
-) -> Result<bool, DecodeError> {
+) -> Result<(), DecodeError> {
     put(place, make(parts?));
-    Ok(true)
+    Ok(())
 }
 
 macro_rules! encode_by {
@@ -120,23 +120,26 @@ macro_rules! actions {
             /// All that are in the list, as they are on the wire.
             pub(super) const KINDS: &[Kind] = &[$($($name),+),*];
 
-            /// Reads the body of one that is in the list to where a placeholder is.
+            /// Reads the body of one that is in the list to where a placeholder is, and does `otherwise` if it is not. `r`
+            /// says how deep it is.
             #[inline(always)]
-            pub(super) fn decode_listed(
+            pub(super) fn decode_listed<'a>(
                 code: (u32, u16),
-                r: Reader<'_>,
+                r: &Reader<'a>,
+                body: &'a [u8],
                 place: &mut Action,
-            ) -> Result<bool, DecodeError> {
+                otherwise: impl FnOnce(&mut Action) -> Result<(), DecodeError>,
+            ) -> Result<(), DecodeError> {
                 match code {
                     $($(($experimenter, $number))|+ => decode_by!(
                         $layout,
                         code.1,
-                        r,
+                        r.over(body, ErrorKind::BacBadLen, "action"),
                         place,
                         Action::from($enum::$variant $(($bind))? $({$($part),*})?),
                         $($bind)? $($($part),*)?
                     ),)*
-                    _ => Ok(false),
+                    _ => otherwise(place),
                 }
             }
 

@@ -196,9 +196,8 @@ pub(super) mod load {
         value: &u64,
         w: &mut Writer<'_>,
     ) -> Result<(), EncodeError> {
-        kind.fixed(w);
-        w.u16(ofs_nbits(*dst));
-        w.u32(header32(dst.field)?);
+        let field = u64::from(header32(dst.field)?);
+        kind.fixed_with(u64::from(ofs_nbits(*dst)) << 32 | field, w);
         w.u64(*value);
         Ok(())
     }
