@@ -326,7 +326,8 @@ impl OxmHeader {
         } else {
             self.payload_len()
         };
-        (n == field.bytes() || field.is_variable()).then_some(field)
+        // Open vSwitch takes seven bits of a length for such, so that a longer one names no field.
+        (n == field.bytes() || (field.is_variable() && n < 0x80)).then_some(field)
     }
 
     /// The field it names, although the width may be wrong.

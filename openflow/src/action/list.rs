@@ -418,7 +418,7 @@ actions! {
             dst: Subfield,
             /// The length, in bytes.
             pkt_len: u16
-        } = [check_pkt_larger] NXAST_CHECK_PKT_LARGER NICIRA 49 exactly(24) => "check_pkt_larger({pkt_len})->{dst}",
+        } = [check_pkt_larger] NXAST_CHECK_PKT_LARGER NICIRA 49 at_least(24) => "check_pkt_larger({pkt_len})->{dst}",
             "check_pkt_larger" => [check_pkt_larger];
         /// `delete_field:FIELD`.
         DeleteField(field: Field) = [delete_field] NXAST_DELETE_FIELD NICIRA 50 exactly(24) => "delete_field:{field}",

@@ -555,7 +555,7 @@ pub(super) mod check_pkt_larger {
         _: u16,
         mut r: Reader<'_>,
     ) -> Result<(Subfield, u16), DecodeError> {
-        if r.len() != BODY {
+        if r.len() < BODY {
             return Err(r.short());
         }
         let (pkt_len, start_bit) = (r.u16()?, r.u16()?);

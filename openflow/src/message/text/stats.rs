@@ -323,8 +323,8 @@ impl Printer<'_> {
 
     pub(in crate::message) fn flows(&mut self, flows: &[FlowStats]) -> Printed {
         for flow in flows {
-            verify(&flow.instructions).map_err(|e| e.kind.name())?;
             flow.flags.checked().map_err(|e| e.kind.name())?;
+            verify(&flow.instructions).map_err(|e| e.kind.name())?;
             put!(self, "\n {}", flow.with_names(self.names));
         }
         Ok(())
