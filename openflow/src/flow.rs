@@ -498,7 +498,8 @@ impl FlowStats {
         // Open vSwitch looks at the length again only where the instructions begin.
         stats.match_.decode_from(r)?;
         let bad = DecodeError::new(ErrorKind::BicBadLen, context);
-        let instructions = length.checked_sub(start - r.len()).ok_or(bad);
+        let instructions = length.checked_sub(start - r.len());
+        let instructions = instructions.filter(|n| n.is_multiple_of(8)).ok_or(bad);
         let read = instructions
             .and_then(|n| r.sub_as(n, bad.kind, context).map_err(|_| bad))
             .and_then(|mut r| instruction::decode_list_to(&mut r, &mut stats.instructions));

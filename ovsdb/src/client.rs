@@ -135,8 +135,8 @@ impl Client {
     /// waits in the server.
     ///
     /// # Errors
-    /// [`Error::Transaction`] names the operation that failed. [`Error::Unknown`]: it may have
-    /// happened or not. All others: it did not happen.
+    /// [`Error::Transaction`] names the operation that failed. [`Error::Unknown`] and [`Error::Decode`]
+    /// ([`Error::is_unknown`]): it may have happened or not. All others: it did not happen.
     pub async fn transact(&self, database: &str, transaction: Transaction) -> Result<Reply, Error> {
         self.start(database, transaction).await?.finish().await
     }
@@ -145,7 +145,7 @@ impl Client {
     /// cancelled.
     ///
     /// # Errors
-    /// There was no room in the queue within [`Options::request_timeout`].
+    /// [`Error::Disconnected`]: there was no room in the queue within [`Options::request_timeout`].
     pub async fn start(
         &self,
         database: &str,
@@ -173,24 +173,24 @@ impl Client {
     /// The names of the databases (RFC 7047 section 4.1.1).
     ///
     /// # Errors
-    /// No answer, or a refusal.
+    /// No answer within [`Options::request_timeout`], or a refusal ([`Error::Rpc`]).
     pub async fn list_dbs(&self) -> Result<Vec<String>, Error> {
         self.request("list_dbs", &()).await
     }
 
-    /// The schema of a database (RFC 7047 section 4.1.2).
+    /// The schema of a database (RFC 7047 section 4.1.2, `get_schema`).
     ///
     /// # Errors
-    /// No answer, or a refusal.
+    /// No answer within [`Options::request_timeout`], or a refusal: [`Error::Rpc`] says `unknown database`.
     pub async fn schema(&self, database: &str) -> Result<DatabaseSchema, Error> {
         self.request("get_schema", &(database,)).await
     }
 
     /// Asks the server for a sign of life (RFC 7047 section 4.1.11). The client does so by itself
-    /// when the connection is idle.
+    /// when the connection is idle ([`Options::probe_interval`]), and answers the server's own.
     ///
     /// # Errors
-    /// No answer.
+    /// No answer within [`Options::request_timeout`].
     pub async fn echo(&self) -> Result<(), Error> {
         self.request::<serde_json::Value>("echo", &())
             .await
@@ -210,7 +210,8 @@ impl Client {
         Monitor::request(self, database, tables).await
     }
 
-    /// Any request: `params` must serialize to an array (`()` is the empty one).
+    /// Any request (RFC 7047 section 4), such as ovsdb-server(7)'s `get_server_id`: `params` must serialize to an array
+    /// (`()` is the empty one).
     ///
     /// # Errors
     /// No answer, a refusal, or a result that is not an `R`.
@@ -235,23 +236,25 @@ impl Client {
     }
 
     /// Requests a lock (RFC 7047 section 4.1.8), again on every connection. The answer is how it
-    /// stands, from the first moment on.
+    /// stands, from the first moment on; to drop it gives the lock back (section 4.1.10).
     ///
     /// # Errors
-    /// This client has asked for this lock already.
+    /// [`Error::Invalid`]: this client has asked for this lock already. [`Error::Disconnected`]: there was no room in the
+    /// queue within [`Options::request_timeout`].
     pub async fn lock(&self, name: &str) -> Result<Lock, Error> {
         Lock::request(self, name, false).await
     }
 
-    /// Takes a lock from whoever holds it (RFC 7047 section 4.1.9).
+    /// Takes a lock from whoever holds it (RFC 7047 section 4.1.9), once: on later connections it is asked for as by
+    /// [`Client::lock`].
     ///
     /// # Errors
-    /// This client has asked for this lock already.
+    /// As [`Client::lock`].
     pub async fn steal(&self, name: &str) -> Result<Lock, Error> {
         Lock::request(self, name, true).await
     }
 
-    /// Begins to say which part of a database a replica shall hold.
+    /// Begins to say which part of a database a replica shall hold: a copy that is kept up to date, through reconnects too.
     pub fn replica(&self, database: &str) -> ReplicaBuilder {
         ReplicaBuilder::new(self.clone(), database)
     }

@@ -25,13 +25,13 @@ pub enum Error {
         /// Why no answer came.
         reason: Arc<str>,
     },
-    /// The server refused the request as a whole: nothing happened.
+    /// The server refused the request as a whole (RFC 7047 section 3.1): nothing happened.
     #[error(transparent)]
     Rpc(#[from] RpcError),
-    /// An operation of the transaction failed: nothing of it happened.
+    /// An operation of the transaction failed (RFC 7047 section 4.1.3): nothing of it happened.
     #[error(transparent)]
     Transaction(#[from] TransactionError),
-    /// The server's schema lacks something we need.
+    /// The server's schema lacks a table or column that is declared, or has it of another type: the switch is too old.
     #[error(transparent)]
     Schema(#[from] SchemaError),
     /// The server answered with something that cannot be understood.
@@ -42,10 +42,11 @@ pub enum Error {
         /// What was wrong.
         reason: Arc<str>,
     },
-    /// A condition waited for did not come true in time.
+    /// What was waited for did not come true in time: a replica in sync, or what [`Replica::wait`](crate::Replica::wait) looks
+    /// for. Of requests see [`Error::Disconnected`] and [`Error::Unknown`].
     #[error("timed out after {0:?}")]
     Timeout(Duration),
-    /// The request cannot be sent as it is.
+    /// The request cannot be sent as it is: nothing happened.
     #[error("invalid request: {0}")]
     Invalid(Arc<str>),
 }

@@ -32,11 +32,11 @@ pub(crate) const EVENTS: usize = 64;
 /// Which of the server's monitors to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MonitorMethod {
-    /// RFC 7047's `monitor`, with `update`. No conditions.
+    /// `monitor` (RFC 7047 section 4.1.5), with `update`. No conditions.
     Monitor,
-    /// `monitor_cond`, with `update2`: Open vSwitch 2.6.
+    /// `monitor_cond` (ovsdb-server(7) section 4.1.12), with `update2`: Open vSwitch 2.6.
     MonitorCond,
-    /// `monitor_cond_since`, with `update3`: Open vSwitch 2.12. Falls back where the server lacks it.
+    /// `monitor_cond_since` (ovsdb-server(7) section 4.1.15), with `update3`: Open vSwitch 2.12. Falls back where the server lacks it.
     #[default]
     MonitorCondSince,
 }
@@ -176,7 +176,10 @@ impl ReplicaBuilder {
         self
     }
 
-    /// As [`ReplicaBuilder::table`], but only rows for which *any* of the conditions holds.
+    /// As [`ReplicaBuilder::table`], but only rows for which *any* of the conditions holds; with none, no rows.
+    ///
+    /// A server can take any of several clauses, not all of several: of a condition that joins some by
+    /// [`Where::and`] only the first clause is asked for, so that the replica may hold more rows than wanted, and never fewer.
     pub fn table_where<T: Table>(mut self, any: impl IntoIterator<Item = Where<T>>) -> Self {
         self = self.table::<T>();
         self.condition(T::NAME, any_of(any))
@@ -200,7 +203,7 @@ impl ReplicaBuilder {
         self
     }
 
-    /// Only rows of this table for which any of the clauses holds.
+    /// Only rows of this table for which any of the clauses holds; with none, all rows.
     pub fn condition(mut self, table: &str, any: Vec<Clause>) -> Self {
         self.add(table, Some(Vec::new())).condition = any;
         self
@@ -366,8 +369,8 @@ impl Replica {
         }
     }
 
-    /// Replaces the condition on a table's rows: those for which any of the conditions holds.
-    /// Returns once rows outside it are gone from the replica and rows inside it are there.
+    /// Replaces the condition on a table's rows (ovsdb-server(7) section 4.1.13, `monitor_cond_change`): those for which any
+    /// of the conditions holds, read as [`ReplicaBuilder::table_where`] reads them. Returns once rows outside it are gone from the replica and rows inside it are there.
     ///
     /// # Errors
     /// The server refused, or did not answer in time.

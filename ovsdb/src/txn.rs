@@ -66,13 +66,13 @@ impl Transaction {
         self.operations.is_empty()
     }
 
-    /// Adds any operation as it stands.
+    /// Adds any operation as it stands, such as a `select` or `delete` of a table named at run time.
     pub fn push(&mut self, operation: Operation) -> OpIndex {
         self.operations.push(operation);
         OpIndex(self.operations.len() - 1)
     }
 
-    /// Inserts a row. The answer stands for the row in this transaction, and finds its uuid in the
+    /// Inserts a row (RFC 7047 section 5.2.1). The answer stands for the row in this transaction, and finds its uuid in the
     /// reply ([`Reply::uuid`]).
     pub fn insert<T>(&mut self, insert: Insert<T>) -> Reference {
         let name: Arc<str> = format!("row{}", self.names).into();
@@ -86,7 +86,7 @@ impl Transaction {
         Reference::Named(name)
     }
 
-    /// Sets columns of the rows selected.
+    /// Sets columns of the rows selected (section 5.2.3); [`Reply::count`] says of how many.
     pub fn update<T>(&mut self, update: Update<T>) -> OpIndex {
         self.push(Operation::Update {
             table: update.table,
@@ -95,7 +95,7 @@ impl Transaction {
         })
     }
 
-    /// Changes columns of the rows selected in place.
+    /// Changes columns of the rows selected in place (section 5.2.4); [`Reply::count`] says of how many.
     pub fn mutate<T>(&mut self, mutate: Mutate<T>) -> OpIndex {
         self.push(Operation::Mutate {
             table: mutate.table,
@@ -104,7 +104,7 @@ impl Transaction {
         })
     }
 
-    /// Deletes the rows selected.
+    /// Deletes the rows selected (section 5.2.5); [`Reply::count`] says how many.
     pub fn delete<T: Table>(&mut self, rows: impl Into<Where<T>>) -> OpIndex {
         self.push(Operation::Delete {
             table: T::NAME.into(),
@@ -112,7 +112,7 @@ impl Transaction {
         })
     }
 
-    /// Reads the rows selected; [`Reply::rows`] has them.
+    /// Reads the rows selected (section 5.2.2); [`Reply::rows`] has them.
     pub fn select<T: Table>(&mut self, rows: impl Into<Where<T>>) -> OpIndex {
         let mut columns = column_names::<T>();
         columns.push("_uuid".into());
@@ -123,7 +123,7 @@ impl Transaction {
         })
     }
 
-    /// Waits until the rows selected are, or are not, as given.
+    /// Waits until the rows selected are, or are not, as given (section 5.2.6), or fails.
     pub fn wait<T>(&mut self, wait: Wait<T>) -> OpIndex {
         self.push(Operation::Wait {
             timeout: wait
@@ -137,24 +137,24 @@ impl Transaction {
         })
     }
 
-    /// Commits; `durable`: the answer comes only once it is on disk.
+    /// Commits (section 5.2.7), as the end of a transaction does too; `durable`: the answer comes only once it is on disk.
     pub fn commit(&mut self, durable: bool) -> OpIndex {
         self.push(Operation::Commit { durable })
     }
 
-    /// Makes the transaction fail: a dry run.
+    /// Makes the transaction fail (section 5.2.8): a dry run, that ends with [`ErrorKind::Aborted`].
     pub fn abort(&mut self) -> OpIndex {
         self.push(Operation::Abort {})
     }
 
-    /// Leaves a comment in the database's log (`ovsdb-tool show-log`).
+    /// Leaves a comment (section 5.2.9) in the database's log (`ovsdb-tool show-log`).
     pub fn comment(&mut self, comment: impl Into<Arc<str>>) -> OpIndex {
         self.push(Operation::Comment {
             comment: comment.into(),
         })
     }
 
-    /// Fails the transaction unless this client holds the lock.
+    /// Fails the transaction (section 5.2.10) with [`ErrorKind::NotOwner`] unless this client holds the lock.
     pub fn assert(&mut self, lock: impl Into<Arc<str>>) -> OpIndex {
         self.push(Operation::Assert { lock: lock.into() })
     }

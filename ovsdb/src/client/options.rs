@@ -9,20 +9,21 @@ use crate::tls::TlsConfig;
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How long a request may take, the wait for a connection included. A transaction with `wait`
-    /// operations may need more.
+    /// operations may need more. 30 s by default.
     pub request_timeout: Duration,
-    /// How long an attempt to connect may take.
+    /// How long an attempt to connect may take, to each remote in turn. 5 s by default.
     pub connect_timeout: Duration,
     /// After so long without a word the server is asked for a sign of life, and given up after as
-    /// long again. Zero turns it off.
+    /// long again. Zero turns it off. 5 s by default.
     pub probe_interval: Duration,
-    /// The shortest pause before connecting again.
+    /// The shortest pause before connecting again, of which the half is random. 50 ms by default.
     pub backoff_min: Duration,
-    /// The longest.
+    /// The longest: each pause is twice the last, until a connection has stayed up. 4 s by default.
     pub backoff_max: Duration,
-    /// The longest document accepted, in bytes.
+    /// The longest document accepted, in bytes; a longer one ends the connection. 1 GiB by default: the first state of a
+    /// replica is one document.
     pub max_document: usize,
-    /// How many requests may wait to be sent.
+    /// How many requests may wait to be sent; further ones wait for room. 256 by default.
     pub queue: usize,
     /// Keys and certificates for `ssl:` remotes.
     #[cfg(feature = "tls")]

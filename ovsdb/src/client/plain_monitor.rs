@@ -18,7 +18,7 @@ use crate::value::Value;
 /// How many updates wait for a reader; a monitor whose reader is slower ends.
 const QUEUE: usize = 1024;
 
-/// Which events of a table are told (`<monitor-select>`); all by default.
+/// Which events of a table are told (RFC 7047 section 4.1.5, `<monitor-select>`); all by default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Select {
     /// The rows that are there at the beginning.
@@ -42,7 +42,7 @@ impl Default for Select {
     }
 }
 
-/// What is told of a table (`<monitor-request>`).
+/// What is told of a table (RFC 7047 section 4.1.5, `<monitor-request>`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MonitorRequest {
     /// The columns; all of them if `None`.
@@ -55,7 +55,7 @@ pub struct MonitorRequest {
 /// The columns of a row that were asked for, by name.
 pub type Columns = BTreeMap<String, Value>;
 
-/// What became of a row (`<row-update>`).
+/// What became of a row (RFC 7047 section 4.1.6, `<row-update>`).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RowUpdate {
     /// What it was: all columns of a row that went, those that changed of one that changed.
