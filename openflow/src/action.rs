@@ -327,16 +327,11 @@ pub(crate) fn decode_few_to<const N: usize>(
     out: &mut Few<Action, N>,
 ) -> Result<(), DecodeError> {
     let all = r.rest();
-    while !r.is_empty() {
-        out.push(PLACEHOLDER);
-        let at = out.len() - 1;
-        let Some(place) = out.last_mut() else { break };
-        if let Err(error) = codec::decode(r, place) {
-            out.truncate(at);
-            return Err(first_wrong(all, out, error));
-        }
-    }
-    Ok(())
+    out.fill_up_to(count(all), || PLACEHOLDER);
+    decode_each(r, out).map_err(|wrong| {
+        out.truncate(wrong.at);
+        first_wrong(all, out, wrong.error)
+    })
 }
 
 /// How many actions there are, as their lengths say; none of the last if it is cut short.

@@ -35,6 +35,15 @@ impl<T, const N: usize> Few<T, N> {
         self.0.push(item);
     }
 
+    /// Appends until there are `n`.
+    #[inline]
+    pub(crate) fn fill_up_to(&mut self, n: usize, make: impl Fn() -> T) {
+        self.0.reserve(n.saturating_sub(self.0.len()));
+        while self.0.len() < n {
+            self.0.push(make());
+        }
+    }
+
     /// Removes all from the one at `n` on.
     pub fn truncate(&mut self, n: usize) {
         self.0.truncate(n);

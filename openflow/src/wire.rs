@@ -156,17 +156,17 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// This reader one level deeper.
+    /// Takes note that this reader is over what stands one level deeper.
     ///
     /// # Errors
     /// When structures nest deeper than any sensible message has them.
     #[inline]
-    pub fn nested(mut self) -> Result<Self, DecodeError> {
+    pub fn deepen(&mut self) -> Result<(), DecodeError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
             Err(self.short())
         } else {
-            Ok(self)
+            Ok(())
         }
     }
 

@@ -253,7 +253,8 @@ pub(super) mod clone {
     #[inline(never)]
     pub(in super::super) fn decode(_: u16, mut r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
         r.skip(6)?;
-        decode_list(r.nested()?)
+        r.deepen()?;
+        decode_list(r)
     }
 }
 

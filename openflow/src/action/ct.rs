@@ -144,9 +144,9 @@ pub(super) fn encode([kind]: &[Kind; 1], ct: &Ct, w: &mut Writer<'_>) -> Result<
 }
 
 /// Boxed from the start: to move it costs more than to read it.
-pub(super) fn decode(_: u16, r: Reader<'_>) -> Result<Box<Ct>, DecodeError> {
+pub(super) fn decode(_: u16, mut b: Reader<'_>) -> Result<Box<Ct>, DecodeError> {
     let context = "ct action";
-    let mut b = r.nested()?;
+    b.deepen()?;
     let [f0, f1, s0, s1, s2, s3, z0, z1, table, _, _, _, a0, a1] = *b.array::<14>()?;
     let [flags, zone, alg] = [[f0, f1], [z0, z1], [a0, a1]].map(u16::from_be_bytes);
     let zone_src = u32::from_be_bytes([s0, s1, s2, s3]);
