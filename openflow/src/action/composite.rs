@@ -708,7 +708,6 @@ pub(super) mod bundle {
         if !right {
             return Err(bad);
         }
-        let (algorithm, fields) = (algorithm?, fields?);
         if let Some(dst) = dst {
             dst.check_writable(context)?;
         }
@@ -716,6 +715,7 @@ pub(super) mod bundle {
         if members.iter().any(bad_port) {
             return Err(DecodeError::new(ErrorKind::BacBadOutPort, context));
         }
+        let (algorithm, fields) = (algorithm?, fields?);
         Ok(Box::new(Bundle {
             fields,
             basis,

@@ -128,6 +128,7 @@ impl Kind {
                 // These few are the same in all versions, those to come included.
                 match header.version {
                     VERSION => {}
+                    0 => return Err(ErrorKind::BrcBadType),
                     _ if type_ <= MsgType::ECHO_REPLY => {}
                     1..=6 => return Err(ErrorKind::BrcBadVersion),
                     _ => return Err(ErrorKind::BrcBadType),
