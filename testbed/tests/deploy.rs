@@ -1,9 +1,13 @@
 //! `deploy/sluice.yaml` is what the Helm chart gives with its own values, so that neither drifts from the other.
 //!
 //! The chart's template uses little of Helm's language, and this renders that little. `UPDATE_GOLDEN=1` writes the
-//! manifest anew.
+//! manifest anew. Helm itself is asked where it is installed or `SLUICE_HELM` names it, as `deploy/helm` does.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -107,4 +111,57 @@ fn chart_and_image_are_of_this_version() {
         "{chart}"
     );
     assert!(read("chart/values.yaml").contains(&format!("tag: {version}\n")));
+}
+
+/// Objects by kind and name.
+fn objects(text: &str) -> BTreeMap<String, Value> {
+    let objects: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
+    let named = objects.into_iter().map(|object| {
+        let key = format!("{} {}", object["kind"], object["metadata"]["name"]);
+        (key, object)
+    });
+    named.collect()
+}
+
+/// What Helm makes of the chart for a namespace; nothing, said aloud, where there is no Helm.
+fn helm(namespace: &str) -> Option<String> {
+    let given = std::env::var_os("SLUICE_HELM");
+    let program = given.clone().unwrap_or_else(|| OsString::from("helm"));
+    // Of the oldest Kubernetes that the chart takes; Helm's own idea of it depends on how Helm was built.
+    let output = Command::new(&program)
+        .args(["template", "sluice", "--kube-version", "v1.29.0"])
+        .args(["--namespace", namespace])
+        .arg(deploy("chart"))
+        .output();
+    match output {
+        Ok(output) => {
+            assert!(output.status.success(), "helm template: {output:?}");
+            Some(String::from_utf8(output.stdout).expect("text"))
+        }
+        Err(error) => {
+            assert!(given.is_none(), "SLUICE_HELM is {program:?}: {error}");
+            // Not eprintln!, which the test harness would keep to itself.
+            let _ = writeln!(
+                std::io::stderr(),
+                "\n*** NOT TESTED: what Helm makes of deploy/chart, since there is no helm ({error})\n*** SLUICE_HELM=$(deploy/helm) has it built"
+            );
+            None
+        }
+    }
+}
+
+#[test]
+fn helm_makes_the_manifest_of_the_chart() {
+    for namespace in ["kube-system", "another"] {
+        let Some(rendered) = helm(namespace) else {
+            return;
+        };
+        let manifest = read("sluice.yaml").replace("kube-system", namespace);
+        let (rendered, wanted) = (objects(&rendered), objects(&manifest));
+        let names = |objects: &BTreeMap<String, Value>| objects.keys().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&rendered), names(&wanted));
+        for (name, object) in &wanted {
+            assert_eq!(rendered.get(name), Some(object), "{name} in {namespace}");
+        }
+    }
 }
