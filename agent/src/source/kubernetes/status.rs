@@ -37,27 +37,7 @@ pub struct KubernetesStatus {
 impl KubernetesStatus {
     /// What a person should know, a line each; empty when all is well.
     pub fn problems(&self) -> Vec<String> {
-        // One line for all watches that fail alike.
-        let mut alike: BTreeMap<&str, (Instant, Vec<String>)> = BTreeMap::new();
-        for (target, watching) in &self.watches {
-            if let Some((why, since)) = &watching.trouble {
-                let entry = alike.entry(why).or_insert((*since, Vec::new()));
-                entry.0 = entry.0.min(*since);
-                entry.1.push(target.to_string());
-            }
-        }
-        let mut lines: Vec<String> = alike
-            .into_iter()
-            .map(|(why, (since, targets))| {
-                let seconds = since.elapsed().as_secs();
-                let what = if targets.len() == self.watches.len() {
-                    "the cluster".to_owned()
-                } else {
-                    targets.join(", ")
-                };
-                format!("not watching {what} for {seconds} s, last known state in force: {why}")
-            })
-            .collect();
+        let mut lines = self.troubles();
         if let Some(age) = self.restored {
             lines.push(format!(
                 "the state in force was read from disk, and was {age} s old then"
@@ -66,6 +46,35 @@ impl KubernetesStatus {
         let faults = self.faults.iter();
         lines.extend(faults.map(|(object, why)| format!("not in force: {object}: {why}")));
         lines
+    }
+
+    /// Which watches fail, and why: one line for those that fail alike, or for all if none is left.
+    fn troubles(&self) -> Vec<String> {
+        let line = |what: &str, since: Instant, why: &str| {
+            let seconds = since.elapsed().as_secs();
+            format!("not watching {what} for {seconds} s, last known state in force: {why}")
+        };
+        let mut alike: BTreeMap<&str, (Instant, Vec<String>)> = BTreeMap::new();
+        for (target, watching) in &self.watches {
+            if let Some((why, since)) = &watching.trouble {
+                let entry = alike.entry(why).or_insert((*since, Vec::new()));
+                entry.0 = entry.0.min(*since);
+                entry.1.push(target.to_string());
+            }
+        }
+        let failing: usize = alike.values().map(|(_, targets)| targets.len()).sum();
+        let first = alike.values().map(|(since, _)| *since).min();
+        match first {
+            // An API server that goes away refuses some and cuts off others.
+            Some(first) if failing == self.watches.len() => {
+                let reasons: Vec<&str> = alike.into_keys().collect();
+                vec![line("the cluster", first, &reasons.join("; "))]
+            }
+            _ => alike
+                .into_iter()
+                .map(|(why, (since, targets))| line(&targets.join(", "), since, why))
+                .collect(),
+        }
     }
 
     /// Whether everything that is watched has been listed.
@@ -78,5 +87,49 @@ impl KubernetesStatus {
         self.watches
             .values()
             .all(|watching| watching.listed && watching.trouble.is_none())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::object::Kind;
+
+    fn status(troubles: &[(Kind, Option<&str>)]) -> KubernetesStatus {
+        let watches = troubles.iter().map(|(kind, why)| {
+            let watching = Watching {
+                trouble: why.map(|why| (why.to_owned(), Instant::now())),
+                ..Watching::default()
+            };
+            (Target::All(*kind), watching)
+        });
+        KubernetesStatus {
+            watches: watches.collect(),
+            ..KubernetesStatus::default()
+        }
+    }
+
+    #[test]
+    fn all_that_fail_are_one_line_whatever_the_reasons() {
+        let some = [
+            (Kind::Node, Some("refused")),
+            (Kind::Service, Some("reset")),
+            (Kind::Namespace, Some("refused")),
+        ];
+        assert_eq!(
+            status(&some).problems(),
+            ["not watching the cluster for 0 s, last known state in force: refused; reset"]
+        );
+        let mut others = some.to_vec();
+        others.push((Kind::NetworkPolicy, None));
+        assert_eq!(
+            status(&others).problems(),
+            [
+                "not watching Node, Namespace for 0 s, last known state in force: refused",
+                "not watching Service for 0 s, last known state in force: reset",
+            ]
+        );
+        assert!(status(&[(Kind::Node, None)]).problems().is_empty());
+        assert!(KubernetesStatus::default().problems().is_empty());
     }
 }
