@@ -231,7 +231,8 @@ impl Cluster {
         match &node.host {
             Host::Container(docker, name) => docker.remove(std::slice::from_ref(name))?,
             Host::Netns(name) => {
-                cgroup::remove(name)?;
+                cgroup::remove(&[name])?;
+                cgroup::remove(&runtime::container_groups(&node.dir()))?;
                 for daemon in [Daemon::Agent, Daemon::Vswitchd, Daemon::Ovsdb] {
                     if let Some(process) = node.process(daemon) {
                         process.stop()?;
@@ -395,6 +396,8 @@ pub fn installed(program: &str) -> bool {
 pub fn down(name: &Name) -> Result<()> {
     let state = State::load(name).ok();
     cgroup::remove_prefix(&name.prefix())?;
+    // Nobody is left who would start another.
+    cgroup::remove(&container_groups(name))?;
     for process in state.iter().flat_map(|state| &state.processes) {
         process.stop()?;
     }
@@ -413,6 +416,14 @@ pub fn down(name: &Name) -> Result<()> {
             .with_context(|| format!("cannot remove {}", name.dir().display()))?;
     }
     docker::stop_daemon()
+}
+
+/// The control groups of a testbed's containers.
+pub fn container_groups(name: &Name) -> Vec<String> {
+    let nodes = name.dir().read_dir().into_iter().flatten().flatten();
+    nodes
+        .flat_map(|node| runtime::container_groups(&node.path()))
+        .collect()
 }
 
 /// The testbeds on this machine.

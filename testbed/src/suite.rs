@@ -15,6 +15,7 @@ use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use clap::ValueEnum as _;
 
 use crate::cluster::{self, Cluster, Depth};
+use crate::kubernetes::cgroup;
 use crate::layout::{BRIDGE, Name};
 use crate::losses;
 use crate::node::Daemon;
@@ -255,7 +256,14 @@ fn put_up(name: &Name, group: &Group, bin: &Path) -> Result<Cluster> {
 /// Takes a testbed down and looks whether anything is left.
 fn take_down(cluster: &Cluster) -> Result<()> {
     let name = &cluster.name;
+    let containers = cluster::container_groups(name);
     cluster::down(name)?;
+    let left = cgroup::processes(&containers);
+    ensure!(
+        left.is_empty(),
+        "{} processes of containers are left: {left:?}",
+        left.len()
+    );
     let left = crate::netns::list(&name.prefix());
     ensure!(left.is_empty(), "namespaces are left: {}", left.join(" "));
     ensure!(!name.dir().exists(), "{} is left", name.dir().display());

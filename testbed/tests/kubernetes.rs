@@ -67,6 +67,8 @@ fn main() -> ExitCode {
                 install::from_the_manifest,
             ),
             ("pods_come_and_go_without_a_trace", pods::churn),
+            // The last one: it leaves a node without a runtime.
+            ("going_down_ends_what_runs", restarts::left_running),
         ],
     }])
 }

@@ -66,17 +66,17 @@ pub fn pods(place: &str) -> String {
     format!("/{place}/pods")
 }
 
-/// Processes in the group of a place and below.
-pub fn processes(place: &str) -> Vec<Process> {
-    members(&trees(|name| name == place))
+/// Processes in the groups of some places and below.
+pub fn processes<S: AsRef<str>>(places: &[S]) -> Vec<Process> {
+    members(&trees_of(places))
 }
 
-/// Kills whatever is in the group of one place, and removes it.
+/// Kills whatever is in the groups of some places, and removes them.
 ///
 /// # Errors
 /// When a process does not end.
-pub fn remove(place: &str) -> Result<()> {
-    remove_all(|name| name == place)
+pub fn remove<S: AsRef<str>>(places: &[S]) -> Result<()> {
+    remove_all(&trees_of(places))
 }
 
 /// Kills whatever is in the groups whose name begins with `prefix`, and removes them.
@@ -84,16 +84,23 @@ pub fn remove(place: &str) -> Result<()> {
 /// # Errors
 /// When a process does not end.
 pub fn remove_prefix(prefix: &str) -> Result<()> {
-    remove_all(|name| name.starts_with(prefix))
+    let named = |path: &PathBuf| {
+        path.file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| name.starts_with(prefix))
+    };
+    let all = hierarchies()
+        .into_iter()
+        .flat_map(|hierarchy| folders(&hierarchy));
+    remove_all(&all.filter(named).collect::<Vec<_>>())
 }
 
-fn remove_all(chosen: impl Fn(&str) -> bool) -> Result<()> {
-    let trees = trees(chosen);
+fn remove_all(trees: &[PathBuf]) -> Result<()> {
     if trees.is_empty() {
         return Ok(());
     }
     run::wait_for("killed processes to end", END, || {
-        let left = members(&trees);
+        let left = members(trees);
         for process in &left {
             process.signal(Signal::SIGKILL);
         }
@@ -101,22 +108,19 @@ fn remove_all(chosen: impl Fn(&str) -> bool) -> Result<()> {
     })?;
     // A group that held a process stays busy for a moment after the process has gone.
     run::wait_for("control groups to be removed", END, || {
-        for tree in &trees {
+        for tree in trees {
             prune(tree);
         }
         Ok(trees.iter().all(|tree| !tree.exists()).then_some(()))
     })
 }
 
-fn trees(chosen: impl Fn(&str) -> bool) -> Vec<PathBuf> {
+/// The folders of some places, in every hierarchy that has them.
+fn trees_of<S: AsRef<str>>(places: &[S]) -> Vec<PathBuf> {
     hierarchies()
         .iter()
-        .flat_map(|hierarchy| folders(hierarchy))
-        .filter(|path| {
-            path.file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(&chosen)
-        })
+        .flat_map(|hierarchy| places.iter().map(|place| hierarchy.join(place.as_ref())))
+        .filter(|path| path.exists())
         .collect()
 }
 

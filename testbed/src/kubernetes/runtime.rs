@@ -140,6 +140,21 @@ fn plugins(node: &Node) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The control groups of a node's containers, from what the runtime keeps on disk, so that they are found whether it
+/// runs or not. The kubelet, told not to make groups, lets the runtime put them below a group that is everybody's.
+///
+/// `dir` is the node's folder.
+pub fn container_groups(dir: &Path) -> Vec<String> {
+    let kept = dir.join("root/lib/containerd/io.containerd.grpc.v1.cri");
+    let ids = ["sandboxes", "containers"].map(|kind| kept.join(kind));
+    let entries = ids.iter().filter_map(|folder| folder.read_dir().ok());
+    let names = entries.flatten().filter_map(|entry| {
+        let name = entry.ok()?.file_name();
+        Some(format!("k8s.io/{}", name.to_str()?))
+    });
+    names.collect()
+}
+
 /// Starts the runtime, waits until it answers, and gives it the images of the archive.
 ///
 /// # Errors
@@ -231,4 +246,22 @@ fn quote(node: &Node, daemon: Daemon) -> String {
         node.name(),
         node.log_tail(daemon, 15)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_named_by_what_the_runtime_keeps() {
+        let node = tempfile::tempdir().expect("a folder");
+        assert!(container_groups(node.path()).is_empty());
+        let kept = node
+            .path()
+            .join("root/lib/containerd/io.containerd.grpc.v1.cri");
+        for folder in ["sandboxes/1a", "containers/2b", "other/3c"] {
+            std::fs::create_dir_all(kept.join(folder)).expect("made");
+        }
+        assert_eq!(container_groups(node.path()), ["k8s.io/1a", "k8s.io/2b"]);
+    }
 }

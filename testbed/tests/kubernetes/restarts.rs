@@ -123,10 +123,15 @@ pub(crate) fn api_server(cluster: &mut Cluster) -> Result<()> {
         "exec 3<>/dev/tcp/127.0.0.1/9810; printf 'GET /readyz HTTP/1.0\r\n\r\n' >&3; cat <&3";
     run::wait_for("the agent to notice", SOON, || {
         let text = node.sh("bash", &["-c", readyz])?;
-        Ok((text.contains("200 OK") && text.contains("last known state in force")).then_some(()))
+        ensure!(text.contains("200 OK"), "{text}");
+        // One watch after the other notices.
+        Ok(text.contains("not watching the cluster").then_some(()))
     })?;
     let status = node.sh("sluicectl", &["status"])?;
-    ensure!(status.contains("not watching the cluster"), "{status}");
+    ensure!(
+        status.contains("not watching the cluster") && status.contains("last known state in force"),
+        "{status}"
+    );
     // A new agent has nobody to ask, and does with what is on disk.
     node.end(Daemon::Agent, "KILL")?;
     agent::start(&node)?;
@@ -151,6 +156,19 @@ pub(crate) fn api_server(cluster: &mut Cluster) -> Result<()> {
     all_pairs(&kubectl, &new[..4], "tcp", 8081)?;
     undeploy(&kubectl, "rollout")?;
     undeploy(&kubectl, "steady")
+}
+
+/// Pods are left running, on a node whose runtime has died: taking the testbed down must end them, which is looked at
+/// when it has been.
+pub(crate) fn left_running(cluster: &mut Cluster) -> Result<()> {
+    deploy(&kubectl(cluster)?, "left", 4)?;
+    let node = cluster.node(1)?;
+    node.end(Daemon::Kubelet, "KILL")?;
+    node.end(Daemon::Containerd, "KILL")?;
+    let containers = cgroup::processes(&runtime::container_groups(&node.dir()));
+    // Two pods of two processes each.
+    ensure!(containers.len() >= 4, "{containers:?}");
+    Ok(())
 }
 
 /// How long the API server is away.
@@ -183,13 +201,14 @@ pub(crate) fn vanished_sandboxes(cluster: &mut Cluster) -> Result<()> {
     for daemon in [Daemon::Agent, Daemon::Kubelet, Daemon::Containerd] {
         node.end(daemon, "KILL")?;
     }
-    for process in cgroup::processes(&cluster.name.host(1)) {
+    for process in cgroup::processes(&[cluster.name.host(1)]) {
         let name =
             std::fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default();
-        if name.starts_with("containerd-shim") || name.starts_with("sluice-testserv") {
+        if name.starts_with("containerd-shim") {
             process.signal(Signal::SIGKILL);
         }
     }
+    cgroup::remove(&runtime::container_groups(&node.dir()))?;
     node.script("for file in /run/netns/cni-*; do umount $file; rm $file; done")?;
     kubectl.run(&["delete", "deployment", "doomed", "--wait=false"])?;
     kubectl.run(&[
