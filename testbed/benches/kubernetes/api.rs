@@ -1,6 +1,6 @@
 //! The API server, asked without a process for every question: HTTP to a `kubectl proxy`, over connections that stay.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, BufRead, BufReader, Lines, Read, Write as _};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -101,6 +101,14 @@ pub(crate) struct Request {
 }
 
 impl Request {
+    fn get(path: String) -> Request {
+        Request {
+            method: "GET",
+            path,
+            body: String::new(),
+        }
+    }
+
     pub(crate) fn post(path: impl Into<String>, body: &Value) -> Request {
         Request {
             method: "POST",
@@ -132,8 +140,33 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Asks, and reads the answer to its end.
+    /// Asks, and waits for the answer.
     pub(crate) fn send(&mut self, request: &Request) -> Result<()> {
+        self.ask(request).map(drop)
+    }
+
+    fn ask(&mut self, request: &Request) -> Result<Vec<u8>> {
+        let head = self.head(request)?;
+        let mut answer = Vec::new();
+        match head.length {
+            Some(length) => {
+                answer.resize(length, 0);
+                self.stream.read_exact(&mut answer)?;
+            }
+            None => drop(Chunks::new(&mut self.stream).read_to_end(&mut answer)?),
+        }
+        let Request { method, path, .. } = request;
+        ensure!(
+            head.status.contains(" 20"),
+            "{method} {path}: {}: {}",
+            head.status,
+            String::from_utf8_lossy(&answer)
+        );
+        Ok(answer)
+    }
+
+    /// Asks, and reads the answer as far as its content.
+    fn head(&mut self, request: &Request) -> Result<Head> {
         let Request { method, path, body } = request;
         let kind = match *method {
             "PATCH" => "application/merge-patch+json",
@@ -146,42 +179,114 @@ impl Connection {
         self.stream.get_mut().write_all(head.as_bytes())?;
         let mut status = String::new();
         self.stream.read_line(&mut status)?;
-        let (mut length, mut chunked) = (0, false);
+        let mut length = None;
         loop {
             let mut line = String::new();
-            self.stream.read_line(&mut line)?;
+            ensure!(
+                self.stream.read_line(&mut line)? > 0,
+                "{method} {path}: the answer has no end"
+            );
             let line = line.trim().to_ascii_lowercase();
             if line.is_empty() {
                 break;
             }
             if let Some(value) = line.strip_prefix("content-length:") {
-                length = value.trim().parse()?;
+                length = Some(value.trim().parse()?);
             }
-            chunked |= line == "transfer-encoding: chunked";
         }
-        let mut answer = Vec::new();
-        if chunked {
-            loop {
-                let mut line = String::new();
-                self.stream.read_line(&mut line)?;
-                let size = usize::from_str_radix(line.trim(), 16)?;
-                let mut chunk = vec![0; size + 2];
-                self.stream.read_exact(&mut chunk)?;
-                if size == 0 {
-                    break;
-                }
-                answer.extend_from_slice(chunk.get(..size).unwrap_or_default());
-            }
-        } else {
-            answer.resize(length, 0);
-            self.stream.read_exact(&mut answer)?;
-        }
+        Ok(Head {
+            status: status.trim().to_owned(),
+            length,
+        })
+    }
+
+    /// What changes from now on of the list at `path`, whose query is `selector`. Nothing is missed once this has
+    /// returned.
+    pub(crate) fn watch(mut self, path: &str, selector: &str) -> Result<Changes> {
+        let list = self.ask(&Request::get(format!("{path}?{selector}&limit=1")))?;
+        let list: Value = serde_json::from_slice(&list)?;
+        let version = list["metadata"]["resourceVersion"].as_str();
+        let version = version.context("a list without a version")?;
+        let watch = format!("{path}?{selector}&watch=1&resourceVersion={version}");
+        let head = self.head(&Request::get(watch))?;
         ensure!(
-            status.contains(" 20"),
-            "{method} {path}: {}: {}",
-            status.trim(),
-            String::from_utf8_lossy(&answer)
+            head.status.contains(" 200"),
+            "watch {path}: {}",
+            head.status
         );
-        Ok(())
+        Ok(Changes(BufReader::new(Chunks::new(self.stream)).lines()))
+    }
+}
+
+/// The beginning of an answer.
+struct Head {
+    status: String,
+    /// How long the content is, unless it comes in chunks.
+    length: Option<usize>,
+}
+
+/// Objects as they change. Ends with an error when none does for [`LIMIT`].
+pub(crate) struct Changes(Lines<BufReader<Chunks<BufReader<TcpStream>>>>);
+
+impl Changes {
+    /// The object that changes next.
+    pub(crate) fn next(&mut self) -> Result<Value> {
+        let line = self.0.next().context("the watch has ended")??;
+        let mut event: Value = serde_json::from_str(&line)?;
+        ensure!(event["type"] != "ERROR", "the watch failed: {line}");
+        Ok(event["object"].take())
+    }
+}
+
+/// Content that comes in chunks (RFC 9112, 7.1).
+struct Chunks<R> {
+    stream: R,
+    /// What is left of this chunk.
+    left: usize,
+    ended: bool,
+}
+
+impl<R: BufRead> Chunks<R> {
+    fn new(stream: R) -> Chunks<R> {
+        Chunks {
+            stream,
+            left: 0,
+            ended: false,
+        }
+    }
+
+    fn line(&mut self) -> io::Result<String> {
+        let mut line = String::new();
+        match self.stream.read_line(&mut line)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(line),
+        }
+    }
+}
+
+impl<R: BufRead> Read for Chunks<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.left == 0 && !self.ended {
+            self.left = usize::from_str_radix(self.line()?.trim(), 16).map_err(io::Error::other)?;
+            if self.left == 0 {
+                self.ended = true;
+                self.line()?;
+            }
+        }
+        if self.ended || buffer.is_empty() {
+            return Ok(0);
+        }
+        let length = buffer.len().min(self.left);
+        let read = self
+            .stream
+            .read(buffer.get_mut(..length).unwrap_or_default())?;
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.left -= read;
+        if self.left == 0 {
+            self.line()?;
+        }
+        Ok(read)
     }
 }

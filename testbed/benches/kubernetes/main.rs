@@ -52,7 +52,7 @@ fn run() -> Result<()> {
             if takes("latency") {
                 latency::measure(&cluster)?;
             }
-            // Last: it leaves the cluster without controllers and full of pods that nobody runs.
+            // Last: it leaves the cluster without controllers and full of nodes that there are not.
             if takes("scale") {
                 scale::measure(&mut cluster)?;
             }

@@ -1,8 +1,8 @@
 //! The objects of a large cluster in the real API server, and what they take of one agent: the time of its start, its
 //! memory, the bytes of its watches, and its processor time at rest and while pods change.
 //!
-//! A thirtieth of a thousand pods is as many as a node has; the pods that are said to be on this one are selected by
-//! policies of their namespaces, so that the agent needs the pods of so many namespaces.
+//! Thirty pods are on the node that is measured, as on any of the others, and run. Policies of their namespaces select
+//! them, so that the agent needs the pods of these namespaces.
 
 use std::time::{Duration, Instant};
 
@@ -26,37 +26,43 @@ const NAMESPACES_HERE: usize = 10;
 /// Changes of pods a second.
 const CHURN: usize = 20;
 /// How long the agent's use is watched at rest and under changes.
-const WATCHED: Duration = Duration::from_secs(30);
+const WATCHED: Duration = Duration::from_secs(20);
 const LIMIT: Duration = Duration::from_secs(120);
 
 pub(crate) fn measure(cluster: &mut Cluster) -> Result<()> {
     let node = cluster.node(1)?;
     let api = Api::new(cluster)?;
-    report(cluster, &node, "a cluster of one node and no pods")?;
+    start(cluster, &node, "a cluster of one node and no pods")?;
+    rest(&node)?;
     fill(cluster, &api)?;
-    report(
-        cluster,
-        &node,
-        "the large cluster, policies that speak of their own namespaces and of a team's",
-    )?;
-    rest_and_churn(&node, &api)?;
-    // One that speaks of everybody.
-    let everybody = policy(
-        "ns-0",
-        "everybody",
-        &json!([{"namespaceSelector": {}, "podSelector": {"matchLabels": {"tier": "t1"}}}]),
+    let what =
+        "the large cluster, with policies that speak of their own namespaces and of a team's";
+    let few = start(cluster, &node, what)?;
+    let few_rest = rest(&node)?;
+    churn(&node, &api)?;
+    let everybody = |name: &str, tier: &str| {
+        let peers =
+            json!([{"namespaceSelector": {}, "podSelector": {"matchLabels": {"tier": tier}}}]);
+        policy("ns-0", name, &peers)
+    };
+    api.many(&[everybody("nobody", "none")])?;
+    let what = "the same, and a policy for pods of any namespace, of which it finds none";
+    let all = start(cluster, &node, what)?;
+    let all_rest = rest(&node)?;
+    println!(
+        "  {:.0} bytes kept for each of the {} pods more",
+        (all_rest - few_rest) * 1e6 / number(all - few),
+        all - few
     );
-    api.many(&[everybody])?;
-    report(
-        cluster,
-        &node,
-        "the same, and a policy that speaks of every namespace",
-    )?;
-    rest_and_churn(&node, &api)
+    api.many(&[everybody("everybody", "t1")])?;
+    let what = "the same, and a policy for pods of any namespace, of which it finds a third";
+    start(cluster, &node, what)?;
+    rest(&node)?;
+    churn(&node, &api)
 }
 
-/// Starts the agent anew, without what it has on disk, and says what it takes.
-fn report(cluster: &mut Cluster, node: &Node, what: &str) -> Result<()> {
+/// Starts the agent anew, without what it has on disk, and says what it takes. Returns how many pods it knows.
+fn start(cluster: &mut Cluster, node: &Node, what: &str) -> Result<u64> {
     node.end(Daemon::Agent, "TERM")?;
     let _ = std::fs::remove_file(node.dir().join("state"));
     let began = Instant::now();
@@ -72,6 +78,7 @@ fn report(cluster: &mut Cluster, node: &Node, what: &str) -> Result<()> {
         let live = !watches.is_empty() && watches.iter().all(|watch| watch["live"] == true);
         Ok(live.then_some(status))
     })?;
+    let live = began.elapsed();
     let (memory, processor) = used(node)?;
     let watches = status["watches"].as_array().context("no watches")?;
     let sum = |field: &str, of: &dyn Fn(&str) -> bool| -> u64 {
@@ -80,34 +87,46 @@ fn report(cluster: &mut Cluster, node: &Node, what: &str) -> Result<()> {
             .filter(|watch| of(watch["what"].as_str().unwrap_or_default()));
         chosen.filter_map(|watch| watch[field].as_u64()).sum()
     };
-    let pods = |what: &str| what.starts_with("Pod");
+    let of_pods = |what: &str| what.starts_with("Pod");
+    let pods = sum("objects", &of_pods);
     println!(
-        "{what}: ready after {:.2} s, {processor:.2} s of processor, {memory:.1} MB; {} watches, {} objects, {:.2} MB received; of these for pods {} watches, {} objects, {:.2} MB; {} flows",
+        "{what}: ready after {:.2} s, all watches live after {:.2} s, {processor:.2} s of processor, {memory:.1} MB; {} watches, {} objects, {:.2} MB received; of these for pods {} watches, {pods} objects, {:.2} MB; {} flows",
         ready.as_secs_f64(),
+        live.as_secs_f64(),
         watches.len(),
         sum("objects", &|_| true),
-        mega(sum("bytes", &|_| true)),
+        number(sum("bytes", &|_| true)) / 1e6,
         watches
             .iter()
-            .filter(|watch| pods(watch["what"].as_str().unwrap_or_default()))
+            .filter(|watch| of_pods(watch["what"].as_str().unwrap_or_default()))
             .count(),
-        sum("objects", &pods),
-        mega(sum("bytes", &pods)),
+        number(sum("bytes", &of_pods)) / 1e6,
         status["counts"]["flows"],
     );
-    Ok(())
+    Ok(pods)
 }
 
 #[allow(clippy::cast_precision_loss)]
-fn mega(bytes: u64) -> f64 {
-    bytes as f64 / 1e6
+fn number(of: u64) -> f64 {
+    of as f64
 }
 
-/// What the agent uses at rest, and while pods of all namespaces change.
-fn rest_and_churn(node: &Node, api: &Api) -> Result<()> {
+/// What the agent uses while nothing changes; its memory in MB is returned.
+fn rest(node: &Node) -> Result<f64> {
     let before = used(node)?;
     std::thread::sleep(WATCHED);
-    let rest = used(node)?;
+    let after = used(node)?;
+    println!(
+        "  at rest {:.2} % of a processor, {:.1} MB",
+        (after.1 - before.1) / WATCHED.as_secs_f64() * 100.0,
+        after.0
+    );
+    Ok(after.0)
+}
+
+/// What the agent uses while pods of all namespaces change.
+fn churn(node: &Node, api: &Api) -> Result<()> {
+    let before = used(node)?;
     let mut connection = api.connect()?;
     let (began, mut changes) = (Instant::now(), 0_usize);
     while began.elapsed() < WATCHED {
@@ -121,20 +140,17 @@ fn rest_and_churn(node: &Node, api: &Api) -> Result<()> {
         std::thread::sleep(due.saturating_sub(began.elapsed()));
     }
     let seconds = began.elapsed().as_secs_f64();
-    let churn = used(node)?;
-    #[allow(clippy::cast_precision_loss)]
-    let rate = changes as f64 / seconds;
+    let after = used(node)?;
     println!(
-        "  at rest {:.2} % of a processor, {:.1} MB; at {rate:.0} changes of pods a second {:.2} %, {:.1} MB",
-        (rest.1 - before.1) / WATCHED.as_secs_f64() * 100.0,
-        rest.0,
-        (churn.1 - rest.1) / seconds * 100.0,
-        churn.0
+        "  at {:.0} changes of pods a second {:.2} % of a processor, {:.1} MB",
+        number(u64::try_from(changes)?) / seconds,
+        (after.1 - before.1) / seconds * 100.0,
+        after.0
     );
     Ok(())
 }
 
-/// Writes all objects. Controllers would undo much of it, and are ended before; nobody runs the pods.
+/// Writes all objects. Controllers would undo much of it, and are ended before; nobody runs the pods of other nodes.
 fn fill(cluster: &Cluster, api: &Api) -> Result<()> {
     let nodes = usize::try_from(argument("--nodes", 1000))?;
     let pods = nodes * PODS_PER_NODE;
@@ -162,10 +178,16 @@ fn fill(cluster: &Cluster, api: &Api) -> Result<()> {
     })?;
     control.end_component(Component::ControllerManager, Signal::SIGKILL)?;
     control.end_component(Component::Scheduler, Signal::SIGKILL)?;
-    cluster.node(1)?.end(Daemon::Kubelet, "KILL")?;
     api.many(&(0..nodes).map(node).collect::<Vec<_>>())?;
     api.many(&(0..pods).map(|n| pod(n, nodes)).collect::<Vec<_>>())?;
-    api.many(&(0..pods).map(running).collect::<Vec<_>>())?;
+    let elsewhere = (0..pods).filter(|n| !here(*n));
+    api.many(&elsewhere.map(|n| running(n, nodes)).collect::<Vec<_>>())?;
+    run::wait_for("the node's own pods to run", LIMIT, || {
+        let own = kubectl.get(&["pods", "-A", "--field-selector=spec.nodeName=n1"])?;
+        let own = own["items"].as_array().context("no list")?;
+        let run = own.iter().all(|pod| pod["status"]["phase"] == "Running");
+        Ok((own.len() == PODS_PER_NODE && run).then_some(()))
+    })?;
     api.many(&(0..services).map(service).collect::<Vec<_>>())?;
     api.many(&(0..services).map(|n| slice(n, nodes)).collect::<Vec<_>>())?;
     let policies: Vec<Request> = (0..policies)
@@ -205,20 +227,24 @@ fn net(n: usize) -> String {
     format!("10.{}.{}", 100 + n / 250, n % 250)
 }
 
-/// Pod `n` is in namespace `n % 100`; it is on the node measured if it is one of the first of the first namespaces.
+/// Whether pod `n` is on the node that is measured: the first ones of the first namespaces are.
+fn here(n: usize) -> bool {
+    n % NAMESPACES < NAMESPACES_HERE && n / NAMESPACES < PODS_PER_NODE / NAMESPACES_HERE
+}
+
+/// Pod `n` is in namespace `n % 100`.
 fn pod(n: usize, nodes: usize) -> Request {
     let (namespace, number) = (n % NAMESPACES, n / NAMESPACES);
-    let here = namespace < NAMESPACES_HERE && number < PODS_PER_NODE / NAMESPACES_HERE;
     let body = json!({
         "metadata": {
             "name": format!("pod-{number}"),
             "labels": {"app": format!("app-{}", number % 20), "tier": format!("t{}", number % 3), "version": "v0", "team": "a"},
         },
         "spec": {
-            "nodeName": if here { "n1".to_owned() } else { name(n % nodes) },
+            "nodeName": if here(n) { "n1".to_owned() } else { name(n % nodes) },
             "automountServiceAccountToken": false,
             "containers": [{
-                "name": "web", "image": images::PAUSE,
+                "name": "web", "image": images::PAUSE, "imagePullPolicy": "Never",
                 "ports": [{"name": "http", "containerPort": 8080}],
                 "env": [{"name": "MODE", "value": "production"}, {"name": "LEVEL", "value": "info"}],
                 "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
@@ -228,9 +254,9 @@ fn pod(n: usize, nodes: usize) -> Request {
     Request::post(format!("/api/v1/namespaces/ns-{namespace}/pods"), &body)
 }
 
-fn running(n: usize) -> Request {
+fn running(n: usize, nodes: usize) -> Request {
     let (namespace, number) = (n % NAMESPACES, n / NAMESPACES);
-    let ip = ip(n);
+    let ip = ip(n, nodes);
     let body = json!({"status": {
         "phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}],
         "conditions": [{"type": "Ready", "status": "True"}, {"type": "ContainersReady", "status": "True"}],
@@ -242,9 +268,9 @@ fn running(n: usize) -> Request {
     )
 }
 
-/// Of 30,000 pods each has another.
-fn ip(n: usize) -> String {
-    format!("10.{}.{}.{}", 100 + n / 50_000, n / 200 % 250, n % 200 + 2)
+/// In the network of its node; each has another.
+fn ip(n: usize, nodes: usize) -> String {
+    format!("{}.{}", net(n % nodes), n / nodes + 2)
 }
 
 fn service(n: usize) -> Request {
@@ -263,7 +289,7 @@ fn slice(n: usize, nodes: usize) -> Request {
     let endpoints: Vec<Value> = (0..PODS_PER_NODE / 2)
         .map(|k| {
             let pod = n * (PODS_PER_NODE / 2) + k;
-            json!({"addresses": [ip(pod)], "nodeName": name(pod % nodes), "conditions": {"ready": true, "serving": true}})
+            json!({"addresses": [ip(pod, nodes)], "nodeName": name(pod % nodes), "conditions": {"ready": true, "serving": true}})
         })
         .collect();
     let body = json!({
