@@ -42,6 +42,20 @@ pub fn report(node: &Node, pods: &[&str]) -> String {
     if let Ok(text) = appctl(&["dpctl/ipf-get-status"]) {
         add(&name, Ok(text), &|_| true);
     }
+    // A kubelet's pods, which the testbed does not know by name.
+    let each = |command: &str| {
+        node.script(&format!(
+            "for file in /run/netns/cni-*; do
+                [ ! -e $file ] || nsenter --net=$file {command} | sed \"s,^,${{file##*/}} ,\"
+            done"
+        ))
+    };
+    add(
+        &name,
+        each(&format!("nstat '{}'", nstat.join("' '"))),
+        &|line| !line.contains('#'),
+    );
+    add(&name, each("cat /proc/net/dev"), &lossy);
     for pod in pods {
         add(pod, node.pod_sh(pod, "nstat", &nstat), &counter);
         add(pod, node.pod_sh(pod, "cat", &["/proc/net/dev"]), &lossy);

@@ -35,10 +35,11 @@ pub(crate) fn none_lost(probe: Probe) -> Result<()> {
     let report = probe.finish()?;
     ensure!(
         report.lost.is_empty(),
-        "{} of {} packets were lost, longest silence {:?}",
+        "{} of {} packets were lost, longest silence {:?}; their numbers, one each {PACE:?}: {:?}",
         report.lost.len(),
         report.sent,
-        report.silence
+        report.silence,
+        report.lost
     );
     Ok(())
 }
