@@ -520,10 +520,11 @@ pub(super) mod encap {
         let mut properties = Vec::new();
         while !b.is_empty() {
             let (class, type_, len) = (b.u16()?, b.u8()?, b.u8()?);
-            let value = usize::from(len).checked_sub(4).ok_or(bad)?;
-            let padding = (value + 4).next_multiple_of(8) - (value + 4);
-            let mut v = b.sub(value).map_err(|_| bad)?;
-            b.skip(padding).map_err(|_| bad)?;
+            if len < 4 {
+                return Err(b.short());
+            }
+            // With its padding, in which Open vSwitch looks for what the length leaves out.
+            let mut v = b.sub(usize::from(len).next_multiple_of(8) - 4)?;
             properties.push(match (class, type_) {
                 (4, 1) => {
                     let md = v.u8().map_err(|_| bad)?;

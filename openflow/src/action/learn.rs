@@ -247,8 +247,13 @@ fn decode_spec(header: u16, b: &mut Reader<'_>) -> Result<LearnSpec, DecodeError
     if dst == DST_MASK || (dst == DST_OUTPUT && by_value) {
         return Err(bad_argument(context));
     }
+    let value_len = 2 * usize::from(n_bits.div_ceil(16));
+    let least = if by_value { value_len } else { 6 } + if dst == DST_OUTPUT { 0 } else { 6 };
+    if b.len() < least {
+        return Err(b.short());
+    }
     let src = if by_value {
-        let bytes = b.bytes(2 * usize::from(n_bits.div_ceil(16)))?;
+        let bytes = b.bytes(value_len)?;
         LearnSource::Value(Value::from_bytes(bytes).resized(usize::from(n_bits.div_ceil(8))))
     } else {
         LearnSource::Field(take(b)?)
