@@ -98,16 +98,17 @@ impl Monitor {
         );
         let mut child = command
             .stderr(Stdio::piped())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .spawn()?;
+        let said = child.stderr.take().context("no output")?;
         let (tell, changes) = mpsc::channel();
-        let mut said = BufReader::new(child.stderr.take().context("no output")?);
-        // The switch's answer, with no flow in it: from now on it tells.
+        // The switch's answer, with no flow in it: from now on it tells, by the other way.
         let mut answer = String::new();
-        said.read_line(&mut answer)?;
+        let out = child.stdout.as_mut().context("no output")?;
+        BufReader::new(out).read_line(&mut answer)?;
         ensure!(answer.contains("FLOW_MONITOR reply"), "ovs-ofctl: {answer}");
         std::thread::spawn(move || {
-            for line in said.lines().map_while(Result::ok) {
+            for line in BufReader::new(said).lines().map_while(Result::ok) {
                 if line.contains("event=") && tell.send(Instant::now()).is_err() {
                     return;
                 }
