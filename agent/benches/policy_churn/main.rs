@@ -75,8 +75,10 @@ fn main() -> Result<ExitCode> {
     std::fs::write("/run/bench/kubeconfig", api.kubeconfig())?;
     let agent = Agent::start_with(Some("--kubeconfig=/run/bench/kubeconfig"))?;
     let _pods = attach_pods()?;
-    wait_until("the policies", || {
-        Ok(agent.metric("sluice_flows", "")? >= 2_000.0)
+    // One flow at least for each pod that the policies speak of, and they speak of all.
+    let all = f64::from(u32::try_from(cluster.pods())?);
+    wait_until("the policies, and the pods that they speak of", || {
+        Ok(agent.metric("sluice_flows", "")? >= all)
     })?;
     // What is counted a moment after a change.
     std::thread::sleep(Duration::from_secs(3));
