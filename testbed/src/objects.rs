@@ -364,27 +364,15 @@ impl Folder {
         self.written.remove(file);
     }
 
-    /// Waits until the switch of every node holds what the folder says now, and its datapath goes by it.
-    ///
-    /// The cached flows are gone through once from the beginning, which is what the second of two rounds is sure
-    /// to be.
+    /// Waits until the switch of every node holds what the folder says now, and has the datapaths forget what they have
+    /// cached of it before: they would go by that for a moment longer.
     ///
     /// # Errors
     /// When a switch is not there in time.
     pub fn settle(&mut self) -> Result<()> {
         self.programmed(SETTLE)?;
-        std::thread::scope(|scope| {
-            let rounds = self.nodes.iter().map(|node| {
-                scope.spawn(|| {
-                    node.sh("ovs-appctl", &["revalidator/wait"])?;
-                    node.sh("ovs-appctl", &["revalidator/wait"])
-                })
-            });
-            let rounds: Vec<_> = rounds.collect();
-            for round in rounds {
-                let joined = round.join();
-                joined.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-            }
+        self.nodes.iter().try_for_each(|node| {
+            node.sh("ovs-appctl", &["revalidator/purge"])?;
             Ok(())
         })
     }
