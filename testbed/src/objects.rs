@@ -22,7 +22,7 @@ use crate::run;
 /// The namespace of everything, as the plugin is told.
 pub const NAMESPACE: &str = "default";
 /// How long the switches get to hold what the manifests say.
-pub const SETTLE: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_secs(30);
 /// The address of a Service that only shows how far the agents have come.
 const MARKER: &str = "10.96.255.254";
 
@@ -364,21 +364,16 @@ impl Folder {
         self.written.remove(file);
     }
 
-    /// Waits until the switch of every node holds what the folder says now, and has the datapaths forget what they have
-    /// cached of it before: they would go by that for a moment longer.
+    /// As [`Self::programmed`], for what takes no longer than usual.
     ///
     /// # Errors
     /// When a switch is not there in time.
     pub fn settle(&mut self) -> Result<()> {
-        self.programmed(SETTLE)?;
-        self.nodes.iter().try_for_each(|node| {
-            node.sh("ovs-appctl", &["revalidator/purge"])?;
-            Ok(())
-        })
+        self.programmed(SETTLE)
     }
 
-    /// Waits until the switch of every node holds what the folder says now; its datapath may still go by what it
-    /// has cached.
+    /// Waits until the switch of every node holds what the folder says now; its datapath may go by what it has cached
+    /// for a moment longer.
     ///
     /// A Service without endpoints is put last, on a port that no other had; when a switch has a flow for it,
     /// whatever was put before is in that switch too, since agents take in changes in order.

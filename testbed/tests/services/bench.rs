@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use sluice_testbed::cluster::Cluster;
@@ -19,6 +19,8 @@ pub(crate) const PORT: u16 = 8080;
 pub(crate) const OTHER_PORT: u16 = 8081;
 /// How long the way to another node may take to be known.
 const WARM: Duration = Duration::from_secs(20);
+/// How long after a switch has taken a change in its datapath may go by what it has cached of before.
+pub(crate) const SETTLED: Duration = Duration::from_secs(2);
 /// Both families.
 pub(crate) const FAMILIES: [bool; 2] = [false, true];
 /// The ports of a plain Service: 80/TCP and 53/UDP, both to [`PORT`].
@@ -198,7 +200,8 @@ impl<'a> Bench<'a> {
         dial::many(&self.netns(place)?, dial, count).with_context(|| text(place, dial))
     }
 
-    /// Asks from a place; all must be answered, by each of these servers and nobody else.
+    /// Asks from a place; all must be answered, by each of these servers and nobody else, [`SETTLED`] after the change at
+    /// the latest.
     pub(crate) fn expect(
         &self,
         place: &str,
@@ -206,9 +209,15 @@ impl<'a> Bench<'a> {
         count: usize,
         by: &[&str],
     ) -> Result<Tally> {
-        let tally = self.many(place, dial, count)?;
-        tally.answered_by(by).with_context(|| text(place, dial))?;
-        Ok(tally)
+        let began = Instant::now();
+        loop {
+            let tally = self.many(place, dial, count)?;
+            match tally.answered_by(by) {
+                Ok(_) => return Ok(tally),
+                Err(_) if began.elapsed() < SETTLED => {}
+                Err(error) => return Err(error).with_context(|| text(place, dial)),
+            }
+        }
     }
 
     /// Asks once from a place; it must fail.

@@ -12,7 +12,7 @@ use sluice_testbed::steady::{Held, Load, Pulse};
 use sluice_testbed::suite::{self, Scenario};
 use sluice_testbed::{agent, look, ovs, run};
 
-use crate::bench::{Bench, FAMILIES, OTHER_PORT, PORT, ask, plain, port, vips};
+use crate::bench::{Bench, FAMILIES, OTHER_PORT, PORT, SETTLED, ask, plain, port, vips};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("connections_outlive_every_change", every_change),
@@ -278,7 +278,7 @@ fn under_load(cluster: &mut Cluster) -> Result<()> {
     let mut updates = 0;
     for list in lists.iter().cycle() {
         bench.endpoints("busy", list)?;
-        bench.folder.programmed(objects::SETTLE)?;
+        bench.folder.settle()?;
         updates += 1;
         let enough = loads.iter().all(|(_, _, load)| load.made() >= wanted);
         if enough && updates >= lists.len() {
@@ -376,8 +376,9 @@ fn datagrams(cluster: &mut Cluster) -> Result<()> {
             for _ in 0..12 {
                 let dial = ask(Protocol::Udp, 1, ipv6).within(Duration::from_secs(1));
                 let mut conn = dial::open(&bench.netns(client)?, &dial)?;
-                let by = conn.ask("first")?.by;
-                conns.push((client, ipv6, by, conn));
+                // Until then, what is cached may not know the Service.
+                let first = run::wait_for("an answer", SETTLED * 2, || Ok(conn.ask("first").ok()))?;
+                conns.push((client, ipv6, first.by, conn));
             }
         }
     }

@@ -10,7 +10,9 @@ use sluice_testbed::objects;
 use sluice_testbed::run;
 use sluice_testbed::suite::Scenario;
 
-use crate::bench::{Bench, FAMILIES, OTHER_PORT, PORT, ask, ensure_seen, plain, port, vip, vips};
+use crate::bench::{
+    Bench, FAMILIES, OTHER_PORT, PORT, SETTLED, ask, ensure_seen, plain, port, vip, vips,
+};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("every_kind_of_endpoint_is_reached", every_endpoint),
@@ -193,9 +195,6 @@ fn without_slices(cluster: &mut Cluster) -> Result<()> {
 }
 
 /// RST or ICMP port unreachable, at once, whoever asks.
-/// How long after the barrier the datapath may go by what was before.
-const SETTLED: Duration = Duration::from_secs(2);
-
 fn refusals(cluster: &mut Cluster) -> Result<()> {
     let mut bench = Bench::serving(cluster, &["a1"])?;
     bench.publish("empty", 1, &[])?;
