@@ -488,19 +488,18 @@ impl<'r, 'a> Translation<'r, 'a> {
         }
         self.bring_step_up_to_date();
         let before = (self.flow.clone(), self.stack.clone());
-        let outside = (
-            copies.then(|| std::mem::take(&mut self.operations)),
-            self.base.clone(),
-            self.conntracked,
-        );
+        let datapath = (self.base.clone(), self.conntracked);
+        let outside = std::mem::take(&mut self.operations);
         self.nesting += 1;
         let flow = self.act_all(actions)?;
         self.nesting -= 1;
         self.bring_step_up_to_date();
-        if let (Some(operations), base, conntracked) = outside {
-            let inside = std::mem::replace(&mut self.operations, operations);
+        let inside = std::mem::replace(&mut self.operations, outside);
+        if copies {
             self.operations.push(Operation::Clone(inside));
-            (self.base, self.conntracked) = (base, conntracked);
+            (self.base, self.conntracked) = datapath;
+        } else {
+            self.operations.extend(inside);
         }
         (self.flow, self.stack) = before;
         self.seen = self.flow.clone();
