@@ -66,12 +66,12 @@ fn measure(mut cluster: Cluster) -> Result<()> {
     }
     let mut folder = Folder::new(&cluster.name, cluster.nodes()?);
     folder.put_together("pods.yaml", &objects)?;
-    folder.programmed(LIMIT)?;
+    folder.settle_within(LIMIT)?;
     println!("{} datapath", options::name(cluster.options().datapath()));
     for (round, count) in counts.into_iter().enumerate() {
         let policies: Vec<Object> = (0..count).map(policy).collect();
         folder.put_together("policies.yaml", &policies)?;
-        folder.programmed(LIMIT)?;
+        folder.settle_within(LIMIT)?;
         throughput(&cluster, count)?;
         rate(&cluster, round, count)?;
         flows(&cluster, clients, count)?;

@@ -73,7 +73,7 @@ fn measure_on(mut cluster: Cluster) -> Result<()> {
         let began = Instant::now();
         fill(&mut folder, there, wanted)?;
         there = wanted;
-        folder.programmed(LIMIT)?;
+        folder.settle_within(LIMIT)?;
         let took = began.elapsed();
         rate(&cluster, &client(number), address, wanted, took)?;
     }

@@ -380,6 +380,12 @@ impl Tally {
             .collect()
     }
 
+    /// Whether a question got neither an answer nor a refusal.
+    pub fn lost(&self) -> bool {
+        let mut failures = self.outcomes.iter().filter_map(|it| it.as_ref().err());
+        failures.any(|failure| failure.why == Why::Timeout)
+    }
+
     /// That every question was answered.
     ///
     /// # Errors

@@ -364,14 +364,6 @@ impl Folder {
         self.written.remove(file);
     }
 
-    /// As [`Self::programmed`], for what takes no longer than usual.
-    ///
-    /// # Errors
-    /// When a switch is not there in time.
-    pub fn settle(&mut self) -> Result<()> {
-        self.programmed(SETTLE)
-    }
-
     /// Waits until the switch of every node holds what the folder says now; its datapath may go by what it has cached
     /// for a moment longer.
     ///
@@ -380,7 +372,15 @@ impl Folder {
     ///
     /// # Errors
     /// When a switch is not there in time.
-    pub fn programmed(&mut self, limit: Duration) -> Result<()> {
+    pub fn settle(&mut self) -> Result<()> {
+        self.settle_within(SETTLE)
+    }
+
+    /// As [`Self::settle`], for much that takes longer.
+    ///
+    /// # Errors
+    /// When a switch is not there in time.
+    pub fn settle_within(&mut self, limit: Duration) -> Result<()> {
         static LAST: AtomicU16 = AtomicU16::new(0);
         let port = LAST.fetch_add(1, Ordering::Relaxed) + 1;
         self.put(&service("marker", &[MARKER.parse()?]).port("marker", Protocol::Tcp, port, port))?;
