@@ -286,6 +286,9 @@ async fn reach(
         match switch.build(ATTEMPT).await {
             Ok(built) => {
                 readiness.holds(Condition::Switch);
+                if let Some(hazard) = &built.hazard {
+                    tracing::warn!("{hazard}");
+                }
                 return Ok((switch, built));
             }
             Err(error) if passing(&error) => readiness.fails(Condition::Switch, error.to_string()),

@@ -67,6 +67,8 @@ pub struct Built {
     pub capabilities: Capabilities,
     /// Whether anything had to be written.
     pub changed: bool,
+    /// What an operator should know of this release of the switch.
+    pub hazard: Option<String>,
 }
 
 /// A port of the bridge, as the database has it.
@@ -215,6 +217,7 @@ impl Switch {
             tunnel_ofport,
             capabilities,
             changed,
+            hazard: capabilities::hazard(&root, &self.wanted),
         })
     }
 

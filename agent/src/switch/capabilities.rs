@@ -4,10 +4,15 @@ use std::collections::BTreeMap;
 
 use super::Wanted;
 use super::schema::OpenVSwitch;
+use crate::config::DatapathType;
 
 /// The oldest Open vSwitch with all that the agent uses: bundles over OpenFlow 1.3, the registers
 /// and actions of the pipeline, `monitor_cond_since`.
 const OLDEST: (u32, u32) = (2, 17);
+
+/// By series, the first release whose userspace datapath changes the cached flow that it is told to, and not another one
+/// that overlaps it (its "dpif-netdev: Fix dpif_netdev_flow_put"). Newer series have it from the beginning.
+const CHANGES_THE_RIGHT_FLOW: [(u32, u32, u32); 3] = [(2, 17, 8), (3, 0, 5), (3, 1, 3)];
 
 /// Everything that is missing, one sentence each; empty if the switch will do.
 pub(super) fn missing(switch: &OpenVSwitch, wanted: &Wanted) -> Vec<String> {
@@ -15,7 +20,7 @@ pub(super) fn missing(switch: &OpenVSwitch, wanted: &Wanted) -> Vec<String> {
     // Written by the scripts that start the switch, not by itself: it may be absent.
     if let Some(text) = switch.ovs_version.as_deref() {
         match version(text) {
-            Some(version) if version >= OLDEST => {}
+            Some((major, minor, _)) if (major, minor) >= OLDEST => {}
             Some(_) => missing.push(format!(
                 "Open vSwitch {}.{} or newer, for bundles among others; this is {text}",
                 OLDEST.0, OLDEST.1
@@ -36,6 +41,24 @@ pub(super) fn missing(switch: &OpenVSwitch, wanted: &Wanted) -> Vec<String> {
         }
     }
     missing
+}
+
+/// What an operator should know of a switch that will do.
+pub(super) fn hazard(switch: &OpenVSwitch, wanted: &Wanted) -> Option<String> {
+    let text = switch.ovs_version.as_deref()?;
+    let (major, minor, patch) = version(text)?;
+    let first = CHANGES_THE_RIGHT_FLOW
+        .into_iter()
+        .find(|(of, series, _)| (*of, *series) == (major, minor))?;
+    let concerned = wanted.datapath_type == DatapathType::Netdev && patch < first.2;
+    concerned.then(|| {
+        format!(
+            "the userspace datapath of Open vSwitch {text} may change a wrong cached flow when a Service changes, and \
+             then lose connections to one endpoint until the next change: {major}.{minor}.{} or newer is free of it; \
+             it shows as datapath_drop_upcall_error in `ovs-appctl coverage/show`",
+            first.2
+        )
+    })
 }
 
 /// What Services and policies need of a datapath: as its row has it, and what a kernel needs for that.
@@ -65,14 +88,14 @@ pub(super) fn known(switch: &OpenVSwitch) -> bool {
     !switch.iface_types.is_empty() && !switch.datapath_types.is_empty()
 }
 
-fn version(text: &str) -> Option<(u32, u32)> {
-    let mut parts = text.split('.');
-    let major = parts.next()?.trim().parse().ok()?;
-    let minor = parts.next()?;
-    let digits = minor
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(minor.len());
-    Some((major, minor.get(..digits)?.parse().ok()?))
+/// Major, minor and patch; no patch is the first.
+fn version(text: &str) -> Option<(u32, u32, u32)> {
+    let mut parts = text.trim().splitn(3, '.').map(|part| {
+        let end = part.find(|c: char| !c.is_ascii_digit());
+        part.get(..end.unwrap_or(part.len()))?.parse().ok()
+    });
+    let (major, minor) = (parts.next()??, parts.next()??);
+    Some((major, minor, parts.next().flatten().unwrap_or(0)))
 }
 
 fn join(types: &std::collections::BTreeSet<String>) -> String {
@@ -86,7 +109,6 @@ fn join(types: &std::collections::BTreeSet<String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DatapathType;
     use crate::switch::Tunnel;
     use sluice_flows::model::TunnelKind;
 
@@ -128,6 +150,21 @@ mod tests {
         assert!(missing[0].contains("2.5.1"));
         assert!(missing[1].contains("datapath type system"));
         assert!(missing[2].contains("interface type stt"));
+    }
+
+    #[test]
+    fn a_release_that_changes_wrong_flows_is_told() {
+        let told = |text: &str, datapath| {
+            let wanted = wanted(datapath, TunnelKind::Geneve);
+            hazard(&switch(text), &wanted).is_some()
+        };
+        for text in ["2.17.7", "3.0.4", "3.1.0", "3.1", "3.1.2-rc1"] {
+            assert!(told(text, DatapathType::Netdev), "{text}");
+            assert!(!told(text, DatapathType::System), "{text}");
+        }
+        for text in ["2.17.8", "3.0.12", "3.1.3", "3.2.0", "4.0"] {
+            assert!(!told(text, DatapathType::Netdev), "{text}");
+        }
     }
 
     #[test]
