@@ -10,6 +10,7 @@
 mod actor;
 mod flush;
 mod inspect;
+mod model;
 mod plan;
 mod refused;
 mod revoke;
@@ -235,8 +236,8 @@ impl Handle {
         Ok(answer)
     }
 
-    /// Says that every source has been listed: the state is complete, and flows may be sent. What
-    /// was applied before this is compared with the switch as a whole.
+    /// Says that every source has been listed and the local node is known: the state is complete, and flows may be
+    /// sent. What was applied before this is compared with the switch as a whole.
     pub async fn listed(&self) {
         // Nothing to be done about a reconciler that has ended.
         let _ended = self.requests.send(Request::Listed).await;

@@ -25,7 +25,7 @@ use crate::service::{Delta, Memory};
 macro_rules! name {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(Arc<str>);
 
         impl $type {
@@ -77,7 +77,7 @@ name! {
 }
 
 /// The node whose switch is programmed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LocalNode {
     /// Its name.
     pub name: NodeName,
@@ -96,7 +96,7 @@ pub struct LocalNode {
 }
 
 /// The gateway port: an internal port of the bridge that the host itself uses.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Gateway {
     /// OpenFlow port number.
     pub ofport: u32,

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use openflow::connection::{Connection, Error, Event, FlowStatsRequest, State as Session};
 use openflow::{FlowStats, GroupDesc, Message};
-use sluice_flows::model::{Change, State};
+use sluice_flows::model::Change;
 use sluice_flows::service::{COUNTED, affinity_remainder};
 use sluice_flows::{Compiler, Cookie, Patch, Program, Released, Revoked, cookie::Registry, diff};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::flush::{Flushes, forget};
+use super::model::{Model, aside};
 use super::plan::{Plan, Step};
 use super::refused::Refused;
 use super::{ApplyError, InspectError, Options, Request, Status, inspect, revoke, session, why};
@@ -45,7 +46,6 @@ pub(super) struct Actor {
     publish: watch::Sender<Status>,
     status: Status,
     model: Model,
-    listed: bool,
     refused: Refused,
     /// Connections that the switch is to forget.
     flushes: Flushes<Released>,
@@ -60,13 +60,6 @@ pub(super) struct Actor {
     not_before: Option<Instant>,
     /// When to count again what the switch shall hold.
     recount: Option<Instant>,
-}
-
-/// What is wanted.
-enum Model {
-    /// The local node is not known: changes wait.
-    Waiting(Vec<Change>),
-    Known(Box<Compiler>),
 }
 
 /// Someone who waits for changes to be in the switch.
@@ -99,8 +92,7 @@ impl Actor {
             requests,
             publish,
             status: Status::default(),
-            model: Model::Waiting(Vec::new()),
-            listed: false,
+            model: Model::default(),
             refused: Refused::default(),
             flushes: Flushes::default(),
             revocations: Flushes::default(),
@@ -192,7 +184,7 @@ impl Actor {
         else {
             return;
         };
-        let (Ok(Message::FlowRemoved(removed)), Model::Known(compiler)) = (*message, &self.model)
+        let (Ok(Message::FlowRemoved(removed)), Some(compiler)) = (*message, self.model.known())
         else {
             return;
         };
@@ -209,7 +201,7 @@ impl Actor {
     /// Has the switch forget the connections that are due.
     async fn flush(&mut self, now: Instant) {
         let mut due = self.flushes.due(now);
-        if let Model::Known(compiler) = &self.model {
+        if let Some(compiler) = self.model.known() {
             for released in &mut due {
                 let (protocol, backend) = (released.protocol, released.backend);
                 // The endpoint may be back, maybe by another Service.
@@ -240,11 +232,12 @@ impl Actor {
         self.flush(now).await;
         self.revoke(now).await;
         self.not_before = self.not_before.filter(|&at| at > now);
-        if self.recount.is_some_and(|at| at <= now)
-            && let Model::Known(compiler) = &self.model
-        {
-            let desired = compiler.desired();
-            self.counted(&desired);
+        if self.recount.is_some_and(|at| at <= now) {
+            let counts = self
+                .model
+                .with(|compiler| counts(&compiler.desired()))
+                .await;
+            self.counted(counts.unwrap_or_default());
         }
         if self.status.in_sync() && self.refused.retry().is_some_and(|at| at <= now) {
             tracing::info!(flows = self.refused.len(), "trying refused flows again");
@@ -256,7 +249,7 @@ impl Actor {
 
     /// Makes the switch hold what it shall, if it is not known to.
     async fn converge(&mut self) {
-        if !self.listed || self.not_before.is_some() || self.status.in_sync() {
+        if self.model.known().is_none() || self.not_before.is_some() || self.status.in_sync() {
             return;
         }
         let Some(generation) = self.status.generation else {
@@ -285,17 +278,9 @@ impl Actor {
         let began = Instant::now();
         let (flows, groups) = self.read(generation).await.map_err(Failure::Lost)?;
         let read = Instant::now();
-        let Model::Known(compiler) = &mut self.model else {
-            return Err(Failure::Failed(
-                "the local node is not known yet".to_owned(),
-            ));
-        };
-        if !std::mem::replace(&mut self.adopted, true) {
-            compiler.adopt(&flows);
-        }
-        let desired = compiler.desired();
-        self.counted(&desired);
-        let mut plan = self.plan([diff(&desired, &flows, &groups)]);
+        let adopts = !std::mem::replace(&mut self.adopted, true);
+        let patch = self.compare(adopts, flows, groups).await;
+        let mut plan = self.plan(patch);
         let messages = plan.len();
         let compiled = Instant::now();
         self.send(generation, &mut plan).await?;
@@ -315,6 +300,26 @@ impl Actor {
         self.metrics.readbacks.inc();
         self.status.compared = Some(Instant::now());
         Ok((flows?.into_inner(), groups?.into_inner()))
+    }
+
+    /// What would make the switch hold what it shall, if these are its flows and groups; `None` while it is not known
+    /// what it shall hold. `adopts` says to take over what the agent before had in mind.
+    async fn compare(
+        &mut self,
+        adopts: bool,
+        flows: Vec<FlowStats>,
+        groups: Vec<GroupDesc>,
+    ) -> Option<Patch> {
+        let compare = move |compiler: &mut Compiler| {
+            if adopts {
+                compiler.adopt(&flows);
+            }
+            let desired = compiler.desired();
+            (counts(&desired), diff(&desired, &flows, &groups))
+        };
+        let (counts, patch) = self.model.with(compare).await?;
+        self.counted(counts);
+        Some(patch)
     }
 
     /// Patches as one plan, without the flows that the switch is known to refuse.
@@ -374,7 +379,7 @@ impl Actor {
                 .and_then(|offending| plan.take(offending.index))
             {
                 Some(Step::FlowSet(flow)) => {
-                    let object = self.describe(flow.cookie);
+                    let object = flow.cookie.describe(&self.registry().await);
                     let text = flow.to_string();
                     tracing::error!(
                         object,
@@ -416,11 +421,15 @@ impl Actor {
     /// Has the switch end the connections of UDP that policy allows no more.
     async fn revoke(&mut self, now: Instant) {
         let revoked = self.revocations.due(now);
-        let (Model::Known(compiler), false) = (&self.model, revoked.is_empty()) else {
+        if revoked.is_empty() {
             return;
-        };
+        }
         let messages = match self.connections().await {
-            Ok(dump) => revoke::denied(compiler, &revoked, &dump),
+            Ok(dump) => {
+                let denied =
+                    move |compiler: &mut Compiler| revoke::denied(compiler, &revoked, &dump);
+                self.model.with(denied).await.unwrap_or_default()
+            }
             Err(error) => {
                 tracing::info!(%error, "conntrack cannot be read: all that pods have of UDP begins anew");
                 revoke::all(&revoked)
@@ -474,7 +483,7 @@ impl Actor {
                         done,
                     });
                 }
-                Request::Listed => self.listed = true,
+                Request::Listed => self.model.complete().await,
                 question => questions.push(question),
             }
         }
@@ -492,31 +501,14 @@ impl Actor {
     }
 
     fn change(&mut self, change: Change) -> Option<Patch> {
-        match &mut self.model {
-            Model::Known(compiler) => {
-                if change == Change::SampleDrops(true) && !self.can_sample {
-                    tracing::warn!("the switch has no meters: dropped packets are not sampled");
-                    return None;
-                }
-                if self.status.flows <= COUNTED_OFTEN {
-                    self.recount.get_or_insert_with(|| Instant::now() + RECOUNT);
-                }
-                Some(compiler.apply(change))
-            }
-            Model::Waiting(waiting) => {
-                match change {
-                    Change::Node(node) => {
-                        let mut state = State::new(node);
-                        for change in waiting.drain(..) {
-                            state.apply(change);
-                        }
-                        self.model = Model::Known(Box::new(Compiler::new(state)));
-                    }
-                    change => waiting.push(change),
-                }
-                None
-            }
+        if change == Change::SampleDrops(true) && !self.can_sample {
+            tracing::warn!("the switch has no meters: dropped packets are not sampled");
+            return None;
         }
+        if self.status.flows <= COUNTED_OFTEN {
+            self.recount.get_or_insert_with(|| Instant::now() + RECOUNT);
+        }
+        self.model.apply(change)
     }
 
     /// Tells those who wait that the switch holds what they asked for, or refuses it.
@@ -545,27 +537,24 @@ impl Actor {
         let Some(generation) = self.status.generation else {
             return;
         };
-        let read = self.read(generation).await;
-        let Model::Known(compiler) = &self.model else {
-            return;
-        };
-        let (flows, groups) = match read {
+        let (flows, groups) = match self.read(generation).await {
             Ok(read) => read,
             Err(error) => return self.failed(Failure::Lost(error)),
         };
-        let desired = compiler.desired();
-        self.counted(&desired);
-        let mut plan = self.plan([diff(&desired, &flows, &groups)]);
+        let installed = flows.len();
+        let patch = self.compare(false, flows, groups).await;
+        let mut plan = self.plan(patch);
         if plan.is_empty() {
-            tracing::debug!(flows = flows.len(), "audit found no drift");
+            tracing::debug!(flows = installed, "audit found no drift");
             return;
         }
         let count = plan.len();
         tracing::warn!(differences = count, "the switch has drifted; repairing");
+        let registry = self.registry().await;
         for step in plan.steps().iter().take(LOGGED) {
             match step {
                 Step::FlowSet(flow) => {
-                    let object = self.describe(flow.cookie);
+                    let object = flow.cookie.describe(&registry);
                     tracing::warn!(%flow, object, "drift: missing or changed");
                 }
                 Step::FlowGone(key) => tracing::warn!(flow = %key, "drift: not wanted"),
@@ -587,114 +576,115 @@ impl Actor {
         match question {
             Request::Verify { done } => {
                 let read = self.read(generation).await;
-                let _gone = done.send(match (&self.model, read) {
-                    (_, Err(error)) => Err(error.into()),
-                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
-                    (Model::Known(compiler), Ok((flows, groups))) => {
-                        Ok(inspect::verify(compiler, &flows, &groups))
-                    }
-                });
+                let answer = self
+                    .answered(read, |compiler, (flows, groups)| {
+                        inspect::verify(compiler, &flows, &groups)
+                    })
+                    .await;
+                let _gone = done.send(answer);
             }
             Request::Flows { filter, done } => {
-                self.metrics.sent(MessageKind::dump, 1);
-                let read = self
-                    .connection
-                    .pinned(generation)
-                    .dump_flows(inspect::request(&filter))
-                    .await;
-                let registry = self.registry();
+                let read = self.dump(generation, [inspect::request(&filter)]).await;
+                let registry = self.registry().await;
                 let _gone = done.send(match read {
                     Err(error) => Err(error.into()),
-                    Ok(flows) => Ok(inspect::annotate(&registry, &filter, flows.into_inner())),
+                    Ok(flows) => {
+                        Ok(aside(move || inspect::annotate(&registry, &filter, flows)).await)
+                    }
                 });
             }
             Request::Services { done } => {
-                let connection = self.connection.pinned(generation);
-                let mut read = Ok(Vec::new());
-                for table in COUNTED {
-                    self.metrics.sent(MessageKind::dump, 1);
-                    let request = FlowStatsRequest {
-                        table: table.id(),
-                        ..FlowStatsRequest::default()
-                    };
-                    match (&mut read, connection.dump_flows(request).await) {
-                        (Ok(flows), Ok(more)) => flows.extend(more.into_inner()),
-                        (_, Err(error)) => read = Err(error),
-                        (Err(_), Ok(_)) => {}
-                    }
-                }
-                let _gone = done.send(match (&self.model, read) {
-                    (_, Err(error)) => Err(error.into()),
-                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
-                    (Model::Known(compiler), Ok(flows)) => {
-                        Ok(inspect::services(compiler.state(), &flows))
-                    }
-                });
+                let requests = COUNTED.map(inspect::request_table);
+                let read = self.dump(generation, requests).await;
+                let answer = self
+                    .answered(read, |compiler, flows| {
+                        inspect::services(compiler.state(), &flows)
+                    })
+                    .await;
+                let _gone = done.send(answer);
             }
             Request::Policies { done } => {
-                let read = self.read(generation).await;
-                let _gone = done.send(match (&self.model, read) {
-                    (_, Err(error)) => Err(error.into()),
-                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
-                    (Model::Known(compiler), Ok((flows, _))) => {
-                        Ok(inspect::policies(compiler, &flows))
-                    }
-                });
+                let read = self
+                    .dump(generation, inspect::POLICY.map(inspect::request_table))
+                    .await;
+                let answer = self
+                    .answered(read, |compiler, flows| inspect::policies(compiler, &flows))
+                    .await;
+                let _gone = done.send(answer);
             }
             Request::Judgeable { pod, done } => {
-                let _gone = done.send(Ok(match &self.model {
-                    Model::Waiting(_) => false,
-                    Model::Known(compiler) => compiler.is_judgeable(&pod),
-                }));
+                let known = self.model.known();
+                let _gone = done.send(Ok(known.is_some_and(|known| known.is_judgeable(&pod))));
             }
             Request::Why { request, done } => {
                 let read = self.read(generation).await;
-                let _gone = done.send(match (&self.model, read) {
-                    (_, Err(error)) => Err(error.into()),
-                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
-                    (Model::Known(compiler), Ok((flows, groups))) => {
-                        why::why(compiler, &flows, &groups, &request).map_err(InspectError::Unknown)
-                    }
-                });
+                let answer = self
+                    .answered(read, move |compiler, (flows, groups)| {
+                        why::why(compiler, &flows, &groups, &request)
+                    })
+                    .await;
+                let _gone = done.send(answer.and_then(|why| why.map_err(InspectError::Unknown)));
             }
             Request::CheckPod { pod, done } => {
-                self.metrics.sent(MessageKind::dump, 1);
                 let cookie = Cookie::pod(&pod);
-                let request = inspect::request_object(cookie);
-                let read = self.connection.pinned(generation).dump_flows(request).await;
-                let _gone = done.send(match (&self.model, read) {
-                    (_, Err(error)) => Err(error.into()),
-                    (Model::Waiting(_), _) => Err(InspectError::NotYet),
-                    (Model::Known(compiler), Ok(flows)) => {
-                        Ok(inspect::check_object(compiler, cookie, &flows))
-                    }
-                });
+                let read = self
+                    .dump(generation, [inspect::request_object(cookie)])
+                    .await;
+                let answer = self
+                    .answered(read, move |compiler, flows| {
+                        inspect::check_object(compiler, cookie, &flows)
+                    })
+                    .await;
+                let _gone = done.send(answer);
             }
             Request::Apply { .. } | Request::Listed => {}
         }
     }
 
-    fn registry(&self) -> Registry {
-        match &self.model {
-            Model::Known(compiler) => compiler.registry(),
-            Model::Waiting(_) => Registry::default(),
+    /// The flows that these requests find, those of the first one first.
+    async fn dump(
+        &self,
+        generation: u64,
+        requests: impl IntoIterator<Item = FlowStatsRequest>,
+    ) -> Result<Vec<FlowStats>, Error> {
+        let connection = self.connection.pinned(generation);
+        let mut flows = Vec::new();
+        for request in requests {
+            self.metrics.sent(MessageKind::dump, 1);
+            flows.extend(connection.dump_flows(request).await?.into_inner());
         }
+        Ok(flows)
     }
 
-    fn describe(&self, cookie: Cookie) -> String {
-        cookie.describe(&self.registry())
+    /// What the compiler answers to what was read.
+    async fn answered<R: Send + 'static, T: Send + 'static>(
+        &mut self,
+        read: Result<R, Error>,
+        answer: impl FnOnce(&Compiler, R) -> T + Send + 'static,
+    ) -> Result<T, InspectError> {
+        let read = read?;
+        let answer = self
+            .model
+            .with(move |compiler| answer(compiler, read))
+            .await;
+        answer.ok_or(InspectError::NotYet)
+    }
+
+    async fn registry(&mut self) -> Registry {
+        let registry = self.model.with(|compiler| compiler.registry()).await;
+        registry.unwrap_or_default()
     }
 
     /// Notes how much the switch shall hold. Compiling everything costs as much as the state is
     /// large, so between comparisons this is done only now and then.
-    fn counted(&mut self, desired: &Program) {
-        self.status.flows = desired.len();
-        self.status.groups = desired.groups().count();
+    fn counted(&mut self, (flows, groups): (usize, usize)) {
+        self.status.flows = flows;
+        self.status.groups = groups;
         self.recount = None;
     }
 
     fn publish(&mut self) {
-        if let Model::Known(compiler) = &self.model {
+        if let Some(compiler) = self.model.known() {
             self.status.peers = compiler.state().peers.len();
             let conflicts = compiler.conflicts();
             let conflicts: Vec<_> = conflicts.iter().map(ToString::to_string).collect();
@@ -721,6 +711,11 @@ impl Actor {
         self.metrics.flows_refused.set(gauge(self.refused.len()));
         self.publish.send_replace(self.status.clone());
     }
+}
+
+/// Flows and groups.
+fn counts(desired: &Program) -> (usize, usize) {
+    (desired.len(), desired.groups().count())
 }
 
 /// The object that a change makes flows of.

@@ -11,6 +11,9 @@ use sluice_flows::service::{Scope, counters, service_number};
 use sluice_flows::{Compiler, Cookie, Flow, FlowKey, Program, cookie::Registry, diff};
 use sluice_rpc::{FlowReport, FlowsRequest, VerifyDifference, VerifyReport};
 
+/// The tables that policies count in.
+pub(super) const POLICY: [Table; 2] = [Table::EgressPolicy, Table::IngressPolicy];
+
 /// Compares everything.
 pub(super) fn verify(
     compiler: &Compiler,
@@ -95,6 +98,14 @@ pub(super) fn request(filter: &FlowsRequest) -> FlowStatsRequest {
     }
 }
 
+/// The flows of one table.
+pub(super) fn request_table(table: Table) -> FlowStatsRequest {
+    FlowStatsRequest {
+        table: table.id(),
+        ..FlowStatsRequest::default()
+    }
+}
+
 /// The flows of one object.
 pub(super) fn request_object(cookie: Cookie) -> FlowStatsRequest {
     FlowStatsRequest {
@@ -136,11 +147,10 @@ pub(super) fn annotate(
         .collect()
 }
 
-/// What is known of policies, with what these flows counted.
+/// What is known of policies, with what these flows of their tables counted.
 pub(super) fn policies(compiler: &Compiler, flows: &[FlowStats]) -> PolicyFlows {
-    let tables = [Table::EgressPolicy.id(), Table::IngressPolicy.id()];
     let mut counted: HashMap<u64, (u64, u64)> = HashMap::new();
-    for flow in flows.iter().filter(|flow| tables.contains(&flow.table)) {
+    for flow in flows {
         let (packets, bytes) = counted.entry(flow.cookie).or_default();
         *packets += flow.packet_count;
         *bytes += flow.byte_count;
