@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::parser::ValueSource;
 use clap::{Arg, Command};
 
-use crate::config::{Config, ConfigError, KEYS, Origin};
+use crate::config::{Config, ConfigError, KEYS, Origin, unknown_variables};
 use crate::{cleanup, daemon, install, telemetry};
 
 /// What the command line asks for.
@@ -36,6 +36,13 @@ pub fn main() -> ExitCode {
         Err(usage) => usage.exit(),
     };
     telemetry::init(&config);
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for name in unknown_variables(names) {
+        tracing::warn!(
+            name,
+            "no key has this environment variable; it changes nothing"
+        );
+    }
     let result = match task {
         Task::Run => daemon::run(config),
         Task::Cleanup => cleanup::run(&config),

@@ -191,7 +191,10 @@ impl Config {
             }
         }
         let config = Self::parse(&named)?;
-        config.check()?;
+        config.check(|key| {
+            let (_, origin) = named.get(key)?;
+            Some(origin.clone())
+        })?;
         Ok(config)
     }
 
@@ -234,7 +237,9 @@ impl Config {
         })
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
+    /// What no value shows by itself. `origin` is where the value of a key came from, if not from the defaults.
+    fn check(&self, origin: impl Fn(&str) -> Option<Origin>) -> Result<(), ConfigError> {
+        let origin = |key| origin(key).unwrap_or(Origin::Default);
         for (key, name) in [
             ("bridge", &self.bridge),
             ("gateway", &self.gateway),
@@ -243,7 +248,7 @@ impl Config {
             if name.is_empty() || name.len() > 15 || name.contains('/') {
                 return Err(ConfigError::Value {
                     key,
-                    origin: Origin::Flag,
+                    origin: origin(key),
                     message: format!("{name:?} is no device name (1 to 15 characters, no slash)"),
                 });
             }
@@ -251,13 +256,28 @@ impl Config {
         if self.manifests.0.is_some() && self.kubeconfig.0.is_some() {
             return Err(ConfigError::Value {
                 key: "kubeconfig",
-                origin: Origin::Flag,
+                origin: origin("kubeconfig"),
                 message: "the cluster state comes from here or from `manifests`, not from both"
                     .to_owned(),
             });
         }
         Ok(())
     }
+}
+
+/// Those of these environment variables that look like a key and are none: somebody's slip. What Kubernetes tells of
+/// a Service whose name begins like ours is not meant.
+pub fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let of_a_service = |name: &str| {
+        name.contains("_SERVICE_HOST") || name.contains("_PORT_") || name.ends_with("_PORT")
+    };
+    let unknown = names.filter(|name| {
+        name.starts_with("SLUICE_")
+            && name != "SLUICE_CONFIG"
+            && !of_a_service(name)
+            && KEYS.iter().all(|key| key.env != name)
+    });
+    unknown.collect()
 }
 
 fn one<T>(
@@ -373,6 +393,20 @@ mod tests {
     }
 
     #[test]
+    fn variables_that_are_no_keys_are_found() {
+        let names = [
+            "SLUICE_TUNEL",
+            "SLUICE_TUNNEL_DST_PORT",
+            "SLUICE_CONFIG",
+            "SLUICE_PORT_443_TCP",
+            "SLUICE_SERVICE_HOST",
+            "PATH",
+        ];
+        let unknown = unknown_variables(names.map(str::to_owned).into_iter());
+        assert_eq!(unknown, ["SLUICE_TUNEL"]);
+    }
+
+    #[test]
     fn unknown_keys_are_refused_by_name() {
         let error =
             with_file("bridge = \"b\"\nbrigde = \"x\"\ntunel = 1", &[]).expect_err("refused");
@@ -392,6 +426,8 @@ mod tests {
             "{error}"
         );
         assert!(error.contains("vxlan, geneve, gre, stt, none"), "{error}");
+        let error = with_file("bridge = \"a-much-too-long-name\"", &[]).expect_err("refused");
+        assert!(error.to_string().contains("agent.toml"), "{error}");
         let error = Config::resolve(named(&[("bridge", "a-much-too-long-name")]), None);
         assert!(
             error
