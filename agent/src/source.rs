@@ -116,6 +116,14 @@ impl SourceStatus {
         }
     }
 
+    /// Whether what an API server said should be kept on disk and is not.
+    pub fn is_unkept(&self) -> bool {
+        match self {
+            SourceStatus::Directory(_) => false,
+            SourceStatus::Kubernetes(status) => status.borrow().unkept.is_some(),
+        }
+    }
+
     /// What a person should know, a line each; empty when all is well.
     pub fn problems(&self) -> Vec<String> {
         match self {

@@ -1,4 +1,4 @@
-//! The metrics of the watches at an API server, read when somebody asks: watches come and go.
+//! The metrics of the watches at an API server, and of what is kept of them, read when somebody asks: watches come and go.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -43,6 +43,11 @@ impl Collector for Watches {
         if watches.is_empty() {
             return Ok(());
         }
+        let help = "1 while the last known state cannot be kept on disk";
+        let unkept = self.source.get().is_some_and(SourceStatus::is_unkept);
+        encoder
+            .encode_descriptor("state_not_kept", help, None, MetricType::Gauge)?
+            .encode_gauge(&u64::from(unkept))?;
         let gauges: [(&str, &str, Read); 2] = [
             (
                 "watch_objects",

@@ -31,7 +31,7 @@ pub use status::{KubernetesStatus, Watching};
 pub use target::Target;
 
 use pods::Pods;
-use state::Entry;
+use state::{Entry, Keeper};
 use watch::Watcher;
 use wire::{Found, Item, News};
 
@@ -57,7 +57,7 @@ pub struct KubernetesSource {
     faults: BTreeMap<ObjectRef, u64>,
     status: channel::Sender<KubernetesStatus>,
     /// Whoever keeps the state on disk.
-    writer: Option<std::sync::mpsc::Sender<Entry>>,
+    keeper: Option<Keeper>,
     /// What it was told last of which pods it has.
     kept: Option<PodScope>,
     /// What is to be handed on without waiting for news: what was read from disk, at first.
@@ -82,14 +82,14 @@ impl KubernetesSource {
             pods: Pods::new(node.clone()),
             faults: BTreeMap::new(),
             status: channel::Sender::default(),
-            writer: None,
+            keeper: None,
             kept: None,
             ready: Vec::new(),
             tasks: JoinSet::new(),
         };
         if let Some(state) = state {
             source.restore(&state);
-            source.writer = Some(state.writer());
+            source.keeper = Some(state.keeper(source.status.clone()));
         }
         for kind in Kind::ALL {
             match kind {
@@ -113,7 +113,7 @@ impl KubernetesSource {
             self.access.clone(),
             self.sender.clone(),
             self.status.clone(),
-            self.writer.is_some(),
+            self.keeper.is_some(),
         );
         // Those that were ended are not waited for elsewhere.
         while self.tasks.try_join_next().is_some() {}
@@ -182,11 +182,10 @@ impl KubernetesSource {
 
     /// Tells whoever keeps the state on disk, if anybody does.
     fn keep(&self, entry: impl FnOnce() -> Option<Entry>) {
-        if let Some(writer) = &self.writer
+        if let Some(keeper) = &self.keeper
             && let Some(entry) = entry()
         {
-            // It ends only with us.
-            let _ = writer.send(entry);
+            keeper.tell(entry);
         }
     }
 

@@ -1,32 +1,35 @@
 //! The last known state of the cluster on disk, for a start while the API server does not answer.
 //!
 //! A text file: a line that names the format, then a line for each object, its checksum first, as the API has the
-//! object but for what nobody uses; and lines that say what is whole: which kinds, and the pods of which namespaces. A change is appended; a list, and a file that has grown to twice what it need be,
-//! mean a new file beside it that takes its place by rename. So a crash at any point leaves a file that can be read:
-//! what follows the first line that is cut off or damaged is not believed.
+//! object but for what nobody uses; and lines that say what is whole: which kinds, and the pods of which namespaces. A
+//! change is appended; a list, and a file that has grown to twice what it need be, mean a new file beside it that takes
+//! its place by rename. So a crash at any point leaves a file that can be read: what follows the first line that is cut
+//! off or damaged is not believed.
 //!
-//! A thread of its own writes, so that no disk holds up the network. Must not know where the objects come from.
+//! A thread of its own writes (`writer`), so that no disk holds up the network. Must not know where the objects come from.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use tokio::sync::watch as channel;
 
+use super::KubernetesStatus;
 use crate::source::object::{Kind, Object, ObjectRef};
 use crate::source::{PodScope, decode};
+
+mod pending;
+mod writer;
+
+pub(super) use writer::Keeper;
 
 /// The first line of a file of this form.
 const HEADER: &str = "sluice-state 2\n";
 /// And of the form before, which always has all pods and does not say so.
 const ALL_PODS: &str = "sluice-state 1\n";
-/// A file below this size is not tidied up.
-const SMALL: u64 = 1 << 20;
 
 /// Why a file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -157,16 +160,9 @@ impl StateFile {
         }))
     }
 
-    /// Starts the thread that writes what the other end of the channel is told, until that is dropped.
-    pub(super) fn writer(&self) -> mpsc::Sender<Entry> {
-        let (sender, entries) = mpsc::channel();
-        let mut writer = Writer::new(&self.path);
-        thread::spawn(move || {
-            for entry in entries {
-                writer.take(entry);
-            }
-        });
-        sender
+    /// Keeps there what it is told, until that is dropped; what goes wrong is said in the status.
+    pub(super) fn keeper(&self, status: channel::Sender<KubernetesStatus>) -> Keeper {
+        Keeper::start(&self.path, status)
     }
 }
 
@@ -222,218 +218,6 @@ fn covered(scope: &PodScope) -> String {
 
 fn record(text: &str) -> String {
     format!("{:08x} {text}\n", crc32(text.as_bytes()))
-}
-
-fn set(kind: Kind, text: &str) -> String {
-    record(&format!("set {kind} {text}"))
-}
-
-struct Writer {
-    path: PathBuf,
-    /// Open for appending, once every kind has been listed: until then the file of an earlier time stays.
-    file: Option<File>,
-    /// Where each object's line begins, and its length.
-    lines: HashMap<ObjectRef, (u64, u64)>,
-    listed: BTreeSet<Kind>,
-    covered: Option<PodScope>,
-    size: u64,
-    /// Bytes of lines that are in force.
-    live: u64,
-    /// What is not in the file: before every kind has been listed, and while the disk refuses.
-    waiting: Vec<Entry>,
-    /// Whether what follows `size` in the file is to be thrown away.
-    torn: bool,
-}
-
-impl Writer {
-    fn new(path: &Path) -> Writer {
-        Writer {
-            path: path.to_owned(),
-            file: None,
-            lines: HashMap::new(),
-            // Pods are not listed as a whole: what of them is there is said by what is covered.
-            listed: BTreeSet::from([Kind::Pod]),
-            covered: None,
-            size: 0,
-            live: 0,
-            waiting: Vec::new(),
-            torn: false,
-        }
-    }
-
-    fn take(&mut self, entry: Entry) {
-        match &entry {
-            Entry::Listed(kind, _) => drop(self.listed.insert(*kind)),
-            Entry::Covered(scope) => self.covered = Some(scope.clone()),
-            _ => {}
-        }
-        self.waiting.push(entry);
-        if self.listed.len() < Kind::ALL.len() || self.covered.is_none() {
-            return;
-        }
-        let entries = std::mem::take(&mut self.waiting);
-        if let Err(error) = self.write(&entries) {
-            if !std::mem::replace(&mut self.torn, true) {
-                tracing::warn!(path = %self.path.display(), %error, "last known state not written; trying again with each change");
-            }
-            self.waiting = entries;
-        }
-    }
-
-    fn write(&mut self, entries: &[Entry]) -> io::Result<()> {
-        let lists = entries
-            .iter()
-            .any(|entry| matches!(entry, Entry::Listed(..) | Entry::Several(_)));
-        if self.file.is_none() || self.torn || lists {
-            return self.rewrite(entries);
-        }
-        for entry in entries {
-            match entry {
-                Entry::Set(reference, text) => {
-                    let line = set(reference.kind, text);
-                    let length = line.len() as u64;
-                    let place = (self.append(&line)?, length);
-                    self.live += length;
-                    if let Some((_, old)) = self.lines.insert(reference.clone(), place) {
-                        self.live = self.live.saturating_sub(old);
-                    }
-                }
-                Entry::Gone(reference) => {
-                    let ObjectRef {
-                        kind,
-                        namespace,
-                        name,
-                    } = reference;
-                    self.append(&record(&format!("gone {kind} {namespace}/{name}")))?;
-                    if let Some((_, old)) = self.lines.remove(reference) {
-                        self.live = self.live.saturating_sub(old);
-                    }
-                }
-                Entry::Covered(scope) => drop(self.append(&covered(scope))?),
-                Entry::Listed(..) | Entry::Several(_) => {}
-            }
-        }
-        if self.size > SMALL && self.size > 2 * self.live {
-            self.rewrite(&[])?;
-        }
-        Ok(())
-    }
-
-    /// Adds a line and says where it begins.
-    fn append(&mut self, line: &str) -> io::Result<u64> {
-        let at = self.size;
-        if let Some(file) = &mut self.file {
-            file.write_all(line.as_bytes())?;
-            self.size += line.len() as u64;
-        }
-        Ok(at)
-    }
-
-    /// Writes a new file, of what is in force in the old one and of what is new, and puts it in the old one's place.
-    fn rewrite(&mut self, entries: &[Entry]) -> io::Result<()> {
-        // The last word on each object: its new text, or nothing.
-        let mut news: HashMap<&ObjectRef, Option<&str>> = HashMap::new();
-        let mut replaced = BTreeSet::new();
-        for entry in entries {
-            match entry {
-                Entry::Listed(kind, objects) => {
-                    replaced.insert(*kind);
-                    news.retain(|reference, _| reference.kind != *kind);
-                    news.extend(
-                        objects
-                            .iter()
-                            .map(|(reference, text)| (reference, Some(&**text))),
-                    );
-                }
-                Entry::Several(objects) => {
-                    news.extend(
-                        objects
-                            .iter()
-                            .map(|(reference, text)| (reference, Some(&**text))),
-                    );
-                }
-                Entry::Set(reference, text) => {
-                    news.insert(reference, Some(text));
-                }
-                Entry::Gone(reference) => {
-                    news.insert(reference, None);
-                }
-                // What was said last is written below.
-                Entry::Covered(_) => {}
-            }
-        }
-        let beside = self.path.with_extension("new");
-        let new = File::options()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        let mut out = Output {
-            to: BufWriter::new(new),
-            size: 0,
-        };
-        out.write(HEADER.as_bytes())?;
-        let mut lines = HashMap::new();
-        if self.file.is_some() {
-            let mut old = BufReader::new(File::open(&self.path)?);
-            let mut kept: Vec<_> = self
-                .lines
-                .iter()
-                .filter(|(reference, _)| {
-                    !replaced.contains(&reference.kind) && !news.contains_key(reference)
-                })
-                .collect();
-            kept.sort_by_key(|(_, place)| **place);
-            let mut line = Vec::new();
-            for (reference, (at, _)) in kept {
-                old.seek(SeekFrom::Start(*at))?;
-                line.clear();
-                old.read_until(b'\n', &mut line)?;
-                lines.insert(reference.clone(), out.write(&line)?);
-            }
-        }
-        for (reference, text) in news {
-            if let Some(text) = text {
-                let place = out.write(set(reference.kind, text).as_bytes())?;
-                lines.insert(reference.clone(), place);
-            }
-        }
-        for kind in Kind::ALL {
-            out.write(record(&format!("listed {kind}")).as_bytes())?;
-        }
-        if let Some(scope) = &self.covered {
-            out.write(covered(scope).as_bytes())?;
-        }
-        let new = out
-            .to
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
-        new.sync_data()?;
-        fs::rename(&beside, &self.path)?;
-        self.live = out.size;
-        self.size = out.size;
-        self.lines = lines;
-        self.file = Some(new);
-        self.torn = false;
-        Ok(())
-    }
-}
-
-/// A file that is being written, and how much of it there is.
-struct Output {
-    to: BufWriter<File>,
-    size: u64,
-}
-
-impl Output {
-    /// Adds a line; where it begins, and its length.
-    fn write(&mut self, line: &[u8]) -> io::Result<(u64, u64)> {
-        self.to.write_all(line)?;
-        let place = (self.size, line.len() as u64);
-        self.size += place.1;
-        Ok(place)
-    }
 }
 
 /// An object's text as it is kept: without what is large and used by nobody here.
@@ -517,4 +301,11 @@ fn crc32(data: &[u8]) -> u32 {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::crc32;
+
+    #[test]
+    fn the_checksum_is_the_usual_one() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+}

@@ -30,6 +30,8 @@ pub struct KubernetesStatus {
     pub watches: BTreeMap<Target, Watching>,
     /// Objects that cannot be understood, and why.
     pub faults: BTreeMap<ObjectRef, String>,
+    /// Why the last known state is not kept on disk, and since when, if it should be and is not.
+    pub unkept: Option<(String, Instant)>,
     /// Age in seconds of the state that was read from disk, while something of it has not been listed since.
     pub restored: Option<u64>,
 }
@@ -41,6 +43,13 @@ impl KubernetesStatus {
         if let Some(age) = self.restored {
             lines.push(format!(
                 "the state in force was read from disk, and was {age} s old then"
+            ));
+        }
+        if let Some((why, since)) = &self.unkept {
+            let seconds = since.elapsed().as_secs();
+            lines.push(format!(
+                "last known state not kept on disk for {seconds} s, a start without the API server would go on with \
+                 what was kept before: {why}"
             ));
         }
         let faults = self.faults.iter();
