@@ -66,7 +66,7 @@ impl Transaction {
         self.operations.is_empty()
     }
 
-    /// Adds any operation as it stands, such as a `select` or `delete` of a table named at run time.
+    /// Adds any operation as it stands.
     pub fn push(&mut self, operation: Operation) -> OpIndex {
         self.operations.push(operation);
         OpIndex(self.operations.len() - 1)
@@ -112,6 +112,14 @@ impl Transaction {
         })
     }
 
+    /// As [`delete`](Self::delete), of a table named at run time.
+    pub fn delete_from(&mut self, table: &str, rows: impl Into<Where<Untyped>>) -> OpIndex {
+        self.push(Operation::Delete {
+            table: table.into(),
+            r#where: rows.into().clauses,
+        })
+    }
+
     /// Reads the rows selected (section 5.2.2); [`Reply::rows`] has them.
     pub fn select<T: Table>(&mut self, rows: impl Into<Where<T>>) -> OpIndex {
         let mut columns = column_names::<T>();
@@ -120,6 +128,22 @@ impl Transaction {
             table: T::NAME.into(),
             r#where: rows.into().clauses,
             columns: Some(columns),
+        })
+    }
+
+    /// As [`select`](Self::select), of a table named at run time; all columns, `_uuid` and `_version` too, if none is
+    /// named.
+    pub fn select_from<'a>(
+        &mut self,
+        table: &str,
+        rows: impl Into<Where<Untyped>>,
+        columns: impl IntoIterator<Item = &'a str>,
+    ) -> OpIndex {
+        let columns: Vec<Arc<str>> = columns.into_iter().map(Arc::from).collect();
+        self.push(Operation::Select {
+            table: table.into(),
+            r#where: rows.into().clauses,
+            columns: (!columns.is_empty()).then_some(columns),
         })
     }
 

@@ -24,6 +24,7 @@ pub struct Proxy {
     dir: TempDir,
     rule: watch::Sender<Rule>,
     heard: Arc<Mutex<Vec<u8>>>,
+    ended: watch::Receiver<usize>,
 }
 
 impl Proxy {
@@ -33,6 +34,7 @@ impl Proxy {
         let (rule, rules) = watch::channel(Rule::Allow);
         let heard = Arc::new(Mutex::new(Vec::new()));
         let record = heard.clone();
+        let (count, ended) = watch::channel(0);
         tokio::spawn(async move {
             loop {
                 let Ok((client, _)) = listener.accept().await else {
@@ -42,11 +44,21 @@ impl Proxy {
                 if now != Rule::Refuse
                     && let Ok(server) = UnixStream::connect(&server).await
                 {
-                    tokio::spawn(relay(client, server, rules.clone(), record.clone()));
+                    let relay = relay(client, server, rules.clone(), record.clone());
+                    let count = count.clone();
+                    tokio::spawn(async move {
+                        relay.await;
+                        count.send_modify(|n| *n += 1);
+                    });
                 }
             }
         });
-        Self { dir, rule, heard }
+        Self {
+            dir,
+            rule,
+            heard,
+            ended,
+        }
     }
 
     pub fn remote(&self) -> Remote {
@@ -71,6 +83,17 @@ impl Proxy {
     /// Ends each connection, this and the next ones, after so many (more) bytes from the client.
     pub fn cut_there_after(&self, bytes: usize) {
         self.rule.send_replace(Rule::FromClient(bytes));
+    }
+
+    /// How many connections have ended.
+    pub fn ended(&self) -> usize {
+        *self.ended.borrow()
+    }
+
+    /// Waits until a connection ends, from now on.
+    pub async fn one_ends(&mut self) {
+        self.ended.borrow_and_update();
+        self.ended.changed().await.unwrap();
     }
 
     /// How many bytes the server has sent.
