@@ -295,6 +295,28 @@ impl Steps {
         })
     }
 
+    /// Remembers a connection to a Service that exists as allowed, and by which rules, and translates as it says, in
+    /// passing.
+    pub(crate) fn remember_again(self) -> Self {
+        let [by_egress, by_ingress] = deciding_rules();
+        self.known_on_wire([allowed(), by_egress, by_ingress])
+    }
+
+    /// The same without a word of rules.
+    pub(crate) fn allow_again(self) -> Self {
+        self.known_on_wire([allowed()])
+    }
+
+    fn known_on_wire<const N: usize>(self, says: [Action; N]) -> Self {
+        let translated = Action::Nat(Nat::established());
+        self.ct(Ct {
+            commit: true,
+            zone: Zone::Imm(ZONE_WIRE),
+            actions: [translated].into_iter().chain(says).collect(),
+            ..Ct::default()
+        })
+    }
+
     /// Any action on connections.
     pub(crate) fn ct(self, ct: Ct) -> Self {
         self.action(Action::Ct(Box::new(ct)))

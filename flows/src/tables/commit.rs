@@ -31,6 +31,8 @@ use crate::pipeline::{
 const BACK: u16 = 900;
 const BACK_REPLY: u16 = 890;
 const TO_HOST: u16 = 880;
+const ERROR: u16 = 870;
+const LATER_FRAGMENT: u16 = 865;
 const OF_UNKNOWN_SERVICE: u16 = 860;
 const MASQUERADED: u16 = 840;
 const FROM_OUTSIDE: u16 = 800;
@@ -50,12 +52,27 @@ pub(crate) const CLIENTS: [(u16, u16); 2] = [(0x4000, 0xc000), (0x8000, 0x8000)]
 
 pub(crate) fn base(f: &mut Fragment) {
     for v6 in FAMILIES {
-        // Its connection exists, but which Service it was made through is not known any more.
+        // Nobody has judged it.
+        f.flow(
+            Table::Commit,
+            ERROR,
+            marked(&[Mark::Dnated, Mark::Reply], &[]).family(v6),
+            Steps::new().translate(ZONE_WIRE).goto(AFTER_COMMIT),
+        );
+        // Its connection exists, but which Service it was made through is not known, as of fragments, or not any more.
+        let known = || marked(&[Mark::Dnated], &[]).family(v6).eq(SERVICE_ID, 0u64);
         f.flow(
             Table::Commit,
             OF_UNKNOWN_SERVICE,
-            marked(&[Mark::Dnated], &[]).family(v6).eq(SERVICE_ID, 0u64),
-            Steps::new().translate(ZONE_WIRE).goto(AFTER_COMMIT),
+            known(),
+            Steps::new().remember_again().goto(AFTER_COMMIT),
+        );
+        // It is whole again only if the first fragment was allowed, by a rule that this one does not know.
+        f.flow(
+            Table::Commit,
+            LATER_FRAGMENT,
+            known().later_fragment(),
+            Steps::new().allow_again().goto(AFTER_COMMIT),
         );
         // From outside, under its own address.
         f.flow(

@@ -1,6 +1,7 @@
 //! Table ConntrackIn: whether the packet's connection must be known before it can go on.
 //!
-//! What was translated to an endpoint is of the original direction by construction, so nothing need be looked up. What
+//! What was translated to an endpoint is of the original direction by construction, so nothing need be looked up, errors
+//! apart: they are of a connection that policy may have revoked since. What
 //! may be the answer of an endpoint is looked up among connections as they are on the wire; where its destination is
 //! an address that sources are translated to, it is for someone else, translated and routed again. Otherwise it is not
 //! translated yet: it may be what an endpoint sends to another one by the same ports as through a Service, and then it
@@ -9,7 +10,7 @@
 use crate::fragment::{FAMILIES, Fragment, MatchExt, Steps, any, goto, marked};
 use crate::pipeline::{AFTER_POLICY, BEFORE_ROUTE, Mark, Table, ZONE_WIRE};
 
-const OF_KNOWN_CONNECTION: u16 = 600;
+const ERROR: u16 = 600;
 const TO_ENDPOINT: u16 = 500;
 const TRACKED: u16 = 400;
 const FOR_ANOTHER: u16 = 310;
@@ -24,14 +25,17 @@ pub(crate) const POLICED_ENDS: [(Mark, Option<Mark>); 2] = [
 ];
 
 pub(crate) fn base(f: &mut Fragment) {
-    f.flow(
-        Table::ConntrackIn,
-        OF_KNOWN_CONNECTION,
-        marked(&[Mark::Dnated, Mark::Reply], &[]),
-        goto(AFTER_POLICY),
-    );
+    let tracked = || Steps::new().mark(&[Mark::Tracked]);
     for (with, without) in POLICED_ENDS {
         let without = without.as_slice();
+        for v6 in FAMILIES {
+            f.flow(
+                Table::ConntrackIn,
+                ERROR,
+                marked(&[Mark::Dnated, Mark::Reply, with], without).family(v6),
+                tracked().look_up_wire(Table::ConntrackState),
+            );
+        }
         let translated = marked(&[Mark::Dnated, with], without);
         f.flow(
             Table::ConntrackIn,
@@ -52,7 +56,6 @@ pub(crate) fn base(f: &mut Fragment) {
         marked(&[Mark::Tracked], &[]),
         goto(Table::ConntrackState),
     );
-    let tracked = || Steps::new().mark(&[Mark::Tracked]);
     for v6 in FAMILIES {
         f.flow(
             Table::ConntrackIn,

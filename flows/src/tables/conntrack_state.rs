@@ -4,6 +4,9 @@
 //! Everything else is judged if policy applies to either end, established or not. Only there does it matter that
 //! conntrack calls a packet invalid: elsewhere it need not have seen the connection.
 //!
+//! An error that a client of a Service sends is of a connection on the wire, or, where its source was kept from outside, of
+//! one that policy knows: the one is looked up after the other.
+//!
 //! What might have been the answer of an endpoint, and belongs to no connection of a Service, is a packet like any
 //! other: looked up again, among all connections, if policy applies to it.
 //!
@@ -20,6 +23,7 @@ use crate::tables::conntrack_in::POLICED_ENDS;
 const REVOKED: u16 = 900;
 const RELATED: u16 = 850;
 const REPLY: u16 = 800;
+const ERROR_UNDER_OWN_ADDRESS: u16 = 750;
 const NO_ANSWER_POLICED: u16 = 700;
 const NO_ANSWER: u16 = 690;
 const REFUSAL: u16 = 600;
@@ -30,12 +34,16 @@ const ELSE: u16 = 0;
 
 pub(crate) fn base(f: &mut Fragment) {
     let reply = || Steps::new().mark(&[Mark::Reply]).goto(AFTER_POLICY);
-    f.flow(
-        Table::ConntrackState,
-        REVOKED,
-        any().ct_state(&[Tracked, Reply], &[Invalid]).blocked(),
-        drop_for(DropReason::BlockedConnection),
-    );
+    for of_connection in [Reply, Related] {
+        f.flow(
+            Table::ConntrackState,
+            REVOKED,
+            any()
+                .ct_state(&[Tracked, of_connection], &[Invalid])
+                .blocked(),
+            drop_for(DropReason::BlockedConnection),
+        );
+    }
     f.flow(
         Table::ConntrackState,
         RELATED,
@@ -50,6 +58,16 @@ pub(crate) fn base(f: &mut Fragment) {
     );
 
     for v6 in FAMILIES {
+        f.flow(
+            Table::ConntrackState,
+            ERROR_UNDER_OWN_ADDRESS,
+            marked(&[Mark::Dnated, Mark::Reply], &[])
+                .family(v6)
+                .ct_state(&[Tracked, Invalid], &[]),
+            Steps::new()
+                .unmark(&[Mark::Dnated])
+                .look_up(Table::ConntrackState),
+        );
         for (with, without) in POLICED_ENDS {
             f.flow(
                 Table::ConntrackState,

@@ -1,6 +1,6 @@
 //! Connections that policy takes back: the drop that marks them, replies that stop, and what passes for a moment.
 
-use openflow::Field;
+use openflow::{Field, FlowMod};
 use sluice_flows::interpreter::{Packet, Tables, Verdict, World};
 use sluice_flows::model::{Change, Policy, Protocol, State};
 use sluice_flows::pipeline::{CT_BLOCKED, ZONE_TRACK};
@@ -68,18 +68,23 @@ fn for_now(program: &Program, patch: &Patch, seconds: u16) -> Program {
     let mut all = program.clone();
     for flow in &patch.passing {
         if flow.hard_timeout == 0 || flow.hard_timeout > seconds {
-            all.insert(Flow {
-                key: FlowKey {
-                    table: flow.table,
-                    priority: flow.priority,
-                    match_: flow.match_.clone(),
-                },
-                cookie: Cookie::from_u64(flow.cookie).unwrap(),
-                instructions: flow.instructions.to_vec(),
-            });
+            all.insert(passing(flow));
         }
     }
     all
+}
+
+/// A flow that goes by itself, as one of the program.
+pub(crate) fn passing(flow: &FlowMod) -> Flow {
+    Flow {
+        key: FlowKey {
+            table: flow.table,
+            priority: flow.priority,
+            match_: flow.match_.clone(),
+        },
+        cookie: Cookie::from_u64(flow.cookie).unwrap(),
+        instructions: flow.instructions.to_vec(),
+    }
 }
 
 #[test]

@@ -4,15 +4,16 @@
 use std::sync::Arc;
 
 use openflow::Field;
-use sluice_flows::interpreter::{Packet, Tables, Verdict, World};
+use sluice_flows::interpreter::{Packet, Tables, Tuple, Verdict, World};
 use sluice_flows::model::{
     Backend, Change, Frontend, Protocol, ServiceId, ServicePort, State, TrafficPolicy,
 };
-use sluice_flows::pipeline::{CT_BLOCKED, ZONE_WIRE};
+use sluice_flows::pipeline::{CT_BLOCKED, ZONE_TRACK, ZONE_WIRE};
 use sluice_flows::{Compiler, DropReason, Program};
 
 use crate::cluster::*;
 use crate::flows::packet;
+use crate::revocation::passing;
 
 const VIP: &str = "10.96.0.1";
 const CLIENT: &str = "10.0.0.1";
@@ -229,4 +230,117 @@ fn a_translated_connection_stops_and_resumes() {
     let answer = send(&open, &mut world, &data).unwrap();
     assert_eq!(answer.get(Field::IPV4_SRC).to_ipv4(), ip(VIP));
     assert_eq!(answer.get(Field::TCP_SRC).to_u16(), 80);
+}
+
+/// That a client cannot take in what it gets: by ICMP, about a packet from the Service or the server.
+fn unreachable(state: &State, about: (&str, u16), port: u16) -> Packet {
+    let (server, client) = ((ip(about.0), about.1), (ip(CLIENT), port));
+    packet(state, ip(CLIENT), ip(about.0), None)
+        .with(Field::ICMPV4_TYPE, 3u8)
+        .with(Field::ICMPV4_CODE, 3u8)
+        .with_inner(Tuple::new(6, server, client))
+}
+
+/// An error that a client sends is of its connection: it passes with it, ends with it, and says nothing new of it.
+#[test]
+fn what_a_client_says_of_a_revoked_connection_takes_nothing_back() {
+    let rules = |port| {
+        let mut inward = policy("shop/in", selector(&["app=server"]));
+        inward.ingress = Some(vec![rule(vec![pods(&["app=client"])], vec![tcp(port)])]);
+        set_policy(&inward)
+    };
+    for egress in [true, false] {
+        for service in [true, false] {
+            let what = format!("egress {egress}, by the Service {service}");
+            let allow = |port| match egress {
+                true => egress_to("10.0.0.2/32", port),
+                false => rules(port),
+            };
+            let denied = match egress {
+                true => DropReason::EgressIsolation,
+                false => DropReason::IngressIsolation,
+            };
+            let mut state = shop(SERVER);
+            state.apply(allow(8080));
+            let mut compiler = Compiler::new(state.clone());
+            let mut world = World::default();
+            let (to, port) = if service { (VIP, 80) } else { (SERVER, 8080) };
+            let ask = |flags| tcp_packet(&state, CLIENT, to, (40000, port), flags);
+            let error = unreachable(&state, (to, port), 40000);
+            let open = compiler.desired();
+            let there = send(&open, &mut world, &ask(SYN)).unwrap();
+            let ports = (8080, there.get(Field::TCP_SRC).to_u16());
+            let back = tcp_packet(&state, SERVER, CLIENT, ports, ACK);
+            for packet in [&back, &ask(ACK)] {
+                send(&open, &mut world, packet).unwrap();
+            }
+            let said = |world: &World| {
+                let known = world.conntrack.connections();
+                let mut policed = known.filter(|c| c.zone == ZONE_WIRE || c.zone == ZONE_TRACK);
+                let one = policed.next().unwrap();
+                assert!(policed.next().is_none(), "one connection: {what}");
+                (one.mark, one.label)
+            };
+            let before = said(&world);
+            let passed = send(&open, &mut world, &error).unwrap();
+            assert_eq!(passed.get(Field::IPV4_DST).to_ipv4(), ip(SERVER), "{what}");
+            let quoted = passed.inner().unwrap();
+            let wire = (
+                quoted.source.address,
+                quoted.source.port,
+                quoted.destination.port,
+            );
+            assert_eq!(wire, (ip(SERVER), 8080, ports.1), "{what}");
+            assert_eq!(said(&world), before, "{what}");
+
+            compiler.apply(allow(9999));
+            let closed = compiler.desired();
+            assert_eq!(send(&closed, &mut world, &ask(ACK)).err(), Some(denied));
+            let before = said(&world);
+            assert_eq!(before.0, CT_BLOCKED, "{what}");
+            let outcome = send(&closed, &mut world, &error);
+            assert_eq!(outcome.err(), Some(DropReason::BlockedConnection), "{what}");
+            assert_eq!(said(&world), before, "{what}");
+            let outcome = send(&closed, &mut world, &back);
+            assert_eq!(outcome.err(), Some(DropReason::BlockedConnection), "{what}");
+        }
+    }
+}
+
+/// Of a connection that outlives its Service it is not known through which it was made. It stops and resumes like any.
+#[test]
+fn a_connection_of_a_service_that_is_gone_stops_and_resumes() {
+    let mut state = shop(SERVER);
+    state.apply(egress_to("10.0.0.2/32", 8080));
+    let mut compiler = Compiler::new(state.clone());
+    let mut world = World::default();
+    let open = compiler.desired();
+    let there = send(&open, &mut world, &to_service(&state, CLIENT, SYN)).unwrap();
+    let ports = (8080, there.get(Field::TCP_SRC).to_u16());
+    let back = tcp_packet(&state, SERVER, CLIENT, ports, ACK);
+    send(&open, &mut world, &back).unwrap();
+    let ask = to_service(&state, CLIENT, ACK);
+    send(&open, &mut world, &ask).unwrap();
+
+    let id = ServiceId::new("shop", "web", "", Protocol::Tcp, false);
+    let vacated = compiler.apply(Change::ServiceGone(id)).passing;
+    let now = |compiler: &Compiler| {
+        let mut program = compiler.desired();
+        for flow in &vacated {
+            program.insert(passing(flow));
+        }
+        program
+    };
+    assert!(!vacated.is_empty());
+    send(&now(&compiler), &mut world, &ask).unwrap();
+    compiler.apply(egress_to("10.0.0.2/32", 9999));
+    let denied = send(&now(&compiler), &mut world, &ask);
+    assert_eq!(denied.err(), Some(DropReason::EgressIsolation));
+    let blocked = send(&now(&compiler), &mut world, &back);
+    assert_eq!(blocked.err(), Some(DropReason::BlockedConnection));
+    compiler.apply(egress_to("10.0.0.2/32", 8080));
+    let there = send(&now(&compiler), &mut world, &ask).unwrap();
+    assert_eq!(there.get(Field::TCP_SRC).to_u16(), ports.1);
+    let answer = send(&now(&compiler), &mut world, &back).unwrap();
+    assert_eq!(answer.get(Field::IPV4_SRC).to_ipv4(), ip(VIP));
 }

@@ -91,6 +91,11 @@ fn revocation(cluster: &mut Cluster) -> Result<()> {
             for _ in 0..6 {
                 revoked.push(Revoked::open(&bench, "c1", &ask(protocol, 1, ipv6))?);
             }
+            if protocol == Protocol::Udp {
+                // In fragments.
+                let large = ask(protocol, 1, ipv6).of_size(4000);
+                revoked.push(Revoked::open(&bench, "c1", &large)?);
+            }
         }
         let c2 = bench.netns("c2")?;
         held.push(Held::open(&c2, &ask(Protocol::Tcp, 1, ipv6), 4)?);
