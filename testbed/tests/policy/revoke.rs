@@ -26,15 +26,17 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 const PUSHES: u16 = 9100;
 
 /// A connection whose client is revoked, and what it was like before.
-struct Revoked {
+pub(crate) struct Revoked {
     what: String,
     conn: Conn,
     by: String,
     seen: SocketAddr,
+    /// Since when it asks and is not answered.
+    silent_since: Option<Instant>,
 }
 
 impl Revoked {
-    fn open(bench: &Bench<'_>, client: &str, dial: &Dial) -> Result<Self> {
+    pub(crate) fn open(bench: &Bench<'_>, client: &str, dial: &Dial) -> Result<Self> {
         let what = format!("{client} → {} {}", dial.protocol.name(), dial.target);
         let mut conn = dial::open(&bench.netns(client)?, dial).context(what.clone())?;
         let answer = conn.ask("first").context(what.clone())?;
@@ -43,10 +45,12 @@ impl Revoked {
             conn,
             by: answer.by,
             seen: answer.seen,
+            silent_since: None,
         })
     }
 
-    fn silent(&mut self, tag: &str) -> Result<()> {
+    pub(crate) fn silent(&mut self, tag: &str) -> Result<()> {
+        self.silent_since.get_or_insert_with(Instant::now);
         self.conn.patience(SILENCE);
         match self.conn.ask(tag) {
             Err(failure) if failure.why == Why::Timeout => Ok(()),
@@ -55,8 +59,11 @@ impl Revoked {
         }
     }
 
-    fn resumes(&mut self, tag: &str) -> Result<()> {
-        self.conn.patience(LIMIT);
+    /// Of TCP it is the next repetition that is answered. Each comes after twice the time of the one before, so that
+    /// it may take as long again as it was denied.
+    pub(crate) fn resumes(&mut self, tag: &str) -> Result<()> {
+        let denied = self.silent_since.take().map(|since| since.elapsed());
+        self.conn.patience(LIMIT + denied.unwrap_or_default());
         let answer = self.conn.ask(tag).context(self.what.clone())?;
         ensure!(
             answer.by == self.by && answer.seen == self.seen,
