@@ -116,6 +116,8 @@ enum Source {
 struct Times {
     comes: Vec<Duration>,
     one_more: Vec<Duration>,
+    one_more_answered: Vec<Duration>,
+    one_more_cpu: Vec<Duration>,
     goes: Vec<Duration>,
     /// Until whoever wrote it was told that it is written.
     answered: Vec<Duration>,
@@ -141,8 +143,18 @@ async fn measure(agent: &Agent, source: Source) -> Result<()> {
     };
     let before = bench.policy_flows().await?;
     println!(
-        "{:>8} {:>8} {:>10} {:>10} {:>10} {:>6} {:>10} {:>10} {:>10}",
-        "CIDRs", "flows", "comes", "answered", "floor", "ratio", "agent CPU", "one more", "goes"
+        "{:>8} {:>8} {:>10} {:>10} {:>10} {:>6} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        "CIDRs",
+        "flows",
+        "comes",
+        "answered",
+        "floor",
+        "ratio",
+        "agent CPU",
+        "one more",
+        "answered",
+        "agent CPU",
+        "goes"
     );
     for size in SIZES {
         let mut times = Times::default();
@@ -153,7 +165,7 @@ async fn measure(agent: &Agent, source: Source) -> Result<()> {
         let p50 = |of: Vec<Duration>| Sample::new(of).percentile(50);
         let (comes, floor) = (p50(times.comes), p50(times.floor));
         println!(
-            "{size:>8} {:>8} {} {} {} {:>6.2} {} {} {}",
+            "{size:>8} {:>8} {} {} {} {:>6.2} {} {} {} {} {}",
             times.flows.first().copied().unwrap_or_default(),
             milliseconds(comes),
             milliseconds(p50(times.answered)),
@@ -161,6 +173,8 @@ async fn measure(agent: &Agent, source: Source) -> Result<()> {
             comes.as_secs_f64() / floor.as_secs_f64(),
             milliseconds(p50(times.cpu)),
             milliseconds(p50(times.one_more)),
+            milliseconds(p50(times.one_more_answered)),
+            milliseconds(p50(times.one_more_cpu)),
             milliseconds(p50(times.goes)),
         );
     }
@@ -204,8 +218,11 @@ impl Bench<'_> {
 
         let another = round + 128;
         let larger = blocks(size - 1, &[round, another]);
-        let (_, told) = self.change(Change::Other(&larger), another).await?;
+        let cpu = self.agent.cpu()?;
+        let (answered, told) = self.change(Change::Other(&larger), another).await?;
         times.one_more.push(told);
+        times.one_more_answered.push(answered);
+        times.one_more_cpu.push(self.agent.cpu()? - cpu);
         let (_, told) = self.change(Change::Goes, round).await?;
         times.goes.push(told);
         Ok(())
