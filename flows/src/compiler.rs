@@ -404,6 +404,7 @@ impl Compiler {
     /// What a change of a Service means for its endpoints.
     fn apply_service(&mut self, id: &ServiceId, after: Option<Arc<ServicePort>>) -> Patch {
         let before = self.state.services.get(id).cloned();
+        let look = self.state.memory.look(id);
         let was = before
             .as_deref()
             .map(|port| services::Entries::of(port, &self.state));
@@ -418,7 +419,7 @@ impl Compiler {
         let is = after.map(|port| services::Entries::of(port, &self.state));
         let mut patch = services::between(was.as_ref(), is.as_ref());
         let (before, after) = (before.as_deref(), after.map(|port| &**port));
-        services::leave_behind(before, after, &self.state, &mut patch);
+        services::leave_behind(before, after, look, &self.state, &mut patch);
         services::let_go(before, after, &self.state.local, &mut patch);
         self.common(&delta, &mut patch);
         patch

@@ -20,7 +20,7 @@ pub use memory::{Memory, Scope, service_number};
 pub use slots::Slots;
 
 pub(crate) use affinity::{LEARNED, SHORT};
-pub(crate) use choice::{index_of, values};
+pub(crate) use choice::{HASHED_BITS, Look, index_of, values};
 pub(crate) use memory::Delta;
 pub(crate) use recover::recover;
 pub(crate) use slots::{Slot, changes};

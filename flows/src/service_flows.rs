@@ -13,7 +13,7 @@ use crate::fragment::Fragment;
 use crate::model::{Backend, LocalNode, Protocol, ServicePort, State};
 use crate::patch::{Patch, Released};
 use crate::pipeline::Table;
-use crate::service::{Choice, Scope, Slot, Slots, changes, service_number};
+use crate::service::{Choice, Look, Scope, Slot, Slots, changes, service_number};
 use crate::tables::{dnat, origin, service, service_state, spread};
 
 const SCOPES: [Scope; 2] = [Scope::Cluster, Scope::Local];
@@ -180,10 +180,11 @@ pub(crate) fn between(before: Option<&Entries>, after: Option<&Entries>) -> Patc
 
 /// What a Service leaves behind for the connections that it has: they go on, also where it does not listen any more.
 /// (What has no end of its own is forgotten instead: see [`let_go`].) And for those being made while the switch takes
-/// the change in.
+/// the change in. `look` is what it looked at of its clients before.
 pub(crate) fn leave_behind(
     before: Option<&ServicePort>,
     after: Option<&ServicePort>,
+    look: Look,
     state: &State,
     patch: &mut Patch,
 ) {
@@ -204,7 +205,7 @@ pub(crate) fn leave_behind(
     let left = left.filter(|it| !kept.contains(&(it.ip, it.port)));
     patch
         .passing
-        .extend(left.map(|it| service::vacated(it.ip, it.port, before)));
+        .extend(left.map(|it| service::vacated(it.ip, it.port, before, look)));
 }
 
 /// What the switch need not remember any more.

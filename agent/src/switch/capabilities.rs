@@ -53,9 +53,9 @@ pub(super) fn hazard(switch: &OpenVSwitch, wanted: &Wanted) -> Option<String> {
     let concerned = wanted.datapath_type == DatapathType::Netdev && patch < first.2;
     concerned.then(|| {
         format!(
-            "the userspace datapath of Open vSwitch {text} may change a wrong cached flow when a Service changes, and \
-             then lose connections to one endpoint until the next change: {major}.{minor}.{} or newer is free of it; \
-             it shows as datapath_drop_upcall_error in `ovs-appctl coverage/show`",
+            "the userspace datapath of Open vSwitch {text} may change a wrong cached flow where two overlap, as those of \
+             connections may whose policy changes twice while they live; what is wrong stays while it is used: \
+             {major}.{minor}.{} or newer is free of it; `ovs-appctl revalidator/purge` ends it",
             first.2
         )
     })

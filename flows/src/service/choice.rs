@@ -8,9 +8,39 @@
 //!
 //! The lowest bit of the port is left out: Linux picks even ports for clients. No choice looks at the whole port: each
 //! connection would cost the switch an upcall.
+//!
+//! What a Service has once looked at of its clients, a [`Look`], it goes on looking at while it lives, whether its choice
+//! needs it or not. Otherwise a switch would have flows cached that look at more than those it caches now: they overlap,
+//! and before 2.17.8, 3.0.5 and 3.1.3 the userspace datapath of Open vSwitch, told to change one of two that overlap,
+//! may change the other. A look that only grows has it forget what looks at too little.
 
 /// The most endpoints that are chosen among by source-port bits alone.
 pub(crate) const SMALL: usize = 64;
+
+/// How many bits of a client's port go into the hash.
+pub(crate) const HASHED_BITS: u8 = 6;
+
+/// What is looked at of a client, to choose an endpoint of a Service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Look {
+    /// So many bits of its port, from the second one on.
+    pub(crate) bits: u8,
+    /// Its address, or the last 32 bits of it, as soon as the packet comes.
+    pub(crate) address: bool,
+    /// Its address, once conntrack has been asked.
+    pub(crate) address_of_new: bool,
+}
+
+impl Look {
+    /// All that either looks at.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self {
+            bits: self.bits.max(other.bits),
+            address: self.address || other.address,
+            address_of_new: self.address_of_new || other.address_of_new,
+        }
+    }
+}
 
 /// How an endpoint is chosen among a number of indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +78,26 @@ impl Choice {
             },
             (_, Ok(shape)) => Self::Hash { shape },
             (_, Err(_)) => Self::Nothing,
+        }
+    }
+
+    /// What it looks at.
+    pub(crate) fn looks_at(self) -> Look {
+        match self {
+            Self::Nothing => Look::default(),
+            Self::Bits { bits, .. } => Look {
+                bits,
+                ..Look::default()
+            },
+            Self::Hash { .. } => Look {
+                bits: HASHED_BITS,
+                address: true,
+                ..Look::default()
+            },
+            Self::Client { .. } => Look {
+                address_of_new: true,
+                ..Look::default()
+            },
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use crate::cookie::fnv1a;
 use crate::model::{Backend, Frontend, ServiceId, ServicePort, TrafficPolicy};
-use crate::service::choice::{Choice, stable_mix};
+use crate::service::choice::{Choice, Look, stable_mix};
 use crate::service::slots::{Slots, changes};
 
 /// The most addresses that are remembered as endpoints after the last Service let go of them.
@@ -74,6 +74,8 @@ impl ServicePort {
 struct Assignment {
     cluster: Slots,
     local: Slots,
+    /// All that was ever looked at of clients.
+    look: Look,
 }
 
 impl Assignment {
@@ -88,6 +90,14 @@ impl Assignment {
         match scope {
             Scope::Cluster => &mut self.cluster,
             Scope::Local => &mut self.local,
+        }
+    }
+
+    /// Takes note of what is looked at now.
+    fn look(&mut self, affinity: bool) {
+        for slots in [&self.cluster, &self.local] {
+            let choice = Choice::of(slots.shape(), affinity);
+            self.look = self.look.with(choice.looks_at());
         }
     }
 }
@@ -129,6 +139,20 @@ impl Memory {
         self.assignments.get(id).map_or(&NO_SLOTS, |a| a.get(scope))
     }
 
+    /// What is looked at of a Service's clients, as long as it lives.
+    pub(crate) fn look(&self, id: &ServiceId) -> Look {
+        self.assignments.get(id).map(|a| a.look).unwrap_or_default()
+    }
+
+    /// Takes note that this was looked at of a Service's clients before this memory began, and nothing else but what is
+    /// looked at now.
+    pub(crate) fn has_looked_at(&mut self, port: &ServicePort, look: Look) {
+        if let Some(assignment) = self.assignments.get_mut(&port.id) {
+            assignment.look = look;
+            assignment.look(port.affinity.is_some());
+        }
+    }
+
     /// Every address that is an endpoint, or was one lately.
     pub fn endpoints(&self) -> impl Iterator<Item = IpAddr> {
         self.endpoints.keys().copied()
@@ -166,6 +190,7 @@ impl Memory {
             gone.extend(went);
         }
         gone.iter().for_each(|b| self.let_go(b.ip, &mut delta));
+        assignment.look(firm);
         self.assignments.insert(after.id.clone(), assignment);
         delta.settle();
         delta
@@ -199,6 +224,7 @@ impl Memory {
         self.unspread(assignment.get(scope), firm, &mut delta);
         self.spread(&slots, firm, &mut delta);
         *assignment.get_mut(scope) = slots;
+        assignment.look(firm);
         self.assignments.insert(port.id.clone(), assignment);
     }
 

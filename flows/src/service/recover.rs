@@ -9,9 +9,10 @@ use openflow::FlowStats;
 use crate::cookie::{Cookie, Kind};
 use crate::model::{Backend, State};
 use crate::pipeline::Table;
+use crate::service::choice::Look;
 use crate::service::memory::{Scope, service_number};
 use crate::service::slots::Slots;
-use crate::tables::{dnat, origin};
+use crate::tables::{dnat, origin, service, service_state};
 
 /// What was found of one set of endpoints.
 #[derive(Debug, Default)]
@@ -24,6 +25,7 @@ struct Found {
 pub(crate) fn recover(state: &mut State, flows: &[FlowStats]) {
     let mut sets: HashMap<u64, Found> = HashMap::new();
     let mut endpoints: Vec<IpAddr> = Vec::new();
+    let mut looks: HashMap<u64, Look> = HashMap::new();
     for flow in flows {
         let kind = Cookie::from_u64(flow.cookie).and_then(Cookie::kind);
         match (kind, Table::from_id(flow.table)) {
@@ -36,6 +38,14 @@ pub(crate) fn recover(state: &mut State, flows: &[FlowStats]) {
                 if !read.hole {
                     found.at.push((read.index, read.backend));
                 }
+            }
+            (Some(Kind::Service), Some(Table::Service)) => {
+                let look = looks.entry(flow.cookie).or_default();
+                *look = look.with(service::read_look(flow));
+            }
+            (Some(Kind::Service), Some(Table::ServiceState)) => {
+                let look = looks.entry(flow.cookie).or_default();
+                *look = look.with(service_state::read_look(flow));
             }
             (Some(Kind::Endpoint), Some(Table::Origin)) => {
                 endpoints.extend(origin::read_endpoint(&flow.match_));
@@ -53,6 +63,8 @@ pub(crate) fn recover(state: &mut State, flows: &[FlowStats]) {
                 memory.reassign(port, scope, Slots::found(found.shape, found.at));
             }
         }
+        let look = looks.get(&Cookie::service(&port.id).to_u64());
+        memory.has_looked_at(port, look.copied().unwrap_or_default());
     }
     endpoints.sort_unstable();
     for ip in endpoints {

@@ -10,17 +10,17 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use openflow::action::{HashFields, MultipathAlgorithm};
-use openflow::{Field, FlowMod, Match, Subfield};
+use openflow::{Action, Field, FlowMod, FlowStats, Instruction, Match, Subfield};
 
 use crate::cookie::Cookie;
 use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from, goto};
 use crate::model::{Frontend, LocalNode, Protocol, ServicePort, State, TrafficPolicy};
 use crate::pipeline::{
-    FROM_PEER, INDEX, Mark, NO_SERVICE, NODE_PORT, PICK, SERVICE_ID, Source, Table, ZONE_SERVICE,
-    pick,
+    FROM_PEER, INDEX, Mark, NO_SERVICE, NODE_PORT, PICK, SCRATCH, SERVICE_ID, Source, Table,
+    ZONE_SERVICE, pick,
 };
 use crate::reason::DropReason;
-use crate::service::{Choice, Scope, service_number};
+use crate::service::{Choice, HASHED_BITS, Look, Scope, service_number};
 
 const OF_PEER: u16 = 10_000;
 /// Plus what makes an allowed source win.
@@ -31,12 +31,13 @@ const VACATED: u16 = 200;
 const ADDRESS: u16 = 100;
 const ELSE: u16 = 0;
 
+/// Where the client's port is, and where its address.
+const SOURCE_PORTS: [Field; 3] = [Field::TCP_SRC, Field::UDP_SRC, Field::SCTP_SRC];
+const CLIENTS: [Field; 2] = [Field::IPV4_SRC, Field::IPV6_SRC];
+
 /// How long an established connection of a Service that is gone may be silent, in seconds: longer than the two hours
 /// after which Linux, where it keeps connections alive, asks for a sign of life.
 const SILENCE: u16 = 3 * 3600;
-
-/// How many bits of a client's port go into the hash.
-const HASHED_BITS: u16 = 6;
 
 pub(crate) fn base(f: &mut Fragment) {
     f.flow(
@@ -217,14 +218,15 @@ pub(crate) fn listen(listener: &Listener<'_>, port: &ServicePort, state: &State,
 }
 
 /// Where a Service listened and does no more: connections that exist go on, until all have been silent for long. Not a
-/// part of the program.
-pub(crate) fn vacated(ip: IpAddr, number: u16, port: &ServicePort) -> FlowMod {
+/// part of the program. `look` is what it looked at of its clients.
+pub(crate) fn vacated(ip: IpAddr, number: u16, port: &ServicePort, look: Look) -> FlowMod {
     let mut f = Fragment::new(Cookie::passing(port.id.as_str()));
     let to = any()
         .destination(IpNet::from(ip))
         .whole()
         .to_port(port.protocol, number);
-    let steps = Steps::new().track(ZONE_SERVICE, Table::ServiceState);
+    let steps = glance(Steps::new(), port, look, Look::default());
+    let steps = steps.track(ZONE_SERVICE, Table::ServiceState);
     f.flow(Table::Service, VACATED, to, steps);
     let flow = f.flows.pop().map(|flow| flow.to_add());
     FlowMod {
@@ -240,6 +242,13 @@ fn lead(port: &ServicePort, scope: Scope, state: &State, marks: &[Mark], known: 
     let steps = match marks {
         [] => steps,
         marks => steps.mark(marks),
+    };
+    let steps = match known {
+        Known::Port => {
+            let look = state.memory.look(&port.id);
+            glance(steps, port, look, choice.looks_at())
+        }
+        Known::Address => steps,
     };
     match (choice, known) {
         (Choice::Nothing | Choice::Client { .. }, Known::Port) => {
@@ -262,19 +271,14 @@ fn lead(port: &ServicePort, scope: Scope, state: &State, marks: &[Mark], known: 
             steps.consult(Table::Spread).goto(Table::Dnat)
         }
         (Choice::Hash { shape }, Known::Port) => {
-            let client = if port.v6 {
-                Field::IPV6_SRC
-            } else {
-                Field::IPV4_SRC
-            };
-            let hashed = Field::ETH_SRC;
+            let (bits, hashed) = (u16::from(HASHED_BITS), Field::ETH_SRC);
             steps
                 .push(hashed)
-                .copy_bits(Subfield::new(client, 0, 32), Subfield::new(hashed, 16, 32))
+                .copy_bits(client(port), Subfield::new(hashed, 16, 32))
                 .set_bits(Subfield::new(hashed, 0, 16), 0)
                 .copy_bits(
-                    Subfield::new(source_port(port.protocol), 1, HASHED_BITS),
-                    Subfield::new(hashed, 0, HASHED_BITS),
+                    Subfield::new(source_port(port.protocol), 1, bits),
+                    Subfield::new(hashed, 0, bits),
                 )
                 .choose(
                     HashFields::EthSrc,
@@ -291,6 +295,44 @@ fn lead(port: &ServicePort, scope: Scope, state: &State, marks: &[Mark], known: 
     }
 }
 
+/// Looks also at what `now` does not, and makes nothing of it.
+fn glance(steps: Steps, port: &ServicePort, look: Look, now: Look) -> Steps {
+    let more = u16::from(look.bits.saturating_sub(now.bits));
+    let address = look.address && !now.address;
+    if more == 0 && !address {
+        return steps;
+    }
+    let mut steps = steps;
+    if more > 0 {
+        let bits = Subfield::new(source_port(port.protocol), 1 + u16::from(now.bits), more);
+        steps = steps.copy_bits(bits, Subfield::new(SCRATCH, 0, more));
+    }
+    if address {
+        steps = steps.copy_bits(client(port), Subfield::all(SCRATCH));
+    }
+    steps.set(SCRATCH, 0u32)
+}
+
+/// What flows of a Service in a switch look at of its clients.
+pub(crate) fn read_look(flow: &FlowStats) -> Look {
+    let mut look = Look::default();
+    let actions = flow.instructions.iter().flat_map(|it| match it {
+        Instruction::ApplyActions(actions) => actions.as_slice(),
+        _ => &[],
+    });
+    for action in actions {
+        match action {
+            Action::Move { src, .. } if SOURCE_PORTS.contains(&src.field) => {
+                let end = (src.start_bit + src.n_bits).saturating_sub(1);
+                look.bits = look.bits.max(u8::try_from(end).unwrap_or_default());
+            }
+            Action::Move { src, .. } if CLIENTS.contains(&src.field) => look.address = true,
+            _ => {}
+        }
+    }
+    look
+}
+
 /// To an endpoint of this scope, chosen by the client's address.
 pub(crate) fn by_address_alone(port: &ServicePort, scope: Scope, state: &State) -> Steps {
     lead(port, scope, state, &[], Known::Address)
@@ -304,11 +346,18 @@ fn by_address(steps: Steps, n: u32, to: Subfield) -> Steps {
 }
 
 fn source_port(protocol: Protocol) -> Field {
+    let [tcp, udp, sctp] = SOURCE_PORTS;
     match protocol {
-        Protocol::Tcp => Field::TCP_SRC,
-        Protocol::Udp => Field::UDP_SRC,
-        Protocol::Sctp => Field::SCTP_SRC,
+        Protocol::Tcp => tcp,
+        Protocol::Udp => udp,
+        Protocol::Sctp => sctp,
     }
+}
+
+/// The client's address, or the last 32 bits of it.
+fn client(port: &ServicePort) -> Subfield {
+    let [v4, v6] = CLIENTS;
+    Subfield::new(if port.v6 { v6 } else { v4 }, 0, 32)
 }
 
 /// How an endpoint of this scope is chosen.
@@ -324,8 +373,18 @@ pub(crate) fn new_connection(port: &ServicePort, scope: Scope, state: &State) ->
             .consult(Table::Affinity)
             .goto(Table::Dnat),
         _ if scope == Scope::Local && !port.cluster.is_empty() => {
-            drop_for(DropReason::NoLocalEndpoint)
+            with_address_seen(port, state, drop_for(DropReason::NoLocalEndpoint))
         }
-        _ => goto(Table::Reject),
+        _ => with_address_seen(port, state, goto(Table::Reject)),
+    }
+}
+
+/// The same, but that the client's address has been looked at where it once was: of one link there is only one to
+/// choose.
+fn with_address_seen(port: &ServicePort, state: &State, steps: Steps) -> Steps {
+    if state.memory.look(&port.id).address_of_new {
+        by_address(Steps::new(), 1, Subfield::new(SCRATCH, 0, 16)).then(steps)
+    } else {
+        steps
     }
 }

@@ -12,7 +12,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use openflow::{Field, FlowMod, Match};
+use openflow::{Action, Field, FlowMod, FlowStats, Instruction, Match};
 
 use crate::cookie::Cookie;
 use crate::fragment::CtState::{Established, Invalid, Related, Tracked};
@@ -20,7 +20,7 @@ use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, goto};
 use crate::model::{ServicePort, State};
 use crate::pipeline::{BEFORE_ROUTE, Mark, NO_SERVICE, SERVICE_ID, Table};
 use crate::reason::DropReason;
-use crate::service::{Choice, Scope, service_number};
+use crate::service::{Choice, Look, Scope, service_number};
 use crate::tables::service::{self, Known, Listener};
 
 const INVALID: u16 = 9000;
@@ -83,6 +83,20 @@ pub(crate) fn service(port: &ServicePort, state: &State, f: &mut Fragment) {
                 service::new_connection(port, scope, state),
             );
         }
+    }
+}
+
+/// What a flow of [`service`] in a switch looks at of clients.
+pub(crate) fn read_look(flow: &FlowStats) -> Look {
+    let chooses = |it: &Instruction| match it {
+        Instruction::ApplyActions(actions) => {
+            actions.iter().any(|it| matches!(it, Action::Multipath(_)))
+        }
+        _ => false,
+    };
+    Look {
+        address_of_new: flow.priority == SERVICE && flow.instructions.iter().any(chooses),
+        ..Look::default()
     }
 }
 

@@ -56,6 +56,63 @@ fn a_service_is_one_flow_and_one_for_each_endpoint() {
     assert!(patch.is_empty(), "it is an endpoint");
 }
 
+/// What a flow looks at of clients must not become less while a Service lives, or cached flows would overlap.
+#[test]
+fn a_service_looks_at_no_less_than_it_did() {
+    const ALL: [&str; 4] = ["10.0.1.11", "10.0.2.7", "10.0.2.8", "10.0.2.9"];
+    let mut compiler = Compiler::new(state());
+    let chosen = |compiler: &Compiler| {
+        let flows = compile_all(compiler.state()).to_string();
+        let line = flows
+            .lines()
+            .find(|line| line.contains("table=20,") && line.contains("tp_dst=80"));
+        let (_, actions) = line
+            .expect("a flow")
+            .split_once("->xreg4,")
+            .expect("actions");
+        actions.to_owned()
+    };
+    compiler.apply(set(web(&ALL[..3])));
+    // Five bits for three endpoints.
+    assert_eq!(
+        chosen(&compiler),
+        "set_field:0x30000->reg1,move:NXM_OF_TCP_SRC[1..5]->NXM_NX_REG1[0..4],resubmit(,22),goto_table:24"
+    );
+    compiler.apply(set(web(&ALL)));
+    // Two for four, and a look at the others.
+    let four = "move:NXM_OF_TCP_SRC[3..5]->NXM_NX_REG4[0..2],set_field:0->reg4,set_field:0x40000->reg1,\
+                move:NXM_OF_TCP_SRC[1..2]->NXM_NX_REG1[0..1],resubmit(,22),goto_table:24";
+    assert_eq!(chosen(&compiler), four);
+    // Another agent finds that out.
+    let mut fresh = Compiler::new(with([web(&ALL)]));
+    fresh.adopt(&dump(&compiler.desired()));
+    assert_eq!(chosen(&fresh), four);
+    let none = "move:NXM_OF_TCP_SRC[1..5]->NXM_NX_REG4[0..4],set_field:0->reg4,";
+    compiler.apply(set(web(&ALL[..1])));
+    assert_eq!(
+        chosen(&compiler),
+        format!("{none}set_field:0x10000->reg1,resubmit(,22),goto_table:24")
+    );
+    compiler.apply(set(web(&[])));
+    assert_eq!(
+        chosen(&compiler),
+        format!("{none}ct(table=23,zone=20929,nat)")
+    );
+    // What goes for good leaves the same look behind, for connections that live.
+    let patch = compiler.apply(Change::ServiceGone(web(&[]).id));
+    let passing: Vec<_> = patch.passing.iter().map(ToString::to_string).collect();
+    assert!(
+        passing.iter().any(|flow| flow.contains(none)),
+        "{passing:?}"
+    );
+    // A new one begins anew.
+    compiler.apply(set(web(&ALL[..1])));
+    assert_eq!(
+        chosen(&compiler),
+        "set_field:0x10000->reg1,resubmit(,22),goto_table:24"
+    );
+}
+
 #[test]
 fn of_two_services_at_one_port_the_first_has_it() {
     let mut compiler = Compiler::new(state());
