@@ -131,7 +131,8 @@ impl Patch {
     }
 
     /// What to tell the switch, in this order and in one bundle: groups before the flows that use them, deletions
-    /// last, and a group only when no flow uses it any more (the switch would remove those flows with it).
+    /// last, and a group only when no flow uses it any more (the switch would remove those flows with it). What goes by
+    /// itself comes after the flows that go, since it may take the place of one.
     pub fn messages(&self) -> Vec<Message> {
         let Self {
             groups_set,
@@ -156,8 +157,8 @@ impl Patch {
             .map(|id| Message::GroupMod(GroupMod::delete(*id)));
         groups_set
             .chain(flows_set)
-            .chain(passing)
             .chain(flows_gone)
+            .chain(passing)
             .chain(groups_gone)
             .chain(forgotten.iter().map(|c| Message::FlowMod(c.to_forget())))
             .collect()

@@ -30,7 +30,7 @@ impl Step {
     }
 }
 
-/// The steps of one bundle: groups before the flows that use them, deletions last.
+/// The steps of one bundle: groups before the flows that use them, deletions last, but for what goes by itself.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     steps: Vec<Step>,
@@ -57,9 +57,10 @@ impl Plan {
         self.steps
             .extend(groups_set.iter().map(|group| Step::Group(group.to_set())));
         self.steps.extend(flows_set.into_iter().map(Step::FlowSet));
-        self.steps.extend(passing.into_iter().map(Step::Passing));
         self.steps
             .extend(flows_gone.into_iter().map(Step::FlowGone));
+        // It may take the place of one of those.
+        self.steps.extend(passing.into_iter().map(Step::Passing));
         self.steps.extend(
             groups_gone
                 .into_iter()
@@ -143,6 +144,7 @@ mod tests {
             flows_set: vec![flow(1)],
             flows_gone: vec![flow(2).key],
             groups_gone: vec![GroupId(2)],
+            passing: vec![flow(2).to_add()],
             ..Patch::default()
         });
         let kinds: Vec<_> = plan
@@ -155,10 +157,10 @@ mod tests {
                 _ => "other",
             })
             .collect();
-        assert_eq!(kinds, ["group", "flow", "deletion", "group"]);
-        assert_eq!(plan.flows(), 2);
+        assert_eq!(kinds, ["group", "flow", "deletion", "flow", "group"]);
+        assert_eq!(plan.flows(), 3);
         assert!(matches!(plan.take(1), Some(Step::FlowSet(taken)) if taken == flow(1)));
         assert!(plan.take(9).is_none());
-        assert_eq!(plan.len(), 3);
+        assert_eq!(plan.len(), 4);
     }
 }

@@ -113,6 +113,34 @@ fn a_service_looks_at_no_less_than_it_did() {
     );
 }
 
+/// What is there for a moment stands where something goes that is there no more: it must not go with that.
+#[test]
+fn what_is_there_for_a_moment_outlives_what_it_replaces() {
+    let affine = ServicePort {
+        affinity: Some(600),
+        ..web(&["10.0.1.11", "10.0.2.7"])
+    };
+    let mut compiler = Compiler::new(with([affine]));
+    let patch = compiler.apply(set(web(&["10.0.1.11", "10.0.2.7"])));
+    let [passing] = &patch.passing[..] else {
+        panic!("{:?}", patch.passing)
+    };
+    let about = |message: &Message| match message {
+        Message::FlowMod(flow) => {
+            (flow.table, flow.priority, &flow.match_)
+                == (passing.table, passing.priority, &passing.match_)
+        }
+        _ => false,
+    };
+    let messages = patch.messages();
+    let about: Vec<&Message> = messages.iter().filter(|message| about(message)).collect();
+    let [Message::FlowMod(gone), Message::FlowMod(new)] = about[..] else {
+        panic!("{about:?}")
+    };
+    assert_eq!(gone.command, openflow::FlowModCommand::DeleteStrict);
+    assert_eq!(new, passing);
+}
+
 #[test]
 fn of_two_services_at_one_port_the_first_has_it() {
     let mut compiler = Compiler::new(state());
