@@ -135,6 +135,30 @@ fn shape(line: &str) -> Option<String> {
     (!shape.is_empty()).then_some(shape)
 }
 
+/// Packets that a cached flow sent to where nothing is any more, since the switch started. The kernel counts none.
+///
+/// # Errors
+/// When the switch does not answer.
+pub fn upcall_errors(node: &Node) -> Result<u64> {
+    let text = appctl(
+        node,
+        &["coverage/read-counter", "datapath_drop_upcall_error"],
+    )?;
+    text.trim()
+        .parse()
+        .with_context(|| format!("no count of datapath_drop_upcall_error: {text}"))
+}
+
+/// Has the threads that see to it that cached flows are right go on, or stand still. Each by turns: told twice, the
+/// switch waits forever.
+///
+/// # Errors
+/// When the switch does not answer.
+pub fn revalidators(node: &Node, go_on: bool) -> Result<()> {
+    let what = if go_on { "resume" } else { "pause" };
+    appctl(node, &[&format!("revalidator/{what}")]).map(drop)
+}
+
 /// The connections that conntrack knows in one zone, one a line.
 ///
 /// # Errors

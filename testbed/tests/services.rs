@@ -10,6 +10,8 @@ use sluice_testbed::suite::{self, Group, Scenario};
 mod affinity;
 #[path = "services/bench.rs"]
 mod bench;
+#[path = "services/cached.rs"]
+mod cached;
 #[path = "services/changes.rs"]
 mod changes;
 #[path = "services/cluster_ip.rs"]
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         internal("node_port", node_port::SCENARIOS),
         internal("affinity", affinity::SCENARIOS),
         internal("changes", changes::SCENARIOS),
+        internal("cached", cached::SCENARIOS),
         internal("conntrack", conntrack::SCENARIOS),
         internal("report", report::SCENARIOS),
         internal("cost", cost::SCENARIOS),

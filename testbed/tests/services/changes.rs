@@ -137,7 +137,11 @@ fn agent_restart(cluster: &mut Cluster) -> Result<()> {
     bench.publish("web", 1, &["a1", "b1", "a2"])?;
     bench.folder.settle()?;
     // A history, so that the switch holds what a compilation from nothing would not choose.
-    for places in [&["b1", "a2"][..], &["b1", "a2", "c2"], &["c2", "a1", "b1"]] {
+    for places in [
+        &["b1", "a2"][..],
+        &["a1", "b1", "a2", "c2"],
+        &["c2", "a1", "b1"],
+    ] {
         bench.endpoints("web", places)?;
         bench.folder.settle()?;
     }
