@@ -36,7 +36,7 @@ mod update;
 
 pub use nodes::OwnNode;
 pub use services::{
-    EndpointReport, HealthCheck, NodePort, PortReport, ServiceReport, Trigger, Unserved,
+    EndpointReport, HealthCheck, NodePort, OwnProcess, PortReport, ServiceReport, Trigger, Unserved,
 };
 pub use update::{Difference, Joined, Update};
 
@@ -240,6 +240,12 @@ impl Index {
     /// there are Services, if there is anything.
     pub fn external_at(&self, addresses: &[IpAddr]) -> Vec<(IpAddr, Protocol, u16)> {
         self.services.external_at(addresses)
+    }
+
+    /// The processes of the node that alone serve here what comes from outside, and shall see their clients' addresses.
+    /// `own` are the node's addresses.
+    pub fn processes(&self, own: &[IpAddr]) -> Vec<OwnProcess> {
+        self.services.processes(own)
     }
 
     /// What to answer load balancers that ask, by the port they ask on.

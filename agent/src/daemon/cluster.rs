@@ -1,7 +1,7 @@
 //! From the state of the cluster to what the other parts need of it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,7 +17,7 @@ use crate::health::{HealthCheck, HealthChecks};
 use crate::host::gateway::GatewayNic;
 use crate::host::pod::Datapath;
 use crate::host::services::{HostServices, OwnPort};
-use crate::index::{Index, Joined, Options, Trigger, Update};
+use crate::index::{Index, Joined, NodePort, Options, OwnProcess, Trigger, Update};
 use crate::metrics::{Metrics, Phase};
 use crate::node::{self, NodeNet};
 use crate::readiness::{Condition, Readiness};
@@ -60,6 +60,8 @@ struct HandedOn {
     attached: BTreeMap<(String, String), Vec<IpAddr>>,
     /// The host's part.
     net: Option<NodeNet>,
+    /// The processes of the node among it.
+    processes: Vec<OwnProcess>,
     /// Whether the reconciler knows that all has been listed.
     complete: bool,
     /// What pods of this node were told of policies that break the rules.
@@ -75,6 +77,7 @@ impl HandedOn {
             local: None,
             attached: BTreeMap::new(),
             net: None,
+            processes: Vec::new(),
             complete: false,
             told: BTreeSet::new(),
             collected: false,
@@ -286,8 +289,11 @@ impl Cluster {
         let serves_own = || self.with_index(|index| index.serves_at(&local.addresses));
         let services_changed =
             !service_addresses.is_empty() || !node_ports.is_empty() || (services && serves_own());
-        if node_changed || peers_changed || services_changed {
+        let processes = self.with_index(|index| index.processes(&local.addresses));
+        let processes_changed = handed_on.processes != processes;
+        if node_changed || peers_changed || services_changed || processes_changed {
             let net = self.net(local);
+            handed_on.processes = processes;
             if handed_on.net.as_ref() != Some(&net) {
                 self.nets.send_replace(Some(net.clone()));
                 handed_on.net = Some(net);
@@ -428,17 +434,26 @@ impl Cluster {
 /// What Services listen at of the node's own addresses: node ports, and what has such an address for an externalIP or
 /// a load balancer's.
 fn own_ports(index: &Index, local: &LocalNode) -> BTreeSet<OwnPort> {
+    let processes = index.processes(&local.addresses).into_iter();
+    let processes: BTreeMap<(Option<IpAddr>, NodePort), SocketAddr> = processes
+        .map(|own| ((own.ip, own.at), own.process))
+        .collect();
     let node_ports = index.node_ports().flat_map(|port| {
         let of_family = local.node_port_addresses.iter();
         let of_family = of_family.filter(move |ip| ip.is_ipv6() == port.v6);
-        of_family.map(move |ip| (*ip, port.protocol, port.port))
+        of_family.map(move |ip| (*ip, None, port))
     });
-    let external = index.external_at(&local.addresses);
+    let external = index.external_at(&local.addresses).into_iter();
+    let external = external.map(|(ip, protocol, port)| {
+        let v6 = ip.is_ipv6();
+        (ip, Some(ip), NodePort { v6, protocol, port })
+    });
     let all = node_ports.chain(external);
-    all.map(|(address, protocol, port)| OwnPort {
+    all.map(|(address, ip, at)| OwnPort {
         address,
-        protocol: protocol.number(),
-        port,
+        protocol: at.protocol.number(),
+        port: at.port,
+        process: processes.get(&(ip, at)).copied(),
     })
     .collect()
 }

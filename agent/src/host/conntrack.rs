@@ -7,7 +7,11 @@
 //!
 //! Must not know where these ports come from, nor the rules that translate them.
 
-use std::{collections::BTreeSet, io, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use netlink_packet_netfilter::{
     NetfilterHeader, NetfilterMessage, NetfilterProtoFamily,
@@ -44,8 +48,9 @@ const ZONE: u16 = 18;
 /// `CTA_TUPLE_IP` and `CTA_TUPLE_PROTO`.
 const TUPLE_IP: u16 = 1;
 const TUPLE_PROTO: u16 = 2;
-/// `CTA_PROTO_NUM` and `CTA_PROTO_DST_PORT`.
+/// `CTA_PROTO_NUM`, `CTA_PROTO_SRC_PORT` and `CTA_PROTO_DST_PORT`.
 const PROTO_NUMBER: u16 = 1;
+const PROTO_SOURCE: u16 = 2;
 const PROTO_DESTINATION: u16 = 3;
 
 /// Deletes the host's entries of UDP connections that are translated although the port is not served, or not
@@ -55,14 +60,26 @@ const PROTO_DESTINATION: u16 = 3;
 /// [`HostError::Kernel`], where the kernel cannot list connections (`nf_conntrack_netlink`) among others.
 pub async fn forget_contradicting(ports: &BTreeSet<OwnPort>) -> Result<usize, HostError> {
     let udp = ports.iter().filter(|port| port.protocol == UDP);
-    let served: BTreeSet<(IpAddr, u16)> = udp.map(|port| (port.address, port.port)).collect();
+    // From where it is answered: in the switch the port stays.
+    let served = udp.map(|port| {
+        let switch = SocketAddr::new(node_port_address(Family::of(port.address)), port.port);
+        let to = SocketAddr::new(port.address, port.port);
+        (to, (port.process.unwrap_or(switch), switch))
+    });
+    let served: BTreeMap<SocketAddr, (SocketAddr, SocketAddr)> = served.collect();
     on_own_thread(move || {
         let mut count = 0;
         for family in Family::BOTH {
             let contradicts = |entry: &Entry| {
-                let wanted = served.contains(&(entry.to, entry.port));
-                let translated = entry.answered_by == node_port_address(family);
-                translated != wanted && (translated || entry.answered_by == entry.to)
+                let by = entry.answered_by;
+                let by_switch = by.ip() == node_port_address(family);
+                // A process of the node answers from an address of it, as whoever is not translated does.
+                let ours = by_switch || by.ip() == entry.to.ip();
+                ours && match served.get(&entry.to) {
+                    // What the node itself sends goes through the switch in any case.
+                    Some((wanted, switch)) => by != *wanted && by != *switch,
+                    None => by != entry.to,
+                }
             };
             count += forget(family, contradicts)
                 .map_err(|error| HostError::kernel("forget UDP connections", error))?;
@@ -77,10 +94,9 @@ struct Entry {
     /// The original direction, as the kernel put it.
     original: Vec<u8>,
     /// Where it was sent to,
-    to: IpAddr,
-    port: u16,
+    to: SocketAddr,
     /// and from where it is answered, which is somewhere else if the address was translated.
-    answered_by: IpAddr,
+    answered_by: SocketAddr,
 }
 
 fn forget(family: Family, contradicts: impl Fn(&Entry) -> bool) -> io::Result<usize> {
@@ -150,19 +166,22 @@ fn entry(family: Family, payload: &[u8]) -> io::Result<Option<Entry>> {
         Family::V6 => (3, 4),
     };
     let to = nested(&original, &[TUPLE_IP, destination])?;
-    let port = nested(&original, &[TUPLE_PROTO, PROTO_DESTINATION])?;
-    let answered_by = nested(attributes, &[REPLY, TUPLE_IP, source])?;
-    Ok(match (to, port, answered_by) {
-        (Some(to), Some(port), Some(answered_by)) => Some(Entry {
+    let to_port = nested(&original, &[TUPLE_PROTO, PROTO_DESTINATION])?;
+    let by = nested(attributes, &[REPLY, TUPLE_IP, source])?;
+    let by_port = nested(attributes, &[REPLY, TUPLE_PROTO, PROTO_SOURCE])?;
+    Ok(match (to, to_port, by, by_port) {
+        (Some(to), Some(to_port), Some(by), Some(by_port)) => Some(Entry {
             original,
-            to: address(&to)?,
-            port: u16::from_be_bytes(
-                <[u8; 2]>::try_from(port.as_slice()).map_err(|_| malformed("port"))?,
-            ),
-            answered_by: address(&answered_by)?,
+            to: SocketAddr::new(address(&to)?, port(&to_port)?),
+            answered_by: SocketAddr::new(address(&by)?, port(&by_port)?),
         }),
         _ => None,
     })
+}
+
+fn port(bytes: &[u8]) -> io::Result<u16> {
+    let bytes = <[u8; 2]>::try_from(bytes).map_err(|_| malformed("port"))?;
+    Ok(u16::from_be_bytes(bytes))
 }
 
 fn address(bytes: &[u8]) -> io::Result<IpAddr> {

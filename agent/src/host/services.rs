@@ -2,7 +2,10 @@
 //!
 //! Must not know what a Service is, nor its endpoints: the switch serves them.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
 
 /// A port at an address of this node that the switch serves: a node port, or that of a Service one of whose own
 /// addresses is the node's as well.
@@ -14,6 +17,9 @@ pub struct OwnPort {
     pub protocol: u8,
     /// The port.
     pub port: u16,
+    /// The process of the node that serves what comes from outside, where the client's address must be kept: what went
+    /// through the switch would come back from there with another one.
+    pub process: Option<SocketAddr>,
 }
 
 /// The host's part of Services.

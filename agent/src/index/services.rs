@@ -13,12 +13,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::Arc,
     time::SystemTime,
 };
 
-use sluice_flows::model::{Frontend, Protocol, ServicePort};
+use sluice_flows::model::{Frontend, Protocol, ServicePort, TrafficPolicy};
 
 use super::{
     Addresses, Joined, Key, Options, Update,
@@ -50,6 +50,17 @@ pub struct NodePort {
     pub protocol: Protocol,
     /// Its number.
     pub port: u16,
+}
+
+/// A process of the node that alone serves here what comes from outside, and shall see its clients' addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnProcess {
+    /// The address at which it is served; none for those of node ports.
+    pub ip: Option<IpAddr>,
+    /// The port at which it is served.
+    pub at: NodePort,
+    /// Where the process listens.
+    pub process: SocketAddr,
 }
 
 /// What load balancers that ask for a Service's local endpoints are told.
@@ -93,6 +104,8 @@ pub(super) struct Services {
     derived: Derived,
     /// The Services some of whose endpoints are meant for zones.
     hinted: BTreeSet<Key>,
+    /// The Services of which only endpoints of this node serve what comes from outside.
+    local: BTreeSet<Key>,
     /// How many Services are served at each address.
     addresses: BTreeMap<IpAddr, u32>,
     node_ports: BTreeSet<NodePort>,
@@ -129,6 +142,7 @@ impl Services {
             claims: Claims::default(),
             derived: Derived::default(),
             hinted: BTreeSet::new(),
+            local: BTreeSet::new(),
             addresses: BTreeMap::new(),
             node_ports: BTreeSet::new(),
             health_checks: BTreeMap::new(),
@@ -190,6 +204,42 @@ impl Services {
 
     pub(super) fn node_ports(&self) -> impl ExactSizeIterator<Item = NodePort> {
         self.node_ports.iter().copied()
+    }
+
+    /// `own` are the node's addresses. Costs as much as there are Services with `externalTrafficPolicy: Local`.
+    pub(super) fn processes(&self, own: &[IpAddr]) -> Vec<OwnProcess> {
+        let entries = self.local.iter().filter_map(|key| self.entries.get(key));
+        let ports = entries.flat_map(|entry| &entry.ports);
+        let processes = ports.filter_map(|port| {
+            let all_own = port.local.iter().all(|backend| own.contains(&backend.ip));
+            let first = port.local.first().filter(|_| all_own)?;
+            Some((port, SocketAddr::new(first.ip, first.port)))
+        });
+        let served = processes.flat_map(|(port, process)| {
+            port.frontends.iter().filter_map(move |frontend| {
+                let (ip, number) = match *frontend {
+                    Frontend::NodePort {
+                        port,
+                        policy: TrafficPolicy::Local,
+                    } => (None, port),
+                    // Who may use it is looked at in the switch.
+                    Frontend::External {
+                        ip,
+                        port,
+                        policy: TrafficPolicy::Local,
+                        sources: None,
+                    } if own.contains(&ip) => (Some(ip), port),
+                    _ => return None,
+                };
+                let at = NodePort {
+                    v6: port.v6,
+                    protocol: port.protocol,
+                    port: number,
+                };
+                Some(OwnProcess { ip, at, process })
+            })
+        });
+        served.collect()
     }
 
     pub(super) fn health_checks(&self) -> &BTreeMap<u16, HealthCheck> {
@@ -389,6 +439,15 @@ impl Services {
             self.hinted.insert(key.clone());
         } else {
             self.hinted.remove(key);
+        }
+        if entry
+            .ports
+            .iter()
+            .any(|port| port.frontends.iter().any(build::stays))
+        {
+            self.local.insert(key.clone());
+        } else {
+            self.local.remove(key);
         }
         if entry.is_empty() {
             self.entries.remove(key);

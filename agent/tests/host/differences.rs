@@ -112,6 +112,7 @@ async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
         address: ip("192.0.2.9"),
         protocol: TCP,
         port: 80,
+        process: None,
     });
     assert_eq!(timed("a few differ", &wanted).await, (false, 21, 20));
     let listed = node.sh("nft list set inet sluice own_ports_v4");

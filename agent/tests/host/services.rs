@@ -54,6 +54,7 @@ pub(crate) fn port(family: Family, protocol: u8, port: u16) -> OwnPort {
         address: ip(NODE[usize::from(family == Family::V6)]),
         protocol,
         port,
+        process: None,
     }
 }
 
@@ -323,6 +324,65 @@ async fn node_ports_are_served_behind_the_gateway() {
             assert_eq!((local, peer.ip()), (to, pod));
         }
     }
+}
+
+/// What comes from outside for a process of the node goes there directly; what the node itself sends does not.
+#[tokio::test]
+async fn a_process_of_the_node_sees_its_clients_addresses() {
+    let Network {
+        node,
+        switch,
+        outside,
+    } = &network().await;
+    let process = |address: &str| SocketAddr::new(ip(address), 8080);
+    let direct = |family, protocol| OwnPort {
+        process: Some(process(NODE[usize::from(family == Family::V6)])),
+        ..port(family, protocol, PORT)
+    };
+    let wanted = Ruleset {
+        own_ports: Family::BOTH
+            .into_iter()
+            .flat_map(|family| [direct(family, TCP), direct(family, UDP)])
+            .collect(),
+        ..ruleset()
+    };
+    let ports = wanted.own_ports.len();
+    let added = ensured(node, &wanted).await.added;
+    assert_eq!(added, ports, "in the map; the set has them already");
+    assert!(ensured(node, &wanted).await.is_empty());
+    let listed = node.sh("nft list table inet sluice");
+    for part in [
+        "type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
+        "192.0.2.1 . tcp . 30080 : 192.0.2.1 . 8080",
+        "dnat ip to ip daddr . meta l4proto . th dport map @own_processes_v4",
+        "dnat ip6 to ip6 daddr . meta l4proto . th dport map @own_processes_v6",
+    ] {
+        assert!(listed.contains(part), "{part} is missing in {listed}");
+    }
+    for protocol in [TCP, UDP] {
+        for (address, served_at, client) in [
+            (NODE[0], IpAddr::V4(NODE_PORT_V4), "192.0.2.2"),
+            (NODE[1], IpAddr::V6(NODE_PORT_V6), "2001:db8::2"),
+        ] {
+            let (to, at) = (SocketAddr::new(ip(address), PORT), process(address));
+            let client = SocketAddr::new(ip(client), 4000);
+            let from = (outside, Some(client));
+            let seen = conversation_from(protocol, from, to, (node, at)).await;
+            assert_eq!(seen, (at, client));
+            if protocol == UDP {
+                assert_eq!(forgotten_by(node, &wanted).await, 0);
+            }
+            let served = SocketAddr::new(served_at, PORT);
+            conversation(protocol, (node, None), to, (switch, served)).await;
+        }
+    }
+    // The process goes, and a pod comes: the switch has it again, clients that never stop sending included.
+    assert_eq!(ensured(node, &ruleset()).await.removed, ports);
+    assert_eq!(forgotten_by(node, &ruleset()).await, 2);
+    let served = SocketAddr::new(IpAddr::V4(NODE_PORT_V4), PORT);
+    let from = (outside, Some(SocketAddr::new(ip("192.0.2.2"), 4000)));
+    let to = SocketAddr::new(ip(NODE[0]), PORT);
+    conversation_from(UDP, from, to, (switch, served)).await;
 }
 
 /// A client that never stops sending from one port, before and after.

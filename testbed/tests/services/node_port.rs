@@ -15,6 +15,10 @@ use crate::bench::{Bench, FAMILIES, ensure_seen, http, port, vips};
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("node_ports_are_open_to_all", open_to_all),
     ("local_policy_keeps_the_client", local_policy),
+    (
+        "local_policy_keeps_the_client_of_the_nodes_own_process",
+        own_process,
+    ),
     ("health_is_answered_on_its_port", health),
     ("load_balancer_addresses_are_served", load_balancer),
     ("source_ranges_hold", source_ranges),
@@ -154,6 +158,52 @@ fn local_policy(cluster: &mut Cluster) -> Result<()> {
             bench.expect("c1", &dial(n1, 2), 5, &["a1"])?;
             bench.expect("n1", &dial(n1, 2), 5, &["a1"])?;
         }
+    }
+    Ok(())
+}
+
+/// A host-network pod, say, behind a Service that shall see its clients.
+fn own_process(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = Bench::serving(cluster, &["n1", "n2", "a1"])?;
+    bench
+        .folder
+        .put(&service("host", 1).with("/spec/externalTrafficPolicy", "Local"))?;
+    bench.endpoints("host", &["n1", "n2"])?;
+    bench.folder.settle()?;
+    for ipv6 in FAMILIES {
+        let client = bench.address("outside", ipv6)?;
+        for protocol in Protocol::ALL {
+            for (place, on_it, elsewhere) in [
+                ("n1", ["c1", "n1"], ["c2", "n2"]),
+                ("n2", ["c2", "n2"], ["c1", "n1"]),
+            ] {
+                let node = bench.address(place, ipv6)?;
+                let dial = Dial::new(protocol, node, node_port(1, protocol));
+                wait_open(&bench, "outside", &dial)?;
+                run::wait_for("the process to see its client", HOST, || {
+                    let tally = bench.expect("outside", &dial, 10, &[place])?;
+                    Ok(ensure_seen(&tally, &[client]).ok())
+                })?;
+                // The policy is about what comes from elsewhere.
+                for client in on_it {
+                    bench.expect(client, &dial, 20, &["n1", "n2"])?;
+                }
+                for client in elsewhere {
+                    bench.expect(client, &dial, 20, &[place])?;
+                }
+            }
+        }
+    }
+    // Where a pod serves as well, the switch chooses between them.
+    bench.endpoints("host", &["n1", "a1"])?;
+    bench.folder.settle()?;
+    for ipv6 in FAMILIES {
+        let node = bench.address("n1", ipv6)?;
+        let dial = Dial::new(Protocol::Tcp, node, node_port(1, Protocol::Tcp));
+        run::wait_for("both to serve", HOST, || {
+            let tally = bench.many("outside", &dial, 40)?;
+            Ok(tally.answered_by(&["n1", "a1"]).ok().map(drop))
+        })?;
     }
     Ok(())
 }
@@ -304,6 +354,7 @@ fn external(cluster: &mut Cluster) -> Result<()> {
 /// As load balancers do it that run on the nodes themselves.
 fn balanced_by_nodes(cluster: &mut Cluster) -> Result<()> {
     let mut bench = Bench::serving(cluster, &["a1", "a2"])?;
+    route_outside(&bench)?;
     let nodes = |bench: &Bench<'_>, ipv6| -> Result<[IpAddr; 2]> {
         Ok([bench.address("n1", ipv6)?, bench.address("n2", ipv6)?])
     };

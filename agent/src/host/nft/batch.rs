@@ -40,9 +40,10 @@ const TABLE_FLAGS: u16 = 2;
 const RULE_TABLE: u16 = 1;
 const RULE_CHAIN: u16 = 2;
 const RULE_USERDATA: u16 = 7;
-/// `NFTA_SET_ELEM_LIST_ELEMENTS`, `NFTA_SET_ELEM_KEY` and `NFTA_DATA_VALUE`.
+/// `NFTA_SET_ELEM_LIST_ELEMENTS`, `NFTA_SET_ELEM_KEY`, `NFTA_SET_ELEM_DATA` and `NFTA_DATA_VALUE`.
 const LIST_ELEMENTS: u16 = 3;
 const ELEMENT_KEY: u16 = 1;
+const ELEMENT_DATA: u16 = 2;
 const DATA_VALUE: u16 = 1;
 
 /// What is in our table, as far as it concerns `sets`; `None` without the table.
@@ -94,7 +95,7 @@ fn read(sets: &[&'static str]) -> io::Result<Option<Found>> {
         });
         let mut elements = BTreeSet::new();
         match ask(&socket, list, NLM_F_DUMP, |attributes| {
-            keys_of(attributes, &mut elements)
+            elements_of(attributes, &mut elements)
         }) {
             Ok(()) => {
                 found.sets.insert(name, elements);
@@ -191,13 +192,16 @@ fn ours(inner: NfTablesMessage) -> NetfilterMessage {
 }
 
 /// Collects the keys of a list of set elements.
-fn keys_of(attributes: &[u8], keys: &mut BTreeSet<Vec<u8>>) -> io::Result<()> {
+/// Keys, each followed by what it leads to.
+fn elements_of(attributes: &[u8], elements: &mut BTreeSet<Vec<u8>>) -> io::Result<()> {
     let Some(list) = value(attributes, LIST_ELEMENTS)? else {
         return Ok(());
     };
     each(&list, |element| {
-        let key = nested(element.value(), &[ELEMENT_KEY, DATA_VALUE])?;
-        keys.insert(key.unwrap_or_default());
+        let part = |kind| nested(element.value(), &[kind, DATA_VALUE]);
+        let mut bytes = part(ELEMENT_KEY)?.unwrap_or_default();
+        bytes.extend(part(ELEMENT_DATA)?.unwrap_or_default());
+        elements.insert(bytes);
         Ok(())
     })
 }

@@ -77,18 +77,35 @@ pub(super) fn destination(address: IpAddr) -> [Expression; 2] {
 }
 
 /// `ip daddr . meta l4proto . th dport @SET`.
-pub(super) fn addressed_to(family: Family, set: &str) -> [Expression; 4] {
+pub(super) fn addressed_to(family: Family, set: &str) -> Vec<Expression> {
+    let mut expressions = load_addressed_to(family);
+    expressions.push(lookup(set, None));
+    expressions
+}
+
+/// `dnat to ip daddr . meta l4proto . th dport map @MAP`, which leads to an address and a port.
+pub(super) fn redirect_by(family: Family, map: &str) -> Vec<Expression> {
+    let port = match family {
+        Family::V4 => Register::Reg32_01,
+        Family::V6 => Register::Reg32_04,
+    };
+    let mut expressions = load_addressed_to(family);
+    expressions.push(lookup(map, Some(Register::Reg1)));
+    expressions.push(dnat(family, Some(port)));
+    expressions
+}
+
+fn load_addressed_to(family: Family) -> Vec<Expression> {
     // Registers of four bytes, one after the other from where the first of sixteen begins.
     let (protocol, port) = match family {
         Family::V4 => (Register::Reg32_01, Register::Reg32_02),
         Family::V6 => (Register::Reg32_04, Register::Reg32_05),
     };
-    [
+    vec![
         load_destination(family),
         load_to(MetaKey::L4Proto, protocol),
         // Ports lie two bytes into TCP, UDP and SCTP.
         payload(TRANSPORT_HEADER, 2, 2, port),
-        lookup(set),
     ]
 }
 
@@ -117,25 +134,28 @@ pub(super) fn masquerade() -> Expression {
 
 /// `dnat to ADDRESS`; the port stays.
 pub(super) fn redirect_to(address: IpAddr) -> [Expression; 2] {
-    /// `NFT_NAT_DNAT`.
-    const DESTINATION: u32 = 1;
-    let family = match Family::of(address) {
-        Family::V4 => 2,
-        Family::V6 => 10,
-    };
     let load = Expressions::Immediate(vec![
         Immediate::DestinationRegister(Register::Reg1),
         Immediate::Data(DataAttribute::Value(octets(address))),
     ]);
-    let nat = other(
-        "nat",
-        vec![
-            number(1, DESTINATION),
-            number(2, family),
-            number(3, Register::Reg1.into()),
-        ],
-    );
-    [load.into(), nat]
+    [load.into(), dnat(Family::of(address), None)]
+}
+
+/// To the address in the first register, and to the port in another one, or the same port.
+fn dnat(family: Family, port: Option<Register>) -> Expression {
+    /// `NFT_NAT_DNAT`.
+    const DESTINATION: u32 = 1;
+    let family = match family {
+        Family::V4 => 2,
+        Family::V6 => 10,
+    };
+    let mut attributes = vec![
+        number(1, DESTINATION),
+        number(2, family),
+        number(3, Register::Reg1.into()),
+    ];
+    attributes.extend(port.map(|register| number(5, register.into())));
+    other("nat", attributes)
 }
 
 /// `reject with tcp reset`.
@@ -218,12 +238,13 @@ fn payload(base: u32, offset: u32, len: u32, register: Register) -> Expression {
     .into()
 }
 
-fn lookup(set: &str) -> Expression {
-    Expressions::Lookup(vec![
+fn lookup(set: &str, into: Option<Register>) -> Expression {
+    let mut attributes = vec![
         Lookup::Set(set.into()),
         Lookup::SourceRegister(Register::Reg1),
-    ])
-    .into()
+    ];
+    attributes.extend(into.map(Lookup::DestinationRegister));
+    Expressions::Lookup(attributes).into()
 }
 
 fn reject(kind: u32, code: u8) -> Expression {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use netlink_packet_netfilter::nftables::{
     ChainAttribute, ChainMessage, DataAttribute, Hook as HookAttribute, InetHookNumber,
     ListAttribute, NfTablesMessage, RuleAttribute, RuleMessage, SetAttribute, SetElementAttribute,
-    SetElementList, SetElementMessage, SetMessage, TableAttribute, TableMessage,
+    SetElementList, SetElementMessage, SetFlags, SetMessage, TableAttribute, TableMessage,
 };
 use rtnetlink::packet_core::{NLM_F_APPEND, NLM_F_CREATE};
 
@@ -26,11 +26,14 @@ pub(super) struct Table {
     pub(super) chains: Vec<Chain>,
 }
 
-/// A set, and what is in it.
+/// A set or a map, and what is in it.
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) name: &'static str,
     pub(super) key: Key,
+    /// What its elements lead to; none if they are only there.
+    pub(super) data: Option<Key>,
+    /// Keys, each followed by what it leads to.
     pub(super) elements: BTreeSet<Vec<u8>>,
 }
 
@@ -53,6 +56,20 @@ impl Key {
         kind: 8 << 12 | 12 << 6 | 13,
         len: 24,
     };
+    /// `ipv4_addr . inet_service`, likewise.
+    pub(super) const IPV4_AND_PORT: Key = Key {
+        kind: 7 << 6 | 13,
+        len: 8,
+    };
+    /// `ipv6_addr . inet_service`, likewise.
+    pub(super) const IPV6_AND_PORT: Key = Key {
+        kind: 8 << 6 | 13,
+        len: 20,
+    };
+
+    fn bytes(self) -> usize {
+        usize::try_from(self.len).unwrap_or(usize::MAX)
+    }
 }
 
 /// A chain and its rules. It has at least one: a chain is known by its rules.
@@ -149,13 +166,20 @@ impl Set {
     }
 
     fn create(&self, id: u32) -> Change {
-        let attributes = vec![
+        let mut attributes = vec![
             SetAttribute::Table(TABLE.into()),
             SetAttribute::Name(self.name.into()),
             SetAttribute::KeyType(self.key.kind),
             SetAttribute::KeyLen(self.key.len),
             SetAttribute::Id(id),
         ];
+        if let Some(data) = self.data {
+            attributes.extend([
+                SetAttribute::Flags(SetFlags::Map),
+                SetAttribute::DataType(data.kind),
+                SetAttribute::DataLen(data.len),
+            ]);
+        }
         Change {
             what: format!("create set {}", self.name),
             message: NfTablesMessage::NewSet(SetMessage { attributes }),
@@ -188,9 +212,14 @@ impl Set {
         elements
             .chunks(ELEMENTS_AT_ONCE)
             .map(|part| {
-                let list = part.iter().map(|&key| {
-                    let key = SetElementAttribute::Key(DataAttribute::Value(key.clone()));
-                    ListAttribute::Element(vec![key])
+                let list = part.iter().map(|&element| {
+                    let (key, data) = element.split_at(self.key.bytes().min(element.len()));
+                    let value = |bytes: &[u8]| DataAttribute::Value(bytes.to_vec());
+                    let mut element = vec![SetElementAttribute::Key(value(key))];
+                    if !data.is_empty() {
+                        element.push(SetElementAttribute::Data(value(data)));
+                    }
+                    ListAttribute::Element(element)
                 });
                 let attributes = vec![
                     SetElementList::Table(TABLE.into()),

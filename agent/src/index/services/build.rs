@@ -143,7 +143,7 @@ impl Services {
 }
 
 /// Whether what arrives here must stay on this node.
-fn stays(frontend: &Frontend) -> bool {
+pub(super) fn stays(frontend: &Frontend) -> bool {
     let (Frontend::Cluster { policy, .. }
     | Frontend::External { policy, .. }
     | Frontend::NodePort { policy, .. }) = frontend;

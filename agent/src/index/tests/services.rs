@@ -232,6 +232,49 @@ fn traffic_policies() {
 }
 
 #[test]
+fn processes_of_the_node_keep_their_clients() {
+    let mut index = index();
+    let own = ips(&["192.0.2.1", "192.0.2.9"]);
+    let served = |index: &Index| -> Vec<String> {
+        let processes = index.processes(&own).into_iter();
+        let text = processes.map(|it| format!("{:?} {} {}", it.ip, it.at.port, it.process));
+        text.collect()
+    };
+    let with = |policy: &str, ranges: Value| {
+        let spec = json!({
+            "externalTrafficPolicy": policy, "loadBalancerSourceRanges": ranges,
+            "ports": [{"name": "http", "port": 80, "nodePort": 30080}],
+        });
+        balanced("web/s", "10.96.0.1", &["192.0.2.9"], spec)
+    };
+    let ends = |ends: &[(&str, &str)]| {
+        let ends: Vec<_> = ends.iter().map(|(ip, node)| at(ip, node)).collect();
+        slice("web/s-1", "s", &ends)
+    };
+    let host = [("192.0.2.1", "n1"), ("192.0.2.2", "n2")];
+    index.apply(vec![ends(&host), with("Cluster", json!([]))]);
+    assert_eq!(served(&index), [""; 0]);
+    index.apply(vec![with("Local", json!([]))]);
+    assert_eq!(
+        served(&index),
+        [
+            "Some(192.0.2.9) 80 192.0.2.1:8080",
+            "None 30080 192.0.2.1:8080"
+        ]
+    );
+    // Who may use it is for the switch to say.
+    index.apply(vec![with("Local", json!(["198.51.100.0/24"]))]);
+    assert_eq!(served(&index), ["None 30080 192.0.2.1:8080"]);
+    // So is which one of several.
+    index.apply(vec![ends(&[host[0], ("10.1.1.2", "n1")])]);
+    assert_eq!(served(&index), [""; 0]);
+    index.apply(vec![ends(&host)]);
+    assert_eq!(served(&index).len(), 1);
+    index.apply(vec![gone(Kind::Service, "web/s")]);
+    assert_eq!(served(&index), [""; 0]);
+}
+
+#[test]
 fn external_ips_only_where_asked_for() {
     let event = || {
         service(
