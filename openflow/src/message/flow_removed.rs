@@ -142,7 +142,7 @@ impl NxFlowRemoved {
         w.u64(removed.packet_count);
         w.u64(removed.byte_count);
         let start = w.pos();
-        removed.match_.encode_fields(w)?;
+        removed.match_.encode_nxm_fields(w)?;
         let size = u16::try_from(w.pos() - start).map_err(|_| EncodeError::TooLong("match"))?;
         w.patch_u16(length, size);
         w.pad8(start);
