@@ -303,3 +303,157 @@ fn add_flow_takes_no_command() {
         assert_eq!(error, format!("field {command} missing value"));
     }
 }
+
+/// What `ovs-ofctl` sends for one flow beside what we would; or that one of both refuses it alone.
+fn differs(dir: &Path, text: &str) -> Option<String> {
+    let theirs = oracle::send_one(dir, "add-flow", text);
+    let ours = text.parse::<FlowMod>().map_err(|e| e.to_string());
+    let ours = ours.and_then(|fm| encode(&fm));
+    match (&theirs, &ours) {
+        (Err(_), Err(_)) => None,
+        (Ok(theirs), Ok(ours)) if theirs[8..] == *ours => None,
+        _ => {
+            let theirs = theirs.map(|message| hex(&message[8..]));
+            let ours = ours.map(|body| hex(&body));
+            Some(format!("{text}\n  ours   {ours:?}\n  theirs {theirs:?}"))
+        }
+    }
+}
+
+/// Numbers at the edges of widths, and spelt as few people do.
+const NUMBERS: [&str; 24] = [
+    "0",
+    "00",
+    "010",
+    "+5",
+    "-1",
+    "0x",
+    "1e3",
+    " 7",
+    "63",
+    "64",
+    "128",
+    "255",
+    "256",
+    "0xfff",
+    "4096",
+    "8191",
+    "65535",
+    "65536",
+    "0xfffff",
+    "4294967295",
+    "4294967296",
+    "18446744073709551615",
+    "18446744073709551616",
+    "0xffffffffffffffffff",
+];
+
+/// A text with a character, a number or a word changed.
+fn damaged(r: &mut Random, text: &str, other: &str) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let at = r.below(chars.len() as u64 + 1) as usize;
+    let (before, after) = (&chars[..at], &chars[at..]);
+    let join = |middle: &str, skipped: usize| {
+        let after = after.get(skipped..).unwrap_or_default();
+        before.iter().collect::<String>() + middle + &after.iter().collect::<String>()
+    };
+    let spelt = [
+        "(", ")", "[", "]", ",", "=", ":", "/", "-", ".", "\"", "\t", "+", " ", "0", "x", "F",
+    ];
+    let mut words: Vec<&str> = text.split(',').collect();
+    let others: Vec<&str> = other.split(',').collect();
+    let word = r.below(words.len() as u64) as usize;
+    match r.below(7) {
+        0 => join(r.pick::<&str>(&spelt), 0),
+        1 => join("", 1),
+        2 => join(r.pick::<&str>(&spelt), 1),
+        3 => {
+            words[word] = *r.pick::<&str>(&others);
+            words.join(",")
+        }
+        4 => {
+            words.insert(word, *r.pick::<&str>(&others));
+            words.join(",")
+        }
+        5 => {
+            words.remove(word);
+            words.join(",")
+        }
+        _ => {
+            let digits = |c: char| c.is_ascii_digit();
+            let starts: Vec<usize> = text.match_indices(digits).map(|(i, _)| i).collect();
+            let Some(start) = starts.get(r.below(starts.len().max(1) as u64) as usize) else {
+                return text.to_owned();
+            };
+            let (before, after) = text.split_at(*start);
+            before.to_owned() + r.pick::<&str>(&NUMBERS) + after.trim_start_matches(digits)
+        }
+    }
+}
+
+#[test]
+fn damaged_texts_are_read_as_ovs_ofctl_reads_them() {
+    let mut random = Random::from_env();
+    let dir = tempfile::tempdir().unwrap();
+    let (mut tried, mut differences) = (0, vec![]);
+    while tried < how_many(500) {
+        let mut generator = Generator { r: &mut random };
+        let (mut text, other) = (generator.flow(), generator.flow());
+        for _ in 0..=random.below(2) {
+            text = damaged(&mut random, &text, &other);
+        }
+        // Not text to `ovs-ofctl`, but an option.
+        if !text.starts_with('-') {
+            tried += 1;
+            differences.extend(differs(dir.path(), &text));
+        }
+    }
+    println!("{tried} tried");
+    let shown: Vec<_> = differences.iter().take(20).cloned().collect();
+    let n = differences.len();
+    assert!(
+        differences.is_empty(),
+        "{n} differences:\n{}",
+        shown.join("\n")
+    );
+}
+
+/// Texts that were once read otherwise than `ovs-ofctl` reads them.
+#[test]
+fn what_was_found_is_read_as_ovs_ofctl_reads_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let found = [
+        // The packet type says the Ethernet type, whatever else does.
+        "packet_type=(1,0x894f),icmp6,actions=drop",
+        "arp,packet_type=(1,0x800),nw_dst=10.0.0.1,actions=drop",
+        "packet_type=(1,0x800),actions=drop",
+        "packet_type=(0,0),tcp,actions=drop",
+        // As many bits as the field has.
+        "dl_type=0x894f,nsh_spi=0xffffffff,actions=drop",
+        "mpls,mpls_label=4294967295,mpls_tc=63,mpls_bos=2,actions=drop",
+        "ip,ip_dscp=255,nw_ecn=7,actions=drop",
+        "ct_state=4294967296,actions=drop",
+        // Read-only, which a switch says.
+        "ip,actions=load:3->nw_proto[]",
+        "actions=load:1->dp_hash[0]",
+        "ip,actions=set_field:3->nw_proto",
+        // A quoted name that does not end.
+        "table=\",actions=drop",
+        "table=\"a\",actions=drop",
+        "table=\"\\q\",actions=drop",
+        "actions=resubmit(,\"49),goto_table:\"1",
+        // Bits in numbers of any length, modulo 2⁶⁴ and then 2³².
+        "actions=load:1->reg0[0..4294967296]",
+        "actions=load:1->reg0[18446744073709551616..15]",
+        "actions=load:1->reg0[+1.. 2]",
+        "actions=load:1->reg0[1 ..2]",
+        "actions=load:1->reg0[-1..2]",
+        "actions=load:1->reg0[ 3]",
+        "actions=load:1->reg0[3 ]",
+    ];
+    let differences: Vec<_> = found
+        .iter()
+        .filter_map(|text| differs(dir.path(), text))
+        .collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
+}

@@ -74,6 +74,7 @@ impl FlowMod {
             }
             fm.attribute(name, value)?;
         }
+        m.agree_on_eth_type();
         if let Some(actions) = actions {
             let table = Some(fm.table).filter(|t| *t != TableId::ALL);
             fm.instructions = parse_instructions(actions, m.facts(), table)?.into();

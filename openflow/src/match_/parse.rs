@@ -60,6 +60,19 @@ pub(crate) struct MatchBuilder {
     ethernet: bool,
 }
 
+/// Whether Open vSwitch takes as many bits of a number as `field` has, where of others it takes all.
+fn keeps_low_bits(field: Field) -> bool {
+    matches!(
+        field,
+        Field::IP_DSCP
+            | Field::IP_ECN
+            | Field::MPLS_LABEL
+            | Field::MPLS_TC
+            | Field::MPLS_BOS
+            | Field::NSH_SPI
+    )
+}
+
 impl MatchBuilder {
     /// Reads `name=value` if `name` is a field or a shorthand; false if it is not.
     pub(crate) fn add(&mut self, name: &str, value: &str) -> Result<bool, ParseError> {
@@ -192,6 +205,11 @@ impl MatchBuilder {
         } else {
             value
         };
+        let value = if keeps_low_bits(field) {
+            value.and(&Value::zeros(value.len()).with_bits(0, field.bits().into(), u128::MAX))
+        } else {
+            value
+        };
         if self.set_tci(field, &value, &mask) {
             return Ok(());
         }
@@ -250,6 +268,18 @@ impl MatchBuilder {
             _ => return false,
         };
         true
+    }
+
+    /// Makes the Ethernet type, if one is matched, that of the packet type, if that is one: it wins, whatever came last.
+    pub(crate) fn agree_on_eth_type(&mut self) {
+        let ones = |(_, mask): &(Value, Value)| mask.is_ones();
+        if let Some((packet_type, _)) = self.m.get(Field::PACKET_TYPE).filter(ones)
+            && packet_type.bits(16, 16) == 1
+            && self.m.get(Field::ETH_TYPE).is_some()
+        {
+            let eth_type = packet_type.resized(2);
+            self.m.insert(Field::ETH_TYPE, eth_type, Value::ones(2));
+        }
     }
 
     /// What Open vSwitch knows of the packet when it checks actions.

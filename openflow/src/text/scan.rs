@@ -188,10 +188,33 @@ pub(crate) fn port(s: &str) -> Option<PortNo> {
         .find(|p| p.name().is_some_and(|name| name.eq_ignore_ascii_case(s)))
 }
 
-/// Reads a table by number.
+/// Reads a table by number. There is no table with a name; what begins as a quoted one and does not end so is taken by
+/// Open vSwitch for table 0.
 #[must_use]
 pub(crate) fn table(s: &str) -> Option<TableId> {
+    if s.starts_with('"') && !is_quoted(s) {
+        return Some(TableId(0));
+    }
     decimal(s).and_then(|n| u8::try_from(n).ok()).map(TableId)
+}
+
+/// Whether all of `s` is a string of JSON.
+fn is_quoted(s: &str) -> bool {
+    let inner = s.strip_prefix('"').and_then(|s| s.strip_suffix('"'));
+    inner.is_some_and(|inner| {
+        let mut chars = inner.chars();
+        while let Some(c) = chars.next() {
+            let wrong = match c {
+                '"' => true,
+                '\\' => !matches!(chars.next(), Some(e) if "\"\\/bfnrtu".contains(e)),
+                _ => false,
+            };
+            if wrong {
+                return false;
+            }
+        }
+        true
+    })
 }
 
 /// Reads an integer of `width` bytes and what follows it: hexadecimal of any length after `0x`,
@@ -259,6 +282,12 @@ pub(crate) fn scan_int(s: &str, radix: u32) -> Option<(u64, &str)> {
         },
         rest,
     ))
+}
+
+/// Reads a decimal integer as [`scan_int`] does, cut to 32 bits.
+fn scan_i32(s: &str) -> Option<(i32, &str)> {
+    let (value, rest) = scan_int(s, 10)?;
+    Some((((value & 0xffff_ffff) as u32).cast_signed(), rest))
 }
 
 /// Reads `N` bytes in base `radix` with `separator` between, each as [`scan_int`] does and cut to eight bits.
@@ -397,17 +426,24 @@ pub(crate) fn subfield_prefix(s: &str) -> Result<(Subfield, &str)> {
         return Ok((Subfield::all(field), rest));
     };
     let (inner, rest) = inner.split_once(']').ok_or_else(syntax)?;
-    let number = |n: &str| n.trim().parse::<u32>().map_err(|_| syntax());
-    let (start, end) = match inner.split_once("..") {
-        _ if inner.is_empty() => (0, bits - 1),
-        Some((start, end)) => (number(start)?, number(end)?),
-        None => (number(inner)?, number(inner)?),
+    let (start, end) = if inner.is_empty() {
+        (0, bits - 1)
+    } else {
+        let (start, after) = scan_i32(inner).ok_or_else(syntax)?;
+        let (end, after) = match after.strip_prefix("..") {
+            Some(end) => scan_i32(end).ok_or_else(syntax)?,
+            None => (start, after),
+        };
+        if !after.is_empty() {
+            return Err(syntax());
+        }
+        if start > end {
+            return Err(parse_error!(
+                "{s}: starting bit {start} is after ending bit {end}"
+            ));
+        }
+        (start.cast_unsigned(), end.cast_unsigned())
     };
-    if start > end {
-        return Err(parse_error!(
-            "{s}: starting bit {start} is after ending bit {end}"
-        ));
-    }
     let wide = |what: &str, bit: u32| {
         parse_error!("{s}: {what} bit {bit} is not valid because field is only {bits} bits wide")
     };
@@ -477,8 +513,7 @@ pub(crate) fn flags(
     let mut bits = 0;
     for part in s.split('|').filter(|p| !p.is_empty()) {
         bits |= match whole(part) {
-            Some(n) => u32::try_from(n)
-                .ok()
+            Some(n) => Some((n & 0xffff_ffff) as u32)
                 .filter(|n| n & !allowed == 0)
                 .ok_or_else(unknown)?,
             None => by_name(part)?,

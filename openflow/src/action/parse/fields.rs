@@ -52,7 +52,8 @@ impl Parser {
             mask = mask.with_bits(start + at, step, u128::MAX);
             at += step;
         }
-        self.destination(dst)?;
+        // That it may be written is not asked, as `ovs-ofctl` does not.
+        self.has_field(dst.field)?;
         self.writes(dst.field, &placed)?;
         Ok(masked_set(dst.field, &placed, &mask))
     }
