@@ -34,7 +34,7 @@ use layout::check_output_port;
 pub use learn::{Learn, LearnSource, LearnSpec, LearnTarget};
 pub use list::{Action, Legacy};
 pub use parse::parse_actions;
-pub(crate) use parse::parse_instructions;
+pub(crate) use parse::{Parser, parse_instructions};
 use print::REASONS;
 pub use print::reason_name;
 pub(crate) use print::{print_list, print_metadata};

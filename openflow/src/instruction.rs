@@ -1,42 +1,111 @@
 //! [`Instruction`]: what a flow entry does, §7.2.4.
 //!
-//! Open vSwitch keeps the instructions of a flow in one order, which is canonical: meter,
+//! Each is declared once. Open vSwitch keeps the instructions of a flow in one order, which is canonical: meter,
 //! apply-actions, clear-actions, write-actions, write-metadata, goto-table. Apply-actions without
 //! any action says nothing and is left out.
 
 use std::fmt;
 
-use crate::action::{self, Action, print_list, print_metadata};
-use crate::error::{DecodeError, EncodeError, ErrorKind};
+use crate::action::{self, Action, Parser, print_list, print_metadata};
+use crate::error::{DecodeError, EncodeError, ErrorKind, ParseError};
 use crate::few::{Few, put};
 use crate::text::{Commas, Names, Print, Table, display_by_print};
 use crate::types::TableId;
 use crate::wire::{Reader, Writer};
 
-/// An instruction of a flow entry.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Instruction {
-    /// `goto_table:TABLE`, a later one.
-    GotoTable(TableId),
-    /// `write_metadata:VALUE[/MASK]`.
-    WriteMetadata {
-        /// What.
-        metadata: u64,
-        /// Which bits.
-        mask: u64,
-    },
-    /// `write_actions(…)`: into the action set.
-    WriteActions(Vec<Action>),
-    /// Actions at once, in order.
-    ApplyActions(Vec<Action>),
-    /// `clear_actions`: empties the action set.
-    ClearActions,
-    /// `meter:METER`.
-    Meter(u32),
-    /// An instruction of an experimenter, as it came: all of it, its header included.
-    Unknown(Box<[u8]>),
+macro_rules! instructions {
+    (
+        $(#[$enum_doc:meta])*
+        enum Instruction {$(
+            $(#[$doc:meta])*
+            $variant:ident
+                $(($ty:ty))?
+                $({$($(#[$part_doc:meta])* $part:ident: $part_ty:ty),*})?
+                = $type:ident $number:literal $length:ident($bytes:literal) => $word:literal [$parse:ident];
+        )*}
+        besides {$($rest:tt)*}
+    ) => {
+        $(#[$enum_doc])*
+        pub enum Instruction {
+            $($(#[$doc])* $variant $(($ty))? $({$($(#[$part_doc])* $part: $part_ty),*})?,)*
+            $($rest)*
+        }
+
+        $(const $type: u16 = $number;)*
+
+        /// Types, each with the length of its instructions if that is always the same.
+        const TYPES: &[(u16, Option<usize>)] = &[$(($type, $length($bytes))),*];
+
+        /// The canonical order.
+        enum Place {
+            $($variant,)*
+            Unknown,
+        }
+
+        impl Instruction {
+            /// Its place in the canonical order.
+            #[inline]
+            pub(crate) const fn rank(&self) -> u8 {
+                match self {
+                    $(Instruction::$variant { .. } => Place::$variant as u8,)*
+                    Instruction::Unknown(_) => Place::Unknown as u8,
+                }
+            }
+
+            /// Reads the argument of `word`, if it is one of an instruction.
+            pub(crate) fn parse_listed(
+                p: &Parser,
+                word: &str,
+                arg: &str,
+            ) -> Option<Result<Instruction, ParseError>> {
+                Some(match word {
+                    $($word => p.$parse(arg),)*
+                    _ => return None,
+                })
+            }
+        }
+    };
 }
+
+const fn exactly(bytes: usize) -> Option<usize> {
+    Some(bytes)
+}
+
+const fn at_least(_: usize) -> Option<usize> {
+    None
+}
+
+// In the canonical order: the variant, its type on the wire, its length there; then its word, and what reads its argument.
+instructions! {
+    /// An instruction of a flow entry.
+    #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+    #[non_exhaustive]
+    enum Instruction {
+        /// `meter:METER`.
+        Meter(u32) = METER 6 exactly(8) => "meter" [meter];
+        /// Actions at once, in order.
+        ApplyActions(Vec<Action>) = APPLY_ACTIONS 4 at_least(8) => "apply_actions" [apply_actions];
+        /// `clear_actions`: empties the action set.
+        ClearActions = CLEAR_ACTIONS 5 exactly(8) => "clear_actions" [clear_actions];
+        /// `write_actions(…)`: into the action set.
+        WriteActions(Vec<Action>) = WRITE_ACTIONS 3 at_least(8) => "write_actions" [write_actions];
+        /// `write_metadata:VALUE[/MASK]`.
+        WriteMetadata {
+            /// What.
+            metadata: u64,
+            /// Which bits.
+            mask: u64
+        } = WRITE_METADATA 2 exactly(24) => "write_metadata" [write_metadata];
+        /// `goto_table:TABLE`, a later one.
+        GotoTable(TableId) = GOTO_TABLE 1 exactly(8) => "goto_table" [goto_table];
+    }
+    besides {
+        /// An instruction of an experimenter, as it came: all of it, its header included.
+        Unknown(Box<[u8]>),
+    }
+}
+
+const EXPERIMENTER: u16 = 0xffff;
 
 /// The instructions of a flow entry: a slice, of which one or two need no allocation.
 pub type Instructions = Few<Instruction, 2>;
@@ -44,29 +113,7 @@ pub type Instructions = Few<Instruction, 2>;
 /// What stands where an instruction is going to be read to.
 const PLACEHOLDER: Instruction = Instruction::ClearActions;
 
-const GOTO_TABLE: u16 = 1;
-const WRITE_METADATA: u16 = 2;
-const WRITE_ACTIONS: u16 = 3;
-const APPLY_ACTIONS: u16 = 4;
-const CLEAR_ACTIONS: u16 = 5;
-const METER: u16 = 6;
-const EXPERIMENTER: u16 = 0xffff;
-
 impl Instruction {
-    /// Its place in the canonical order.
-    #[inline]
-    pub(crate) fn rank(&self) -> u8 {
-        match self {
-            Instruction::Meter(_) => 0,
-            Instruction::ApplyActions(_) => 1,
-            Instruction::ClearActions => 2,
-            Instruction::WriteActions(_) => 3,
-            Instruction::WriteMetadata { .. } => 4,
-            Instruction::GotoTable(_) => 5,
-            Instruction::Unknown(_) => 6,
-        }
-    }
-
     /// Writes it.
     ///
     /// ```text
@@ -237,19 +284,18 @@ fn first_wrong(all: &[u8], error: DecodeError) -> DecodeError {
         if len < 8 || len % 8 != 0 || r.skip(len).is_err() {
             return bad(ErrorKind::BicBadLen);
         }
-        let (bit, fits) = match u16::from_be_bytes([t0, t1]) {
-            GOTO_TABLE => (1, len == 8),
-            WRITE_METADATA => (2, len == 24),
-            WRITE_ACTIONS => (4, true),
-            APPLY_ACTIONS => (8, true),
-            CLEAR_ACTIONS => (16, len == 8),
-            METER => (32, len == 8),
-            EXPERIMENTER => return bad(ErrorKind::BicBadExperimenter),
-            _ => return bad(ErrorKind::BicUnknownInst),
+        let type_ = u16::from_be_bytes([t0, t1]);
+        let known = TYPES.iter().enumerate().find(|(_, (t, _))| *t == type_);
+        let Some((place, (_, fixed))) = known else {
+            return bad(match type_ {
+                EXPERIMENTER => ErrorKind::BicBadExperimenter,
+                _ => ErrorKind::BicUnknownInst,
+            });
         };
-        if !fits {
+        if fixed.is_some_and(|fixed| fixed != len) {
             return bad(ErrorKind::BicBadLen);
         }
+        let bit = 1u8 << place;
         if seen & bit != 0 {
             return bad(ErrorKind::BicDupInst);
         }

@@ -154,32 +154,10 @@ pub(crate) fn verify_instructions(list: &[Instruction]) -> Result<(), DecodeErro
 
 /// Whether an action set may hold it.
 fn may_be_in_a_set(a: &Action) -> bool {
-    !matches!(
-        a,
-        Action::Bundle(_)
-            | Action::Clone(_)
-            | Action::Nat(_)
-            | Action::Controller(_)
-            | Action::Exit
-            | Action::FinTimeout { .. }
-            | Action::Learn(_)
-            | Action::Conjunction { .. }
-            | Action::Multipath(_)
-            | Action::Note(_)
-            | Action::OutputReg { .. }
-            | Action::OutputReg2 { .. }
-            | Action::OutputTrunc { .. }
-            | Action::PopQueue
-            | Action::Sample(_)
-            | Action::Pop(_)
-            | Action::Push(_)
-            | Action::CheckPktLarger { .. }
-            | Action::DeleteField(_)
-            | Action::WriteMetadata { .. }
-            | Action::DebugSlow
-            | Action::DebugRecirc
-            | Action::Unknown(_)
-    )
+    match a {
+        Action::Legacy(legacy) => legacy.may_be_in_a_set_listed(),
+        other => other.may_be_in_a_set_listed(),
+    }
 }
 
 /// Checks the instructions of a flow of `table` against what its match says.

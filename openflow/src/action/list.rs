@@ -3,8 +3,8 @@
 //! An entry is the variant of [`Action`], then in brackets the [layout](super::layout) of its body, then each form that it
 //! has on the wire: Open vSwitch's name, whose it is, its number, how many bytes it has. Behind the arrow is its text, or the
 //! function of [`print`](super::print) that makes it; at last come the words that [a parser](super::parse) reads as this
-//! action, each with what reads its argument. All else about actions follows from here: what is refused for its length,
-//! decoding, encoding, printing, parsing. To add an action, add its entry; if its body is like no other's, also a layout.
+//! action, each with what reads its argument. What no action set may hold is `outside sets`. All else about actions follows
+//! from here: what is refused for its length or its place, decoding, encoding, printing, parsing. To add an action, add its entry; if its body is like no other's, also a layout.
 
 use super::composite::{
     bundle, clone, conjunction, controller, counters, decap, encap, fin_timeout, multipath, note,
@@ -89,6 +89,15 @@ macro_rules! parse_by {
     };
 }
 
+macro_rules! may_be_in_a_set {
+    () => {
+        true
+    };
+    (sets) => {
+        false
+    };
+}
+
 macro_rules! actions {
     (
         $(#[$enum_doc:meta])*
@@ -98,6 +107,7 @@ macro_rules! actions {
                 $(($bind:ident: $ty:ty))?
                 $({$($(#[$part_doc:meta])* $part:ident: $part_ty:ty),*})?
                 = $layout:tt $($name:ident $experimenter:ident $number:literal $length:ident($bytes:literal)),+
+                $(outside $sets:ident)?
                 => $text:tt
                 $(, $($word:literal)|+ => $parse:tt)*;
         )*}
@@ -166,6 +176,15 @@ macro_rules! actions {
                         print_by!($text, f, names, $($bind)? $($($part),*)?)
                     })*
                     _ => Ok(()),
+                }
+            }
+
+            /// Whether an action set may hold it; not what is not in the list.
+            #[allow(unreachable_patterns, reason = "of those that have others besides")]
+            pub(super) const fn may_be_in_a_set_listed(&self) -> bool {
+                match self {
+                    $($enum::$variant { .. } => may_be_in_a_set!($($sets)?),)*
+                    _ => false,
                 }
             }
 
@@ -269,7 +288,7 @@ actions! {
         SetTunnel64(id: u64) = [right64] NXAST_SET_TUNNEL64 NICIRA 9 exactly(24) => [set_tunnel64],
             "set_tunnel64" => [set_tunnel];
         /// `pop_queue`.
-        PopQueue = [void] NXAST_POP_QUEUE NICIRA 5 exactly(16) => "pop_queue",
+        PopQueue = [void] NXAST_POP_QUEUE NICIRA 5 exactly(16) outside sets => "pop_queue",
             "pop_queue" => [is PopQueue];
         /// `move:SRC->DST`. Both are equally wide.
         Move {
@@ -304,15 +323,15 @@ actions! {
             mask: Value
         } = [load2] NXAST_REG_LOAD2 NICIRA 33 at_least(16) => [load2];
         /// `note:HEX.HEX…`: nothing, with a comment. On the wire it is padded with zeros.
-        Note(bytes: Vec<u8>) = [note] NXAST_NOTE NICIRA 8 at_least(16) => [note],
+        Note(bytes: Vec<u8>) = [note] NXAST_NOTE NICIRA 8 at_least(16) outside sets => [note],
             "note" => [note];
         /// `multipath(…)`.
-        Multipath(action: Box<Multipath>) = [multipath] NXAST_MULTIPATH NICIRA 10 exactly(32) => [multipath],
+        Multipath(action: Box<Multipath>) = [multipath] NXAST_MULTIPATH NICIRA 10 exactly(32) outside sets => [multipath],
             "multipath" => [multipath];
         /// `bundle(…)` and `bundle_load(…)`: one live port of a list.
         Bundle(action: Box<Bundle>) = [bundle]
             NXAST_BUNDLE NICIRA 12 at_least(32),
-            NXAST_BUNDLE_LOAD NICIRA 13 at_least(32) => [bundle],
+            NXAST_BUNDLE_LOAD NICIRA 13 at_least(32) outside sets => [bundle],
             "bundle" => [bundle], "bundle_load" => [bundle_load];
         /// `output:SRC[bits]`: the port that a field names.
         OutputReg {
@@ -320,21 +339,21 @@ actions! {
             src: Subfield,
             /// Bytes sent if that is the controller.
             max_len: u16
-        } = [output_reg] NXAST_OUTPUT_REG NICIRA 15 exactly(24) => "output:{src}";
+        } = [output_reg] NXAST_OUTPUT_REG NICIRA 15 exactly(24) outside sets => "output:{src}";
         /// As [`Action::OutputReg`], in the longer form although the shorter would do.
         OutputReg2 {
             /// Where the port number is.
             src: Subfield,
             /// Bytes sent if that is the controller.
             max_len: u16
-        } = [output_reg2 in place] NXAST_OUTPUT_REG2 NICIRA 32 exactly(24) => "output:{src}";
+        } = [output_reg2 in place] NXAST_OUTPUT_REG2 NICIRA 32 exactly(24) outside sets => "output:{src}";
         /// `learn(…)`: adds a flow made from the packet.
         Learn(action: Box<Learn>) = [learn]
             NXAST_LEARN NICIRA 16 at_least(32),
-            NXAST_LEARN2 NICIRA 45 at_least(40) => [learn],
+            NXAST_LEARN2 NICIRA 45 at_least(40) outside sets => [learn],
             "learn" => [learn];
         /// `exit`.
-        Exit = [void] NXAST_EXIT NICIRA 17 exactly(16) => "exit",
+        Exit = [void] NXAST_EXIT NICIRA 17 exactly(16) outside sets => "exit",
             "exit" => [is Exit];
         /// `dec_ttl(ID,…)`: who hears when the TTL ends.
         DecTtlCntIds(ids: Vec<u16>) = [counters] NXAST_DEC_TTL_CNT_IDS NICIRA 21 at_least(16) => [dec_ttl];
@@ -344,12 +363,12 @@ actions! {
             idle: u16,
             /// The new hard timeout.
             hard: u16
-        } = [fin_timeout] NXAST_FIN_TIMEOUT NICIRA 19 exactly(16) => [fin_timeout],
+        } = [fin_timeout] NXAST_FIN_TIMEOUT NICIRA 19 exactly(16) outside sets => [fin_timeout],
             "fin_timeout" => [fin_timeout as spelt];
         /// `controller(…)`.
         Controller(action: Box<Controller>) = [controller]
             NXAST_CONTROLLER NICIRA 20 exactly(16),
-            NXAST_CONTROLLER2 NICIRA 37 at_least(16) => [controller],
+            NXAST_CONTROLLER2 NICIRA 37 at_least(16) outside sets => [controller],
             "controller" => [controller];
         /// `write_metadata:VALUE[/MASK]` as an action (NXAST_WRITE_METADATA); Open vSwitch accepts it
         /// only from OpenFlow 1.0.
@@ -358,18 +377,18 @@ actions! {
             metadata: u64,
             /// Which bits.
             mask: u64
-        } = [write_metadata] NXAST_WRITE_METADATA NICIRA 22 exactly(32) => [write_metadata];
+        } = [write_metadata] NXAST_WRITE_METADATA NICIRA 22 exactly(32) outside sets => [write_metadata];
         /// `push:SRC[bits]` onto the stack.
-        Push(src: Subfield) = [stack_push] NXAST_STACK_PUSH NICIRA 27 exactly(24) => "push:{src}",
+        Push(src: Subfield) = [stack_push] NXAST_STACK_PUSH NICIRA 27 exactly(24) outside sets => "push:{src}",
             "push" => [push];
         /// `pop:DST[bits]` off the stack.
-        Pop(dst: Subfield) = [stack_pop] NXAST_STACK_POP NICIRA 28 exactly(24) => "pop:{dst}",
+        Pop(dst: Subfield) = [stack_pop] NXAST_STACK_POP NICIRA 28 exactly(24) outside sets => "pop:{dst}",
             "pop" => [pop];
         /// `sample(…)`.
         Sample(action: Box<Sample>) = [sample]
             NXAST_SAMPLE NICIRA 29 exactly(24),
             NXAST_SAMPLE2 NICIRA 38 exactly(32),
-            NXAST_SAMPLE3 NICIRA 41 exactly(32) => [sample],
+            NXAST_SAMPLE3 NICIRA 41 exactly(32) outside sets => [sample],
             "sample" => [sample];
         /// `conjunction(ID, CLAUSE/N)`. The clause counts from 0 here and on the wire, from 1 in text.
         Conjunction {
@@ -379,13 +398,13 @@ actions! {
             clause: u8,
             /// How many clauses it has, 2 to 64.
             n_clauses: u8
-        } = [conjunction] NXAST_CONJUNCTION NICIRA 34 exactly(16) => [conjunction],
+        } = [conjunction] NXAST_CONJUNCTION NICIRA 34 exactly(16) outside sets => [conjunction],
             "conjunction" => [conjunction];
         /// `ct(…)`.
         Ct(action: Box<Ct>) = [ct] NXAST_CT NICIRA 35 at_least(24) => [ct],
             "ct" => [ct];
         /// `nat(…)`; only within [`Action::Ct`].
-        Nat(action: Nat) = [nat in place] NXAST_NAT NICIRA 36 at_least(16) => [nat],
+        Nat(action: Nat) = [nat in place] NXAST_NAT NICIRA 36 at_least(16) outside sets => [nat],
             "nat" => [nat_action];
         /// `ct_clear`.
         CtClear = [void] NXAST_CT_CLEAR NICIRA 43 exactly(16) => "ct_clear",
@@ -396,9 +415,9 @@ actions! {
             port: PortNo,
             /// How many bytes at most.
             max_len: u32
-        } = [output_trunc] NXAST_OUTPUT_TRUNC NICIRA 39 exactly(16) => [output_trunc];
+        } = [output_trunc] NXAST_OUTPUT_TRUNC NICIRA 39 exactly(16) outside sets => [output_trunc];
         /// `clone(…)`.
-        Clone(actions: Vec<Action>) = [clone] NXAST_CLONE NICIRA 42 at_least(16) => [clone],
+        Clone(actions: Vec<Action>) = [clone] NXAST_CLONE NICIRA 42 at_least(16) outside sets => [clone],
             "clone" => [clone_];
         /// `encap(…)`.
         Encap(action: Box<Encap>) = [encap] NXAST_ENCAP NICIRA 46 at_least(16) => [encap],
@@ -418,16 +437,16 @@ actions! {
             dst: Subfield,
             /// The length, in bytes.
             pkt_len: u16
-        } = [check_pkt_larger] NXAST_CHECK_PKT_LARGER NICIRA 49 at_least(24) => "check_pkt_larger({pkt_len})->{dst}",
+        } = [check_pkt_larger] NXAST_CHECK_PKT_LARGER NICIRA 49 at_least(24) outside sets => "check_pkt_larger({pkt_len})->{dst}",
             "check_pkt_larger" => [check_pkt_larger];
         /// `delete_field:FIELD`.
-        DeleteField(field: Field) = [delete_field] NXAST_DELETE_FIELD NICIRA 50 exactly(24) => "delete_field:{field}",
+        DeleteField(field: Field) = [delete_field] NXAST_DELETE_FIELD NICIRA 50 exactly(24) outside sets => "delete_field:{field}",
             "delete_field" => [delete_field];
         /// Forces the slow path, for tests of Open vSwitch.
-        DebugSlow = [void] NXAST_DEBUG_SLOW NICIRA 254 exactly(16) => "debug_slow",
+        DebugSlow = [void] NXAST_DEBUG_SLOW NICIRA 254 exactly(16) outside sets => "debug_slow",
             "debug_slow" => [is DebugSlow];
         /// Forces a recirculation, for tests of Open vSwitch.
-        DebugRecirc = [void] NXAST_DEBUG_RECIRC NICIRA 255 exactly(16) => "debug_recirc",
+        DebugRecirc = [void] NXAST_DEBUG_RECIRC NICIRA 255 exactly(16) outside sets => "debug_recirc",
             "debug_recirc" => [is DebugRecirc];
     }
     besides {

@@ -6,6 +6,7 @@
 
 mod complex;
 mod fields;
+mod instruction;
 mod learn;
 mod output;
 mod simple;
@@ -65,7 +66,7 @@ enum Outer {
 
 /// Reads actions one after the other, and keeps track of what they make of the packet.
 #[derive(Clone)]
-pub(super) struct Parser {
+pub(crate) struct Parser {
     /// The packet as the actions so far left it; `None` when nothing is known and all is allowed.
     facts: Option<Facts>,
     table: Option<TableId>,
