@@ -13,6 +13,7 @@ use crate::message::OfError;
 /// [`Unknown`](Error::Unknown) and [`Timeout`](Error::Timeout) the request may or may not have taken effect and
 /// the state must be read back.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// There is no session, or it ended before the request could have any effect.
     #[error("not connected: {reason}")]

@@ -127,6 +127,7 @@ pub struct Events {
 
 /// One of them.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event {
     /// A message.
     Message {
