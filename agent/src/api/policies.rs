@@ -1,6 +1,6 @@
 //! `policies`: what policies say of the pods of this node, and what the switch counted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sluice_flows::{Cookie, Direction, SubjectReport};
 use sluice_rpc::report::{IsolatedPodReport, PolicyReport, RefusedReport, RuleReport};
@@ -55,21 +55,31 @@ pub(super) fn report(
                 rules,
             }
         });
-    let refused = index
-        .refusals()
-        .filter(|(object, _)| object.kind == Kind::NetworkPolicy);
-    let faults = flows.faults.iter().map(|fault| RefusedReport {
+    let policies: Vec<_> = policies.collect();
+    let named: BTreeSet<&str> = policies
+        .iter()
+        .flat_map(|policy| &policy.pods)
+        .map(String::as_str)
+        .collect();
+    let mut isolated = isolated(flows, count);
+    isolated.retain(|pod| request.name.is_none() || named.contains(pod.pod.as_str()));
+    let refused = index.refusals().filter(|(object, _)| {
+        let name = format!("{}/{}", object.namespace, object.name);
+        object.kind == Kind::NetworkPolicy && asked_for(&name)
+    });
+    let faults = flows.faults.iter().filter(|fault| asked_for(fault));
+    let faults = faults.map(|fault| RefusedReport {
         object: "NetworkPolicy".to_owned(),
         field: String::new(),
         message: fault.clone(),
     });
     PoliciesReport {
-        policies: policies.collect(),
-        isolated: isolated(flows, count),
+        isolated,
         refused: refused
             .map(|(object, why)| refusal(&object, why))
             .chain(faults)
             .collect(),
+        policies,
     }
 }
 

@@ -286,7 +286,7 @@ pub(super) fn policies(report: &PoliciesReport) -> String {
         let _infallible = writeln!(text, "isolated {}: {}", pod.pod, sides.join(", "));
     }
     refused(&report.refused, &mut text);
-    or_none(text, "NetworkPolicies")
+    or_none(text, "NetworkPolicies that matter to pods of this node")
 }
 
 /// An empty answer is said, too.

@@ -26,8 +26,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 
 const LIMIT: Duration = Duration::from_secs(5);
 /// Where conntrack has what policy must know, connections to Services apart, and these.
-const ZONE_TRACK: u16 = 20_928;
-const ZONE_WIRE: u16 = 20_930;
+pub(crate) const ZONE_TRACK: u16 = 20_928;
+pub(crate) const ZONE_WIRE: u16 = 20_930;
 
 fn policy<'a>(report: &'a Value, name: &str) -> Result<&'a Value> {
     list(&report["policies"])
@@ -468,6 +468,16 @@ fn wrong(cluster: &mut Cluster) -> Result<()> {
         );
         ensure!(text.contains(name), "no {name} in\n{text}");
     }
+    // Who asks for one hears of that one, and of the pods that it selects.
+    let one = objects::report(&node, &["policies", "bad-range"])?;
+    ensure!(
+        list(&one["policies"]).count() == 1
+            && list(&one["refused"]).count() == 1
+            && list(&one["isolated"]).count() == 1,
+        "{one}"
+    );
+    let none = node.sh("sluicectl", &["policies", "not-there"])?;
+    ensure!(none.starts_with("no NetworkPolicies"), "{none}");
     let log = std::fs::read_to_string(node.log(Daemon::Agent))?;
     for (name, _) in &mistakes {
         ensure!(log.contains(name), "{name} is not in the agent's log");

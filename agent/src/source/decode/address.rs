@@ -43,6 +43,16 @@ pub(super) fn prefix(text: &str) -> Result<IpNet, String> {
     Ok(prefix.trunc())
 }
 
+/// A prefix that packets may come from or go to: no packet has IPv4 addresses in the clothes of IPv6.
+pub(super) fn block(text: &str) -> Result<IpNet, String> {
+    match prefix(text)? {
+        IpNet::V6(v6) if v6.prefix_len() >= 96 && v6.addr().to_ipv4_mapped().is_some() => Err(
+            format!("{v6} is an IPv4 prefix in the clothes of IPv6: write it as IPv4"),
+        ),
+        prefix => Ok(prefix),
+    }
+}
+
 /// The name of an address's family, as the API writes it.
 pub(super) fn family(ip: &IpAddr) -> &'static str {
     if ip.is_ipv4() { "IPv4" } else { "IPv6" }

@@ -169,7 +169,7 @@ fn peer(place: &str, from: &PeerManifest, refusals: &mut Refusals) -> Option<Pol
 
 /// A block with an exception that is not understood allows nobody, since it would allow the excepted otherwise.
 fn ip_block(place: &str, from: &BlockManifest, refusals: &mut Refusals) -> Option<PolicyPeer> {
-    let cidr = refusals.keep(|| format!("{place}.cidr"), address::prefix(&from.cidr));
+    let cidr = refusals.keep(|| format!("{place}.cidr"), address::block(&from.cidr));
     let mut except = Some(Vec::with_capacity(from.except.len()));
     for (index, text) in from.except.iter().enumerate() {
         let field = || format!("{place}.except[{index}]");

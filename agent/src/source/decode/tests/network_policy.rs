@@ -179,6 +179,10 @@ fn a_bad_peer_is_nobody() {
             "ipBlock.cidr: \"10.0.0.1\" is no CIDR (address/length)",
         ),
         (
+            json!({"ipBlock": {"cidr": "::ffff:10.0.0.0/104"}}),
+            "ipBlock.cidr: ::ffff:10.0.0.0/104 is an IPv4 prefix in the clothes of IPv6: write it as IPv4",
+        ),
+        (
             json!({"ipBlock": {}}),
             "ipBlock.cidr: \"\" is no CIDR (address/length)",
         ),
