@@ -145,7 +145,8 @@ impl Connection {
         self.ask(request).map(drop)
     }
 
-    fn ask(&mut self, request: &Request) -> Result<Vec<u8>> {
+    /// Asks, and says what was answered.
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Vec<u8>> {
         let head = self.head(request)?;
         let mut answer = Vec::new();
         match head.length {

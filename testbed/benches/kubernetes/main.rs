@@ -1,9 +1,12 @@
 //! What a cluster costs a node: how soon pods run, how soon the switch has what was written to the API server, and what
 //! the objects of a large cluster take of one agent.
 //!
-//! `cargo bench -p sluice-testbed --bench kubernetes [-- startup latency scale] [--rounds 3] [--nodes 1000]`
+//! `cargo bench -p sluice-testbed --bench kubernetes [-- startup latency scale kube-proxy] [--rounds 3] [--nodes 1000]`
+//!
+//! kube-proxy is built, and measured, only when it is asked for.
 
 mod api;
+mod kube_proxy;
 mod latency;
 mod scale;
 mod startup;
@@ -30,7 +33,7 @@ fn main() -> ExitCode {
 
 fn run() -> Result<()> {
     let chosen: Vec<String> = std::env::args().collect();
-    let all = !["startup", "latency", "scale"]
+    let all = !["startup", "latency", "scale", "kube-proxy"]
         .iter()
         .any(|part| chosen.iter().any(|arg| arg == part));
     let takes = |part: &str| all || chosen.iter().any(|arg| arg == part);
@@ -51,6 +54,9 @@ fn run() -> Result<()> {
             }
             if takes("latency") {
                 latency::measure(&cluster)?;
+            }
+            if chosen.iter().any(|arg| arg == "kube-proxy") {
+                kube_proxy::measure(&mut cluster)?;
             }
             // Last: it leaves the cluster without controllers and full of nodes that there are not.
             if takes("scale") {

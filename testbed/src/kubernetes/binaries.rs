@@ -47,6 +47,23 @@ const PROGRAMS: [(&str, &str, u8); 6] = [
     (ETCD, "go.etcd.io/etcd/server/v3", 1),
 ];
 
+/// What no testbed runs: a benchmark compares with it.
+const KUBE_PROXY: (&str, &str, u8) = ("kube-proxy", "k8s.io/kubernetes/cmd/kube-proxy", 1);
+
+/// kube-proxy of the same release: the one in the given folder, or else built now if it has not been.
+///
+/// # Errors
+/// When there is no Go to build it with, or it fails.
+pub fn kube_proxy() -> Result<PathBuf> {
+    let given = std::env::var_os(VARIABLE).map(|dir| PathBuf::from(dir).join(KUBE_PROXY.0));
+    if let Some(program) = given.filter(|program| program.exists()) {
+        return Ok(program);
+    }
+    let dir = cache()?;
+    build(&dir, &[KUBE_PROXY])?;
+    Ok(dir.join(KUBE_PROXY.0))
+}
+
 /// The folder with the programs: the one that [`VARIABLE`] names, or the cache, filled now if it is not full.
 ///
 /// # Errors
@@ -71,7 +88,7 @@ fn find(given: Option<&Path>) -> Result<PathBuf> {
     }
     let dir = cache()?;
     if !missing(&dir).is_empty() {
-        build(&dir)?;
+        build(&dir, &PROGRAMS)?;
     }
     Ok(dir)
 }
@@ -109,11 +126,11 @@ fn cache() -> Result<PathBuf> {
     Ok(dir)
 }
 
-fn build(dir: &Path) -> Result<()> {
+fn build(dir: &Path, programs: &[(&str, &str, u8)]) -> Result<()> {
     // Two testbeds that come up at once build it once.
     let lock = File::create(dir.join(".lock"))?;
     lock.lock()?;
-    let todo: Vec<_> = PROGRAMS
+    let todo: Vec<_> = programs
         .iter()
         .filter(|(name, ..)| !dir.join(name).exists())
         .collect();
