@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 use sluice_testbed::cluster::Cluster;
 use sluice_testbed::dial::{Dial, Protocol};
+use sluice_testbed::layout::BRIDGE;
 use sluice_testbed::node::{Daemon, Node};
 use sluice_testbed::objects;
 use sluice_testbed::options::Datapath;
@@ -453,6 +454,7 @@ fn starts_closed(cluster: &mut Cluster) -> Result<()> {
         };
         more(&hammers, 20)?;
         let pod = bench.cluster.plug(1, objects::NAMESPACE, "late")?;
+        is_isolated(&node, "default/late")?;
         for ip in &pod.addresses {
             ensure!(
                 targets.iter().any(|target| target.ip() == *ip),
@@ -482,6 +484,32 @@ fn starts_closed(cluster: &mut Cluster) -> Result<()> {
         bench.folder.put(&object)?;
         bench.folder.settle()?;
     }
+    Ok(())
+}
+
+/// That the switch has it now that policies apply to what a pod gets.
+fn is_isolated(node: &Node, name: &str) -> Result<()> {
+    let flows = node.sh(
+        "ovs-ofctl",
+        &[
+            "-O",
+            "OpenFlow13",
+            "--names",
+            "dump-flows",
+            BRIDGE,
+            "table=IngressSubject",
+        ],
+    )?;
+    let pods = objects::report(node, &["pods"])?;
+    let pods = pods["pods"].as_array().into_iter().flatten();
+    let mut found =
+        pods.filter(|pod| format!("{}/{}", pod["namespace"], pod["name"]).replace('"', "") == name);
+    let number = found.next().and_then(|pod| pod["ofport"].as_u64());
+    let number = number.with_context(|| format!("{name} has no number"))?;
+    ensure!(
+        flows.contains(&format!("reg2={number:#x} ")),
+        "ADD is over, and the switch does not know that {name} (port {number:#x}) is isolated:\n{flows}"
+    );
     Ok(())
 }
 
