@@ -19,6 +19,8 @@ mod common;
 #[allow(dead_code)]
 #[path = "services/cost.rs"]
 mod cost;
+#[path = "policy/errors.rs"]
+mod errors;
 #[path = "policy/report.rs"]
 mod report;
 #[path = "policy/revoke.rs"]
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         internal("allow", allow::SCENARIOS),
         internal("changes", changes::SCENARIOS),
         internal("revoke", revoke::SCENARIOS),
+        internal("errors", errors::SCENARIOS),
         internal("report", report::SCENARIOS),
         group("veth", Attach::Veth, allow::BASIC),
     ])
