@@ -54,7 +54,7 @@ pub fn name(value: impl ValueEnum) -> String {
 }
 
 /// The shape of a testbed.
-#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Args, Serialize, Deserialize)]
 pub struct Options {
     /// Puts a real cluster on the nodes: API server, kubelets, container runtimes. Nodes are namespaces then.
     #[arg(long)]

@@ -88,7 +88,16 @@ impl Selection {
 pub fn main(groups: Vec<Group>) -> ExitCode {
     exit(
         Selection::parse(std::env::args().skip(1))
-            .and_then(|selection| run_all(groups, &selection)),
+            .and_then(|selection| run_all(groups, &selection, |_, _| false)),
+    )
+}
+
+/// The same, but groups of one shape share a testbed, if they follow each other.
+pub fn main_sharing(groups: Vec<Group>) -> ExitCode {
+    let alike = |one: &Group, next: &Group| one.options == next.options && one.pods == next.pods;
+    exit(
+        Selection::parse(std::env::args().skip(1))
+            .and_then(|selection| run_all(groups, &selection, alike)),
     )
 }
 
@@ -166,7 +175,11 @@ fn exit(result: Result<bool>) -> ExitCode {
     }
 }
 
-fn run_all(groups: Vec<Group>, selection: &Selection) -> Result<bool> {
+fn run_all(
+    groups: Vec<Group>,
+    selection: &Selection,
+    share: impl Fn(&Group, &Group) -> bool,
+) -> Result<bool> {
     let mut chosen = Vec::new();
     for mut group in groups {
         let prefix = group.name.clone();
@@ -193,22 +206,27 @@ fn run_all(groups: Vec<Group>, selection: &Selection) -> Result<bool> {
     cluster::sweep()?;
     let bin = binaries()?;
     let mut failed = Vec::new();
-    for (index, group) in chosen.iter().enumerate() {
-        failed.extend(run_group(group, index, &bin));
+    for (index, groups) in chosen.chunk_by(share).enumerate() {
+        failed.extend(run_groups(groups, index, &bin));
     }
     Ok(summary(total, &failed))
 }
 
-/// Runs one group and returns the names of what failed.
-fn run_group(group: &Group, index: usize, bin: &Path) -> Vec<String> {
-    let names = group
-        .scenarios
-        .iter()
-        .map(|(name, _)| format!("{}::{name}", group.name));
+/// Runs groups on one testbed, and returns the names of what failed.
+fn run_groups(groups: &[Group], index: usize, bin: &Path) -> Vec<String> {
+    let Some(first) = groups.first() else {
+        return Vec::new();
+    };
+    let scenarios = |group: &Group| {
+        let named = |(name, run): &Scenario| (format!("{}::{name}", group.name), *run);
+        group.scenarios.iter().map(named).collect::<Vec<_>>()
+    };
+    let called: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
+    let called = called.join(", ");
     let started = Instant::now();
     let name = format!("t{}x{index}", std::process::id());
     let result = Name::new(&name).and_then(|name| {
-        let cluster = put_up(&name, group, bin);
+        let cluster = put_up(&name, first, bin);
         if cluster.is_err() {
             report_logs(&name);
             cluster::down(&name).context("cleaning up")?;
@@ -218,25 +236,36 @@ fn run_group(group: &Group, index: usize, bin: &Path) -> Vec<String> {
     let mut cluster = match result {
         Ok(cluster) => cluster,
         Err(error) => {
-            println!("group {} ... FAILED to come up\n    {error:#}", group.name);
-            return names.collect();
+            println!("group {called} ... FAILED to come up\n    {error:#}");
+            return groups
+                .iter()
+                .flat_map(scenarios)
+                .map(|(name, _)| name)
+                .collect();
         }
     };
     println!(
-        "group {} is up ({:.1} s)",
-        group.name,
+        "group {called} is up ({:.1} s)",
         started.elapsed().as_secs_f64()
     );
     let mut failed = Vec::new();
-    for ((_, scenario), name) in group.scenarios.iter().zip(names) {
-        if !verdict(&name, || scenario(&mut cluster)) {
-            report(&cluster);
-            failed.push(name);
+    for group in groups {
+        if let Err(error) = forget_connections(&cluster) {
+            println!(
+                "the connections of before {} are still known: {error:#}",
+                group.name
+            );
+        }
+        for (name, scenario) in scenarios(group) {
+            if !verdict(&name, || scenario(&mut cluster)) {
+                report(&cluster);
+                failed.push(name);
+            }
         }
     }
     if let Err(error) = take_down(&cluster) {
-        println!("group {} ... FAILED to go down\n    {error:#}", group.name);
-        failed.push(format!("{}::down", group.name));
+        println!("group {called} ... FAILED to go down\n    {error:#}");
+        failed.push(format!("{}::down", first.name));
     }
     failed
 }
@@ -251,6 +280,14 @@ fn put_up(name: &Name, group: &Group, bin: &Path) -> Result<Cluster> {
         cluster.attach(*node, pod)?;
     }
     Ok(cluster)
+}
+
+/// A group finds conntrack as a testbed of its own would have it.
+fn forget_connections(cluster: &Cluster) -> Result<()> {
+    for node in cluster.nodes()? {
+        node.sh("ovs-appctl", &["dpctl/flush-conntrack"])?;
+    }
+    Ok(())
 }
 
 /// Takes a testbed down and looks whether anything is left.

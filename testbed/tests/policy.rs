@@ -39,7 +39,7 @@ fn main() -> ExitCode {
         scenarios: scenarios.to_vec(),
     };
     let internal = |name, scenarios| group(name, Attach::Internal, scenarios);
-    suite::main(vec![
+    suite::main_sharing(vec![
         internal("allow", allow::SCENARIOS),
         internal("changes", changes::SCENARIOS),
         internal("revoke", revoke::SCENARIOS),
