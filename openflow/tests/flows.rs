@@ -433,6 +433,8 @@ fn what_was_found_is_read_as_ovs_ofctl_reads_it() {
         "mpls,mpls_label=4294967295,mpls_tc=63,mpls_bos=2,actions=drop",
         "ip,ip_dscp=255,nw_ecn=7,actions=drop",
         "ct_state=4294967296,actions=drop",
+        // Asked for nothing, also of a field that cannot be asked for.
+        "tun_tos=,skb_priority,actions=drop",
         // Read-only, which a switch says.
         "ip,actions=load:3->nw_proto[]",
         "actions=load:1->dp_hash[0]",

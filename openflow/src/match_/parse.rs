@@ -214,6 +214,9 @@ impl MatchBuilder {
             return Ok(());
         }
         if !to.has_header() {
+            if mask.is_zero() {
+                return Ok(());
+            }
             return Err(parse_error!("field {field} has no form in OpenFlow 1.3"));
         }
         let len = to.bytes();
