@@ -8,6 +8,7 @@
 //! It must not know where changes come from, nor what OVSDB is.
 
 mod actor;
+mod affected;
 mod flush;
 mod inspect;
 mod model;
@@ -17,7 +18,7 @@ mod revoke;
 mod session;
 mod why;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::metrics::Metrics;
+
+pub use affected::{Lack, Lacking};
 
 /// Changes and questions that wait for the actor; further ones wait in their caller.
 const QUEUE: usize = 1024;
@@ -162,6 +165,7 @@ pub struct Options {
 pub struct Handle {
     requests: mpsc::Sender<Request>,
     status: watch::Receiver<Status>,
+    lacks: watch::Receiver<BTreeSet<Lack>>,
 }
 
 enum Request {
@@ -201,8 +205,17 @@ enum Request {
 pub fn start(connection: Connection, options: Options, metrics: Metrics) -> Handle {
     let (requests, receiver) = mpsc::channel(QUEUE);
     let (publish, status) = watch::channel(Status::default());
+    let (publish_lacks, lacks) = watch::channel(BTreeSet::new());
+    let publish = actor::Publish {
+        status: publish,
+        lacks: publish_lacks,
+    };
     tokio::spawn(actor::Actor::new(connection, options, metrics, receiver, publish).run());
-    Handle { requests, status }
+    Handle {
+        requests,
+        status,
+        lacks,
+    }
 }
 
 impl Handle {
@@ -303,6 +316,11 @@ impl Handle {
     /// What the reconciler knows about itself, to watch.
     pub fn status(&self) -> watch::Receiver<Status> {
         self.status.clone()
+    }
+
+    /// What pods of this node go without, to watch.
+    pub fn lacks(&self) -> watch::Receiver<BTreeSet<Lack>> {
+        self.lacks.clone()
     }
 
     async fn ask<T>(

@@ -21,7 +21,7 @@ use crate::index::{Index, Joined, NodePort, Options, OwnProcess, Trigger, Update
 use crate::metrics::{Metrics, Phase};
 use crate::node::{self, NodeNet};
 use crate::readiness::{Condition, Readiness};
-use crate::reconciler::{self, ApplyError};
+use crate::reconciler::{self, ApplyError, Lacking};
 use crate::reporter::Reporter;
 use crate::source::kubernetes::{KubernetesSource, StateFile};
 use crate::source::object::Uid;
@@ -64,8 +64,8 @@ struct HandedOn {
     processes: Vec<OwnProcess>,
     /// Whether the reconciler knows that all has been listed.
     complete: bool,
-    /// What pods of this node were told of policies that break the rules.
-    told: BTreeSet<(PodRef, String)>,
+    /// What pods of this node were told that they go without.
+    told: BTreeSet<(PodRef, Lacking, String)>,
     /// Whether sandboxes that vanished have been looked for.
     collected: bool,
 }
@@ -102,6 +102,7 @@ impl Cluster {
     pub(super) async fn follow(self, stop: CancellationToken) {
         let mut handed_on = HandedOn::new();
         let mut attachments = self.service.changes();
+        let mut lacks = self.reconciler.lacks();
         // What was attached before this agent started is there from the start; nothing follows before all is listed.
         drop(self.attachments(&mut handed_on));
         let Some(opened) = stop.run_until_cancelled(self.open()).await else {
@@ -134,6 +135,13 @@ impl Cluster {
                         return;
                     }
                     self.attachments(&mut handed_on)
+                }
+                changed = lacks.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.tell(&mut handed_on);
+                    continue;
                 }
             };
             // Before anything that takes time: what is missing is on its way meanwhile.
@@ -173,20 +181,31 @@ impl Cluster {
         })
     }
 
-    /// Tells pods of this node of policies for them that are not in force as they are written.
+    /// Tells pods of this node what they go without: policies for them that are not in force as they are written, since
+    /// they break the rules, cannot be compiled, or need flows that the switch refuses; and such flows of their own.
     fn tell(&self, handed_on: &mut HandedOn) {
-        let now: BTreeSet<(PodRef, String)> = self.with_index(|index| {
+        let lacks = self.reconciler.lacks().borrow().clone();
+        let now: BTreeSet<(PodRef, Lacking, String)> = self.with_index(|index| {
             let mut now = BTreeSet::new();
-            if index.has_refused_policies() {
+            if index.has_refused_policies() || !lacks.is_empty() {
                 for pod in self.service.named_pods() {
                     let refused = index.refused_policies_of(&pod.namespace, &pod.name);
-                    now.extend(refused.into_iter().map(|why| (pod.clone(), why)));
+                    let refused = refused.into_iter().map(|why| (Lacking::Policy, why));
+                    let lacks = lacks
+                        .iter()
+                        .filter(|lack| lack.namespace == pod.namespace && lack.name == pod.name)
+                        .map(|lack| (lack.what, lack.why.clone()));
+                    let all = refused.chain(lacks);
+                    now.extend(all.map(|(what, why)| (pod.clone(), what, why)));
                 }
             }
             now
         });
-        for (pod, why) in now.difference(&handed_on.told) {
-            self.reporter.policy_refused(pod, why.clone());
+        for (pod, what, why) in now.difference(&handed_on.told) {
+            match what {
+                Lacking::Attachment => self.reporter.attach_failed(pod, why.clone()),
+                Lacking::Policy => self.reporter.policy_refused(pod, why.clone()),
+            }
         }
         handed_on.told = now;
     }

@@ -1,5 +1,6 @@
 //! The actor: takes changes in, keeps the switch equal to what they add up to.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use sluice_flows::{Compiler, Cookie, Patch, Program, Released, Revoked, cookie::
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
+use super::affected::{Lack, lacks};
 use super::flush::{Flushes, forget};
 use super::model::{Model, aside};
 use super::plan::{Plan, Step};
@@ -43,7 +45,7 @@ pub(super) struct Actor {
     options: Options,
     metrics: Metrics,
     requests: mpsc::Receiver<Request>,
-    publish: watch::Sender<Status>,
+    publish: Publish,
     status: Status,
     model: Model,
     refused: Refused,
@@ -60,6 +62,13 @@ pub(super) struct Actor {
     not_before: Option<Instant>,
     /// When to count again what the switch shall hold.
     recount: Option<Instant>,
+}
+
+/// Where others see how it fares.
+pub(super) struct Publish {
+    pub(super) status: watch::Sender<Status>,
+    /// Apart, since it seldom changes.
+    pub(super) lacks: watch::Sender<BTreeSet<Lack>>,
 }
 
 /// Someone who waits for changes to be in the switch.
@@ -83,7 +92,7 @@ impl Actor {
         options: Options,
         metrics: Metrics,
         requests: mpsc::Receiver<Request>,
-        publish: watch::Sender<Status>,
+        publish: Publish,
     ) -> Self {
         Self {
             connection,
@@ -702,6 +711,14 @@ impl Actor {
                 }
             }
             self.status.policy_faults = faults;
+            let causes = self.refused.causes();
+            let causes = causes.iter().map(|(cookie, why)| (*cookie, &**why));
+            let lacks = lacks(compiler, causes);
+            self.publish.lacks.send_if_modified(|said| {
+                let news = *said != lacks;
+                *said = lacks;
+                news
+            });
         }
         self.status.refused = self.refused.texts();
         let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
@@ -709,7 +726,7 @@ impl Actor {
         self.metrics.groups.set(gauge(self.status.groups));
         self.metrics.peers.set(gauge(self.status.peers));
         self.metrics.flows_refused.set(gauge(self.refused.len()));
-        self.publish.send_replace(self.status.clone());
+        self.publish.status.send_replace(self.status.clone());
     }
 }
 

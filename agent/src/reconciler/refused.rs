@@ -88,6 +88,14 @@ impl Refused {
             .collect()
     }
 
+    /// What to say of each, by the object that it is of.
+    pub(super) fn causes(&self) -> Vec<(Cookie, String)> {
+        let entries = self.flows.values();
+        entries
+            .map(|entry| (entry.flow.cookie, entry.error.to_string()))
+            .collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.flows.len()
     }
