@@ -176,7 +176,12 @@ impl KubernetesSource {
                     .send_modify(|status| status.restored = Some(age));
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(%path, %error, "last known state not usable"),
+            Err(error) => {
+                tracing::warn!(%path, %error, "last known state not usable");
+                let why = format!("{path}: {error}");
+                self.status
+                    .send_modify(|status| status.unusable = Some(why));
+            }
         }
     }
 
@@ -297,6 +302,7 @@ impl KubernetesSource {
             }
             if status.is_listed() {
                 status.restored = None;
+                status.unusable = None;
             }
         });
         events

@@ -32,6 +32,8 @@ pub struct KubernetesStatus {
     pub faults: BTreeMap<ObjectRef, String>,
     /// Why the last known state is not kept on disk, and since when, if it should be and is not.
     pub unkept: Option<(String, Instant)>,
+    /// Why the state that was kept on disk could not be read, while something has not been listed since.
+    pub unusable: Option<String>,
     /// Age in seconds of the state that was read from disk, while something of it has not been listed since.
     pub restored: Option<u64>,
 }
@@ -44,6 +46,9 @@ impl KubernetesStatus {
             lines.push(format!(
                 "the state in force was read from disk, and was {age} s old then"
             ));
+        }
+        if let Some(why) = &self.unusable {
+            lines.push(format!("what was kept on disk cannot be used: {why}"));
         }
         if let Some((why, since)) = &self.unkept {
             let seconds = since.elapsed().as_secs();
@@ -59,9 +64,13 @@ impl KubernetesStatus {
 
     /// Which watches fail, and why: one line for those that fail alike, or for all if none is left.
     fn troubles(&self) -> Vec<String> {
+        let in_force = match self.restored.is_some() || self.is_listed() {
+            true => "last known state in force",
+            false => "not all of the cluster's state is known yet",
+        };
         let line = |what: &str, since: Instant, why: &str| {
             let seconds = since.elapsed().as_secs();
-            format!("not watching {what} for {seconds} s, last known state in force: {why}")
+            format!("not watching {what} for {seconds} s, {in_force}: {why}")
         };
         let mut alike: BTreeMap<&str, (Instant, Vec<String>)> = BTreeMap::new();
         for (target, watching) in &self.watches {
@@ -107,6 +116,7 @@ mod tests {
     fn status(troubles: &[(Kind, Option<&str>)]) -> KubernetesStatus {
         let watches = troubles.iter().map(|(kind, why)| {
             let watching = Watching {
+                listed: true,
                 trouble: why.map(|why| (why.to_owned(), Instant::now())),
                 ..Watching::default()
             };
@@ -136,6 +146,17 @@ mod tests {
             [
                 "not watching Node, Namespace for 0 s, last known state in force: refused",
                 "not watching Service for 0 s, last known state in force: reset",
+            ]
+        );
+        // Nothing is said to be in force that is not.
+        let mut first = status(&some);
+        first.watches.values_mut().for_each(|it| it.listed = false);
+        first.unusable = Some("/state: damaged".to_owned());
+        assert_eq!(
+            first.problems(),
+            [
+                "not watching the cluster for 0 s, not all of the cluster's state is known yet: refused; reset",
+                "what was kept on disk cannot be used: /state: damaged",
             ]
         );
         assert!(status(&[(Kind::Node, None)]).problems().is_empty());

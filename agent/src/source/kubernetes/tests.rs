@@ -444,6 +444,32 @@ async fn without_a_server_the_last_known_state_is_in_force() {
     .await;
 }
 
+#[tokio::test]
+async fn a_state_that_cannot_be_used_is_said_until_all_is_listed() {
+    for kept in ["sluice-state 99\n", "", "no state at all"] {
+        let bench = Bench::new(true).await;
+        std::fs::write(bench.folder.path().join("state"), kept).expect("written");
+        let mut source = bench.start(true);
+        let problems = source.status().borrow().problems().join("\n");
+        assert!(problems.contains("cannot be used"), "{kept:?}: {problems}");
+        listed(&mut source).await;
+        source.want_pods(&PodScope::default());
+        assert_eq!(source.status().borrow().problems(), Vec::<String>::new());
+        drop(source);
+
+        // With nobody to ask, nothing is in force, and that is said.
+        std::fs::write(bench.folder.path().join("state"), kept).expect("written");
+        bench.server.abort();
+        let mut source = bench.start(true);
+        until(&mut source, "trouble", |status| {
+            let problems = status.problems().join("\n");
+            problems.contains("not all of the cluster's state is known yet")
+                && problems.contains("cannot be used")
+        })
+        .await;
+    }
+}
+
 /// What events say of pods, in short.
 fn said(events: &[Event]) -> Vec<String> {
     events
