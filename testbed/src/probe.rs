@@ -1,13 +1,13 @@
 //! A steady stream of small packets between two pods, to see whether any is lost while something happens.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
 
@@ -35,10 +35,28 @@ pub struct Probe {
 pub struct Report {
     /// Questions sent.
     pub sent: u64,
-    /// Numbers of the questions never answered.
-    pub lost: BTreeSet<u64>,
+    /// Numbers of the questions never answered, and when they were asked.
+    pub lost: BTreeMap<u64, SystemTime>,
     /// Longest time without an answer.
     pub silence: Duration,
+}
+
+impl Report {
+    /// The questions never answered, each with its time as logs have it.
+    #[must_use]
+    pub fn losses(&self) -> String {
+        let lost = self.lost.iter();
+        let lost = lost.map(|(number, at)| format!("{number} at {}", clock(*at)));
+        lost.collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// The time of the day, UTC, to the millisecond.
+fn clock(at: SystemTime) -> String {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (seconds, millis) = (since.as_secs(), since.subsec_millis());
+    let (hours, minutes) = (seconds / 3600 % 24, seconds / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}.{millis:03}", seconds % 60)
 }
 
 impl Probe {
@@ -150,7 +168,7 @@ fn ask(
     let socket = UdpSocket::bind(bind)?;
     let mut report = Report {
         sent: 0,
-        lost: BTreeSet::new(),
+        lost: BTreeMap::new(),
         silence: Duration::ZERO,
     };
     let mut last = Instant::now();
@@ -159,7 +177,7 @@ fn ask(
     while !stop.load(Ordering::Relaxed) {
         // A question that cannot be sent is a question lost.
         let _ = socket.send_to(&report.sent.to_be_bytes(), target);
-        report.lost.insert(report.sent);
+        report.lost.insert(report.sent, SystemTime::now());
         report.sent += 1;
         asked.store(report.sent, Ordering::Relaxed);
         next += interval;
@@ -210,7 +228,7 @@ fn hear(
     count: &AtomicU64,
 ) {
     if let Ok((8, _)) = socket.recv_from(buffer)
-        && report.lost.remove(&u64::from_be_bytes(*buffer))
+        && report.lost.remove(&u64::from_be_bytes(*buffer)).is_some()
     {
         report.silence = report.silence.max(last.elapsed());
         *last = Instant::now();
@@ -226,4 +244,21 @@ fn idle(error: &std::io::Error) -> bool {
             | ErrorKind::Interrupted
             | ErrorKind::ConnectionRefused
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn losses_are_told_with_the_time_of_the_day() {
+        let day = Duration::from_secs(86_400) * 3;
+        let at = UNIX_EPOCH + day + Duration::from_millis(3_723_004);
+        let report = Report {
+            sent: 9,
+            lost: BTreeMap::from([(7, at)]),
+            silence: Duration::ZERO,
+        };
+        assert_eq!(report.losses(), "7 at 01:02:03.004");
+    }
 }

@@ -107,10 +107,10 @@ fn agent_restart(cluster: &mut Cluster, signal: &str) -> Result<()> {
     );
     ensure!(
         report.lost.is_empty(),
-        "{} of {} packets were lost: {:?}",
+        "{} of {} packets were lost: {}",
         report.lost.len(),
         report.sent,
-        report.lost
+        report.losses()
     );
     for ((node, before), (changes, received)) in nodes.iter().zip(before).zip(sent) {
         let (changes_now, received_now) = look::messages(node)?;
@@ -210,13 +210,13 @@ fn kernel_goes_on(cluster: &mut Cluster) -> Result<()> {
     let lost = |report: &Report, from: u64, to: u64| report.lost.range(from..to).count();
     ensure!(
         lost(&near, 0, handover) == 0,
-        "on the node, before the agent came back: {:?}",
-        near.lost
+        "on the node, before the agent came back: {}",
+        near.losses()
     );
     ensure!(
         lost(&far, 0, started) == 0,
-        "through the tunnel, before the switch came back: {:?}",
-        far.lost
+        "through the tunnel, before the switch came back: {}",
+        far.losses()
     );
     ensure!(
         near_gone < handover && far_gone < started,

@@ -35,11 +35,11 @@ pub(crate) fn none_lost(probe: Probe) -> Result<()> {
     let report = probe.finish()?;
     ensure!(
         report.lost.is_empty(),
-        "{} of {} packets were lost, longest silence {:?}; their numbers, one each {PACE:?}: {:?}",
+        "{} of {} packets were lost, longest silence {:?}: {}",
         report.lost.len(),
         report.sent,
         report.silence,
-        report.lost
+        report.losses()
     );
     Ok(())
 }
