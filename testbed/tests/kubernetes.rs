@@ -5,6 +5,8 @@
 
 #[path = "kubernetes/drain.rs"]
 mod drain;
+#[path = "kubernetes/events.rs"]
+mod events;
 #[path = "kubernetes/harness.rs"]
 mod harness;
 #[path = "kubernetes/install.rs"]
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
                 "policies_bring_their_pods",
                 services::policies_bring_their_pods,
             ),
+            ("refused_flows_become_events", events::refused_flows),
             ("kubelet_and_runtime_restart", restarts::kubelet_and_runtime),
             ("the_agent_restarts", restarts::agent),
             ("the_api_server_is_away", restarts::api_server),
