@@ -54,7 +54,6 @@ fn push(action: &Action, out: &mut Vec<Action>) {
 /// `set_field` of some bits, as OpenFlow 1.3 can say it.
 pub(super) fn masked_set(field: Field, value: &Value, mask: &Value) -> Vec<Action> {
     if field.nxm_header32().is_none() || field.is_variable() {
-        let value = value.and(mask);
         if !field.is_variable() {
             return vec![Action::Load2 {
                 field,

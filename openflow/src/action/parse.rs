@@ -108,11 +108,6 @@ impl Parser {
                 Item::Instruction(i) => i,
             };
             any = true;
-            // Open vSwitch does not send a list without any action.
-            if matches!(&i, Instruction::WriteActions(l) | Instruction::ApplyActions(l) if l.is_empty())
-            {
-                continue;
-            }
             match (out.last_mut(), i) {
                 (Some(Instruction::ApplyActions(list)), Instruction::ApplyActions(more)) => {
                     list.extend(more)
@@ -135,6 +130,10 @@ impl Parser {
                 ));
             }
         }
+        // What says nothing has its place in the order, but Open vSwitch does not send it.
+        out.retain(|i| {
+            !matches!(i, Instruction::WriteActions(l) | Instruction::ApplyActions(l) if l.is_empty())
+        });
         Ok(out)
     }
 

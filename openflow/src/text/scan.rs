@@ -368,18 +368,19 @@ pub(crate) fn ipv6_masked(s: &str) -> Result<(Value, Value)> {
         None => (s, None),
     };
     let ip: Ipv6Addr = ip.trim_start().parse().map_err(|_| bad())?;
-    let mask = match mask {
+    let mask = match mask.map(|mask| (mask, scan_i32(mask))) {
         None => u128::MAX,
-        // What begins with a digit is taken for a prefix length, as there.
-        Some(m) if m.starts_with(|c: char| c.is_ascii_digit()) => match m.parse::<u32>() {
-            Ok(n) if n <= 128 => u128::MAX.checked_shl(128 - n).unwrap_or(0),
-            _ => {
-                return Err(parse_error!(
-                    "{s}: IPv6 network prefix bits not between 0 and 128, inclusive"
-                ));
-            }
-        },
-        Some(m) => {
+        // What begins with a number is taken for a prefix length, as there.
+        Some((_, Some((n, "")))) if (0..=128).contains(&n) => {
+            u128::MAX.checked_shl(128 - n.unsigned_abs()).unwrap_or(0)
+        }
+        Some((_, Some((0..=128, _)))) => return Err(bad()),
+        Some((_, Some(_))) => {
+            return Err(parse_error!(
+                "{s}: IPv6 network prefix bits not between 0 and 128, inclusive"
+            ));
+        }
+        Some((m, None)) => {
             let mask: Ipv6Addr = m
                 .parse()
                 .map_err(|_| parse_error!("{s}: Invalid IPv6 mask"))?;
@@ -477,8 +478,9 @@ pub(crate) fn flags(
     allowed: u32,
 ) -> Result<(u32, u32)> {
     let unknown = || parse_error!("{s}: unknown {what} flag(s)");
-    if let Some((bits, mask)) = s.split_once('/')
-        && let (Some(bits), Some(mask)) = (whole(bits), whole(mask))
+    // What follows two numbers does not matter.
+    if let Some((bits, rest)) = scan_int(s, 0)
+        && let Some((mask, _)) = rest.strip_prefix('/').and_then(|mask| scan_int(mask, 0))
     {
         let (bits, mask) = ((bits & 0xffff_ffff) as u32, (mask & 0xffff_ffff) as u32);
         return if (bits | mask) & !allowed == 0 {
@@ -538,6 +540,20 @@ mod tests {
             ("last", ""),
         ];
         assert_eq!(items, expected);
+    }
+
+    #[test]
+    fn masks_are_read_as_far_as_open_vswitch_reads_them() {
+        let flags = |s| flags(s, "TCP", &[(1, "fin")], 0xfff).ok();
+        assert_eq!(flags("0x1/0xff/f"), Some((1, 0xff)));
+        assert_eq!(flags("0x1/0x61)tun_id=1"), Some((1, 0x61)));
+        assert_eq!(flags("0x1/x"), None);
+        let prefix = |s| ipv6_masked(s).ok().map(|(_, mask)| mask);
+        assert_eq!(prefix("::1/18446744073709551616"), Some(0u128.into()));
+        assert_eq!(prefix("::1/128"), Some(u128::MAX.into()));
+        assert_eq!(prefix("::1/129"), None);
+        assert_eq!(prefix("::1/64x"), None);
+        assert_eq!(prefix("::1/ffff::"), Some((0xffff_u128 << 112).into()));
     }
 
     #[test]
