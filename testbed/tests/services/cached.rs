@@ -18,7 +18,7 @@ use sluice_testbed::steady::{Held, Load, Pulse};
 use sluice_testbed::suite::{self, Scenario};
 
 // Each scenario has clusterIPs of its own, of which nothing is cached yet.
-use crate::bench::{Bench, FAMILIES, PORT, SETTLED, ask, plain};
+use crate::bench::{Bench, FAMILIES, OTHER_PORT, PORT, SETTLED, ask, plain};
 
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("cached_flows_are_right_after_each_change", caches),
@@ -232,8 +232,9 @@ fn endpoint_to_be(cluster: &mut Cluster) -> Result<()> {
             let what = format!("{client} → {place}, IPv6: {ipv6}");
             let (netns, address) = (bench.netns(client)?, bench.address(place, ipv6)?);
             let (tcp, udp) = (Dial::tcp(address, PORT), Dial::udp(address, PORT));
-            // Answers to one of these ports might be those of a Service's endpoint.
-            let low = tcp.clone().from_port(20_001 + u16::from(ipv6));
+            // Answers to one of these ports might be those of a Service's endpoint. Of TCP they are not its own, or else a
+            // connection to the Service might be given the same two ports on the wire.
+            let low = Dial::tcp(address, OTHER_PORT).from_port(20_001 + u16::from(ipv6));
             held.push((what.clone(), Held::open(&netns, &tcp, 2)?));
             held.push((format!("{what}, low port"), Held::open(&netns, &low, 1)?));
             pulses.push((what.clone(), Pulse::start(&netns, &udp, interval)?));
