@@ -33,7 +33,7 @@ pub use compiler::{Compiler, compile_all};
 pub use cookie::Cookie;
 pub use diff::diff;
 pub use flow::{Flow, FlowKey, Group, Program};
-pub use patch::{Patch, Released};
+pub use patch::{Patch, Released, Step};
 pub use policy::{
     Direction, PolicyFault, PolicyReport, Revoked, RuleReport, SubjectReport, Verdict,
 };

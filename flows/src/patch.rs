@@ -133,7 +133,7 @@ impl Patch {
     /// What to tell the switch, in this order and in one bundle: groups before the flows that use them, deletions
     /// last, and a group only when no flow uses it any more (the switch would remove those flows with it). What goes by
     /// itself comes after the flows that go, since it may take the place of one.
-    pub fn messages(&self) -> Vec<Message> {
+    pub fn into_steps(self) -> impl Iterator<Item = Step> {
         let Self {
             groups_set,
             flows_set,
@@ -144,23 +144,48 @@ impl Patch {
             passing,
             revoked: _,
         } = self;
-        let groups_set = groups_set
-            .iter()
-            .map(|group| Message::GroupMod(group.to_set()));
-        let flows_set = flows_set.iter().map(|flow| Message::FlowMod(flow.to_add()));
-        let passing = passing.iter().map(|flow| Message::FlowMod(flow.clone()));
-        let flows_gone = flows_gone
-            .iter()
-            .map(|key| Message::FlowMod(key.to_delete()));
-        let groups_gone = groups_gone
-            .iter()
-            .map(|id| Message::GroupMod(GroupMod::delete(*id)));
+        let groups_set = groups_set.into_iter().map(|group| group.to_set());
+        let groups_gone = groups_gone.into_iter().map(GroupMod::delete);
         groups_set
-            .chain(flows_set)
-            .chain(flows_gone)
-            .chain(passing)
-            .chain(groups_gone)
-            .chain(forgotten.iter().map(|c| Message::FlowMod(c.to_forget())))
-            .collect()
+            .map(Step::Group)
+            .chain(flows_set.into_iter().map(Step::FlowSet))
+            .chain(flows_gone.into_iter().map(Step::FlowGone))
+            .chain(passing.into_iter().map(Step::Passing))
+            .chain(groups_gone.map(Step::Group))
+            .chain(forgotten.into_iter().map(Step::Forget))
+    }
+
+    /// The same, as messages.
+    pub fn messages(&self) -> Vec<Message> {
+        let steps = self.clone().into_steps();
+        steps.map(|step| step.message()).collect()
+    }
+}
+
+/// One message, and what it is for.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// Makes or replaces a flow.
+    FlowSet(Flow),
+    /// Removes a flow.
+    FlowGone(FlowKey),
+    /// Makes, replaces or removes a group.
+    Group(GroupMod),
+    /// Makes a flow that goes by itself.
+    Passing(FlowMod),
+    /// Removes what the switch learned with this cookie.
+    Forget(Cookie),
+}
+
+impl Step {
+    /// The message.
+    pub fn message(&self) -> Message {
+        match self {
+            Self::FlowSet(flow) => Message::FlowMod(flow.to_add()),
+            Self::FlowGone(key) => Message::FlowMod(key.to_delete()),
+            Self::Group(group) => Message::GroupMod(group.clone()),
+            Self::Passing(flow) => Message::FlowMod(flow.clone()),
+            Self::Forget(cookie) => Message::FlowMod(cookie.to_forget()),
+        }
     }
 }

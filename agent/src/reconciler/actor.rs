@@ -9,14 +9,16 @@ use openflow::connection::{Connection, Error, Event, FlowStatsRequest, State as 
 use openflow::{FlowStats, GroupDesc, Message};
 use sluice_flows::model::Change;
 use sluice_flows::service::{COUNTED, affinity_remainder};
-use sluice_flows::{Compiler, Cookie, Patch, Program, Released, Revoked, cookie::Registry, diff};
+use sluice_flows::{
+    Compiler, Cookie, Patch, Program, Released, Revoked, Step, cookie::Registry, diff,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::affected::{Lack, lacks};
 use super::flush::{Flushes, forget};
 use super::model::{Model, aside};
-use super::plan::{Plan, Step};
+use super::plan::Plan;
 use super::refused::Refused;
 use super::{ApplyError, InspectError, Options, Request, Status, inspect, revoke, session, why};
 use crate::metrics::{MessageKind, Metrics, Outcome, Phase};

@@ -1,36 +1,9 @@
 //! A bundle in the making: what to send, in order, and which object each message is for.
 
-use openflow::{FlowMod, GroupMod, Message};
-use sluice_flows::{Cookie, Flow, FlowKey, Patch, Released, Revoked};
+use openflow::Message;
+use sluice_flows::{Patch, Released, Revoked, Step};
 
-/// What a message does.
-#[derive(Debug, Clone)]
-pub(super) enum Step {
-    /// Makes or replaces a flow.
-    FlowSet(Flow),
-    /// Removes a flow.
-    FlowGone(FlowKey),
-    /// Makes, replaces or removes a group.
-    Group(GroupMod),
-    /// Makes a flow that goes by itself.
-    Passing(FlowMod),
-    /// Removes what the switch learned with this cookie.
-    Forget(Cookie),
-}
-
-impl Step {
-    fn message(&self) -> Message {
-        match self {
-            Step::FlowSet(flow) => Message::FlowMod(flow.to_add()),
-            Step::FlowGone(key) => Message::FlowMod(key.to_delete()),
-            Step::Group(group) => Message::GroupMod(group.clone()),
-            Step::Passing(flow) => Message::FlowMod(flow.clone()),
-            Step::Forget(cookie) => Message::FlowMod(cookie.to_forget()),
-        }
-    }
-}
-
-/// The steps of one bundle: groups before the flows that use them, deletions last, but for what goes by itself.
+/// The steps of one bundle.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     steps: Vec<Step>,
@@ -43,32 +16,10 @@ pub(super) struct Plan {
 impl Plan {
     /// Appends a patch. Patches are appended in the order in which their changes happened; each is
     /// ordered in itself, and the switch applies a bundle in order.
-    pub(super) fn extend(&mut self, patch: Patch) {
-        let Patch {
-            groups_set,
-            flows_set,
-            flows_gone,
-            groups_gone,
-            forgotten,
-            released,
-            passing,
-            revoked,
-        } = patch;
-        self.steps
-            .extend(groups_set.iter().map(|group| Step::Group(group.to_set())));
-        self.steps.extend(flows_set.into_iter().map(Step::FlowSet));
-        self.steps
-            .extend(flows_gone.into_iter().map(Step::FlowGone));
-        // It may take the place of one of those.
-        self.steps.extend(passing.into_iter().map(Step::Passing));
-        self.steps.extend(
-            groups_gone
-                .into_iter()
-                .map(|id| Step::Group(GroupMod::delete(id))),
-        );
-        self.steps.extend(forgotten.into_iter().map(Step::Forget));
-        self.released.extend(released);
-        self.revoked.extend(revoked);
+    pub(super) fn extend(&mut self, mut patch: Patch) {
+        self.released.append(&mut patch.released);
+        self.revoked.append(&mut patch.revoked);
+        self.steps.extend(patch.into_steps());
     }
 
     /// Takes out the connections to judge anew.
@@ -116,7 +67,7 @@ mod tests {
     use super::*;
     use openflow::{FlowModCommand, GroupId, GroupType, Match, TableId};
     use sluice_flows::pipeline::Table;
-    use sluice_flows::{Cookie, Group};
+    use sluice_flows::{Cookie, Flow, FlowKey, Group};
 
     fn flow(priority: u16) -> Flow {
         let key = FlowKey {
