@@ -94,7 +94,7 @@ impl Assignment {
     }
 
     /// Takes note of what is looked at now.
-    fn look(&mut self, affinity: bool) {
+    fn note_look(&mut self, affinity: bool) {
         for slots in [&self.cluster, &self.local] {
             let choice = Choice::of(slots.shape(), affinity);
             self.look = self.look.with(choice.looks_at());
@@ -149,7 +149,7 @@ impl Memory {
     pub(crate) fn has_looked_at(&mut self, port: &ServicePort, look: Look) {
         if let Some(assignment) = self.assignments.get_mut(&port.id) {
             assignment.look = look;
-            assignment.look(port.affinity.is_some());
+            assignment.note_look(port.affinity.is_some());
         }
     }
 
@@ -190,7 +190,7 @@ impl Memory {
             gone.extend(went);
         }
         gone.iter().for_each(|b| self.let_go(b.ip, &mut delta));
-        assignment.look(firm);
+        assignment.note_look(firm);
         self.assignments.insert(after.id.clone(), assignment);
         delta.settle();
         delta
@@ -224,7 +224,7 @@ impl Memory {
         self.unspread(assignment.get(scope), firm, &mut delta);
         self.spread(&slots, firm, &mut delta);
         *assignment.get_mut(scope) = slots;
-        assignment.look(firm);
+        assignment.note_look(firm);
         self.assignments.insert(port.id.clone(), assignment);
     }
 
