@@ -308,11 +308,14 @@ impl Cluster {
         let serves_own = || self.with_index(|index| index.serves_at(&local.addresses));
         let services_changed =
             !service_addresses.is_empty() || !node_ports.is_empty() || (services && serves_own());
-        let processes = self.with_index(|index| index.processes(&local.addresses));
-        let processes_changed = handed_on.processes != processes;
+        let mut processes_changed = false;
+        if services || node_changed {
+            let processes = self.with_index(|index| index.processes(&local.addresses));
+            processes_changed = handed_on.processes != processes;
+            handed_on.processes = processes;
+        }
         if node_changed || peers_changed || services_changed || processes_changed {
             let net = self.net(local);
-            handed_on.processes = processes;
             if handed_on.net.as_ref() != Some(&net) {
                 self.nets.send_replace(Some(net.clone()));
                 handed_on.net = Some(net);

@@ -191,8 +191,7 @@ fn ours(inner: NfTablesMessage) -> NetfilterMessage {
     )
 }
 
-/// Collects the keys of a list of set elements.
-/// Keys, each followed by what it leads to.
+/// Collects the elements of a set or a map: keys, each followed by what it leads to.
 fn elements_of(attributes: &[u8], elements: &mut BTreeSet<Vec<u8>>) -> io::Result<()> {
     let Some(list) = value(attributes, LIST_ELEMENTS)? else {
         return Ok(());
