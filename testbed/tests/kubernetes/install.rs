@@ -13,7 +13,7 @@ use sluice_testbed::options;
 use sluice_testbed::{agent, layout, run};
 
 use crate::harness::{SOON, all_pairs, delete, deploy, deployment, kubectl, rolled_out, undeploy};
-use crate::restarts::{none_lost, probe};
+use crate::restarts::{NEW_DEVICES, lost_at_most, none_lost, probe};
 
 /// The image that the manifest names, and the one of the upgrade.
 const IMAGE: &str = concat!("localhost/sluice:", env!("CARGO_PKG_VERSION"));
@@ -23,7 +23,7 @@ const PLUGINS: &str = "/run/cni-bin";
 const NETWORKS: &str = "/run/cni-net.d";
 
 /// `kubectl apply -f deploy/sluice.yaml` on nodes whose agents were started by hand; then a rolling upgrade to another
-/// image while pods come; then back. No packet is lost in all of it.
+/// image, and back while pods come; then it is taken away. No packet is lost in all of it, but for what new devices cost.
 pub(crate) fn from_the_manifest(cluster: &mut Cluster) -> Result<()> {
     let kubectl = kubectl(cluster)?;
     let nodes = cluster.nodes()?;
@@ -35,43 +35,38 @@ pub(crate) fn from_the_manifest(cluster: &mut Cluster) -> Result<()> {
         place(node)?;
     }
     let steady = deploy(&kubectl, "steady", 4)?;
-    let probe = probe(cluster, &steady)?;
 
+    let installing = probe(cluster, &steady)?;
     for node in &nodes {
         node.end(Daemon::Agent, "TERM")?;
         std::fs::remove_file(node.conflist())?;
     }
     kubectl.apply(&manifest(cluster))?;
     agents_rolled_out(&kubectl, nodes.len())?;
+    none_lost(installing)?;
     let installed = deploy(&kubectl, "installed", 4)?;
     all_pairs(&kubectl, &installed, "tcp", 8081)?;
 
+    let upgrading = probe(cluster, &steady)?;
     let before = agents(&kubectl)?;
-    let agent = format!("agent={NEXT}");
-    let plugin = format!("install-cni={NEXT}");
-    kubectl.run(&[
-        "-n",
-        "kube-system",
-        "set",
-        "image",
-        "daemonset/sluice-agent",
-        &agent,
-        &plugin,
-    ])?;
+    roll(&kubectl, NEXT)?;
+    agents_rolled_out(&kubectl, nodes.len())?;
+    replaced(&before, &agents(&kubectl)?, NEXT)?;
+    none_lost(upgrading)?;
+
     // Pods that come while agents go find the plugin waiting for the next one.
+    let meanwhile = probe(cluster, &steady)?;
+    let before = agents(&kubectl)?;
+    roll(&kubectl, IMAGE)?;
     kubectl.apply(&deployment("during", 6).to_string())?;
     agents_rolled_out(&kubectl, nodes.len())?;
     let after = agents(&kubectl)?;
-    ensure!(
-        after
-            .iter()
-            .all(|(name, image)| image == NEXT && !before.iter().any(|(old, _)| old == name)),
-        "agents before the upgrade {before:?}, after it {after:?}"
-    );
+    replaced(&before, &after, IMAGE)?;
     let during = rolled_out(&kubectl, "during", 6)?;
     all_pairs(&kubectl, &during, "udp", 8082)?;
+    lost_at_most(meanwhile, NEW_DEVICES)?;
     for (name, _) in &after {
-        let said = kubectl.run(&[
+        let verify = [
             "-n",
             "kube-system",
             "exec",
@@ -81,19 +76,19 @@ pub(crate) fn from_the_manifest(cluster: &mut Cluster) -> Result<()> {
             "--",
             "sluicectl",
             "verify",
-        ])?;
+        ];
+        let said = kubectl.run(&verify)?;
         ensure!(said.contains("in sync"), "{name}: {said}");
     }
 
-    delete(
-        &kubectl,
-        &[
-            "-n",
-            "kube-system",
-            "daemonset/sluice-agent",
-            "configmap/sluice-agent",
-        ],
-    )?;
+    let removing = probe(cluster, &steady)?;
+    let objects = [
+        "-n",
+        "kube-system",
+        "daemonset/sluice-agent",
+        "configmap/sluice-agent",
+    ];
+    delete(&kubectl, &objects)?;
     run::wait_for("the agents to go", SOON, || {
         Ok(agents(&kubectl)?.is_empty().then_some(()))
     })?;
@@ -103,10 +98,36 @@ pub(crate) fn from_the_manifest(cluster: &mut Cluster) -> Result<()> {
         cluster.record(std::slice::from_ref(node), &[Daemon::Agent])?;
         agent::wait_ready(node)?;
     }
-    none_lost(probe)?;
+    none_lost(removing)?;
     for name in ["during", "installed", "steady"] {
         undeploy(&kubectl, name)?;
     }
+    Ok(())
+}
+
+/// Begins a rolling upgrade to an image.
+fn roll(kubectl: &Kubectl, image: &str) -> Result<()> {
+    let (agent, plugin) = (format!("agent={image}"), format!("install-cni={image}"));
+    let set = [
+        "-n",
+        "kube-system",
+        "set",
+        "image",
+        "daemonset/sluice-agent",
+        &agent,
+        &plugin,
+    ];
+    kubectl.run(&set).map(drop)
+}
+
+/// Whether every agent is another one than before, of this image.
+fn replaced(before: &[(String, String)], after: &[(String, String)], image: &str) -> Result<()> {
+    let is_new =
+        |(name, of): &(String, String)| of == image && before.iter().all(|(old, _)| old != name);
+    ensure!(
+        after.iter().all(is_new),
+        "agents before the upgrade {before:?}, after it {after:?}"
+    );
     Ok(())
 }
 

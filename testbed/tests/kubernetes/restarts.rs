@@ -33,13 +33,13 @@ pub(crate) fn probe(cluster: &Cluster, pods: &[Pod]) -> Result<Probe> {
 
 /// With each new device of a node, a switch with the userspace datapath looks up anew where its tunnels lead and end;
 /// what it translates in that moment may be lost (`docs/agent.md`). So many at most, while some pods come.
-const NEW_DEVICES: usize = 5;
+pub(crate) const NEW_DEVICES: usize = 5;
 
 pub(crate) fn none_lost(probe: Probe) -> Result<()> {
     lost_at_most(probe, 0)
 }
 
-fn lost_at_most(probe: Probe, few: usize) -> Result<()> {
+pub(crate) fn lost_at_most(probe: Probe, few: usize) -> Result<()> {
     let report = probe.finish()?;
     println!("    {} of {} packets lost", report.lost.len(), report.sent);
     ensure!(
