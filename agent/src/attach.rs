@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use sluice_flows::model::Uid;
 use sluice_rpc::{
     AddRequest, AddResult, Attachment, CheckRequest, CheckResult, CniCode, CniError, DelRequest,
     DelResult, GcRequest, GcResult, PodRef, PodReport, StatusResult,
@@ -208,12 +209,13 @@ impl Service {
         self.shared.book.reports()
     }
 
-    /// The named pods that are attached here, with their addresses.
-    pub fn named(&self) -> BTreeMap<(String, String), Vec<IpAddr>> {
+    /// The named pods that are attached here, with their addresses: by namespace, name and UID.
+    pub fn named(&self) -> BTreeMap<(String, String, Uid), Vec<IpAddr>> {
         let mut named: BTreeMap<_, Vec<IpAddr>> = BTreeMap::new();
         for entry in self.shared.book.all() {
             if let Some(pod) = entry.record.pod {
-                let ips = named.entry((pod.namespace, pod.name)).or_default();
+                let uid = Uid::new(pod.uid.as_deref().unwrap_or_default());
+                let ips = named.entry((pod.namespace, pod.name, uid)).or_default();
                 ips.extend(entry.record.ips);
             }
         }

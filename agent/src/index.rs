@@ -20,7 +20,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use sluice_flows::model::{Peer, Protocol};
+use sluice_flows::model::{Peer, Protocol, Uid};
 
 use crate::source::{
     Event, Kind, Namespace, NetworkPolicy, Object, ObjectRef, Pod, PodScope, Refusal,
@@ -145,8 +145,8 @@ impl Index {
     }
 
     /// Notes that a pod was attached to this node's switch, and its addresses, which may be known to nobody else yet.
-    pub fn attached(&mut self, namespace: &str, name: &str, ips: &[IpAddr]) -> Update {
-        self.pods.attached(namespace, name, ips);
+    pub fn attached(&mut self, namespace: &str, name: &str, uid: Uid, ips: &[IpAddr]) -> Update {
+        self.pods.attached(namespace, name, uid, ips);
         self.answer()
     }
 

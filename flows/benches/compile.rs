@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use sluice_flows::model::{
     Backend, Capabilities, Change, Frontend, Gateway, LocalNode, LocalPod, Peer, Protocol,
-    ServiceId, ServicePort, State, TrafficPolicy, Tunnel, TunnelKind,
+    ServiceId, ServicePort, State, TrafficPolicy, Tunnel, TunnelKind, Uid,
 };
 use sluice_flows::{Compiler, Program, compile_all, diff};
 
@@ -28,7 +28,7 @@ fn pod(n: u16) -> LocalPod {
         id: format!("{n:064x}").into(),
         namespace: "default".to_owned(),
         name: format!("web-{n}"),
-        uid: format!("{n:036x}"),
+        uid: Uid::new(&format!("{n:036x}")),
         ofport: 1024 + u32::from(n),
         mac: MacAddr([0x0a, 0, 0, 0, high, low]),
         ips: vec![

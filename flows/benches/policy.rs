@@ -14,6 +14,7 @@ use sluice_flows::Compiler;
 use sluice_flows::model::{
     Capabilities, Change, ClusterPod, Gateway, Labels, LocalNode, LocalPod, NamespaceLabels,
     Policy, PolicyId, PolicyPeer, PolicyPort, Ports, Protocol, Requirement, Rule, Selector, State,
+    Uid,
 };
 
 const LOCAL_PODS: usize = 100;
@@ -52,6 +53,7 @@ impl Cluster {
     fn pod(&mut self, namespace: &str, name: &str, pairs: Pairs<'_>) {
         let [_, a, b, c] = u32::try_from(self.pods.len() + 1).unwrap().to_be_bytes();
         self.pods.push(Arc::new(ClusterPod {
+            uid: Uid::default(),
             namespace: namespace.into(),
             name: name.into(),
             labels: Arc::new(labels(pairs)),
@@ -222,7 +224,7 @@ fn local(pod: &ClusterPod, n: u32) -> LocalPod {
         id: format!("{n:064x}").into(),
         namespace: pod.namespace.to_string(),
         name: pod.name.to_string(),
-        uid: String::new(),
+        uid: Uid::default(),
         ofport: 1024 + n,
         mac: MacAddr([0x0a, 0, 0, 0, high, low]),
         ips: pod.ips.clone(),

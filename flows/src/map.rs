@@ -11,7 +11,7 @@ use crate::compiler::compile_all;
 use crate::cookie::{Cookie, Kind};
 use crate::model::{
     Backend, Capabilities, Change, Frontend, Gateway, LocalNode, LocalPod, Peer, Protocol,
-    ServiceId, ServicePort, State, TrafficPolicy, Tunnel, TunnelKind,
+    ServiceId, ServicePort, State, TrafficPolicy, Tunnel, TunnelKind, Uid,
 };
 use crate::pipeline::{
     CLASS_DST, CLASS_SRC, CT_BLOCKED, ENDPOINT_PORTS, HAIRPIN, INDEX, MARKS, Mark, NODE_PORT,
@@ -213,7 +213,7 @@ fn example_state() -> State {
         id: "sandbox-7".into(),
         namespace: "default".to_owned(),
         name: "web-0".to_owned(),
-        uid: String::new(),
+        uid: Uid::default(),
         ofport: 1024,
         mac: MacAddr([0x0a, 0, 0, 0, 0, 7]),
         ips: addresses(1, 7),

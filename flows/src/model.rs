@@ -5,6 +5,7 @@
 
 mod policy;
 mod service;
+mod uid;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,7 @@ pub use policy::{
     Ports, Requirement, Rule, Selector,
 };
 pub use service::{Backend, Frontend, Protocol, ServiceId, ServicePort, TrafficPolicy};
+pub use uid::Uid;
 
 use crate::service::{Delta, Memory};
 
@@ -193,8 +195,8 @@ pub struct LocalPod {
     pub namespace: String,
     /// Pod name.
     pub name: String,
-    /// Pod UID, empty when the attachment has none.
-    pub uid: String,
+    /// Pod UID; that of the empty text when the attachment has none.
+    pub uid: Uid,
     /// OpenFlow port number.
     pub ofport: u32,
     /// MAC address of the pod's interface.

@@ -129,12 +129,16 @@ async fn judgeable(shared: &Shared, record: &Record, until: Instant) -> Result<(
         .await
         .unwrap_or_else(|_| {
             let pod = record.label();
+            let uid = record.pod.as_ref().and_then(|pod| pod.uid.as_deref());
+            let uid = uid
+                .map(|uid| format!(" with UID {uid}"))
+                .unwrap_or_default();
             Err(CniError::new(
                 CniCode::TRY_AGAIN,
                 "which policies apply to the pod is not known",
             )
             .with_details(format!(
-                "its namespace has policies, and no Pod object {pod} has come"
+                "its namespace has policies, and no Pod object {pod}{uid} has come"
             )))
         })
 }

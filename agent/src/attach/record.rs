@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use openflow::MacAddr;
-use sluice_flows::model::{LocalPod, PodId};
+use sluice_flows::model::{LocalPod, PodId, Uid};
 use sluice_rpc::{Attachment, PodRef};
 
 use crate::config::AttachMode;
@@ -155,7 +155,7 @@ impl Record {
             id: self.pod_id(),
             namespace: pod.namespace,
             name: pod.name,
-            uid: pod.uid.unwrap_or_default(),
+            uid: Uid::new(pod.uid.as_deref().unwrap_or_default()),
             ofport,
             mac: self.mac,
             ips: self.ips.clone(),

@@ -50,6 +50,9 @@ pub(super) struct Cluster {
     pub(super) status: Arc<OnceLock<SourceStatus>>,
 }
 
+/// Addresses of attached pods, by namespace, name and UID.
+type Attached = BTreeMap<(String, String, Uid), Vec<IpAddr>>;
+
 /// What was handed on.
 struct HandedOn {
     /// Since when the source is followed.
@@ -57,7 +60,7 @@ struct HandedOn {
     /// This node.
     local: Option<LocalNode>,
     /// The pods attached here.
-    attached: BTreeMap<(String, String), Vec<IpAddr>>,
+    attached: Attached,
     /// The host's part.
     net: Option<NodeNet>,
     /// The processes of the node among it.
@@ -167,15 +170,14 @@ impl Cluster {
         let before = std::mem::replace(&mut handed_on.attached, now.clone());
         self.with_index(|index| {
             let mut all = Update::default();
-            for ((namespace, name), ips) in &before {
-                if now.get(&(namespace.clone(), name.clone())) != Some(ips) {
-                    all.extend(index.detached(namespace, name, ips));
-                }
+            let is_in = |all: &Attached, pod: &_, ips: &_| all.get(pod) == Some(ips);
+            for (pod, ips) in before.iter().filter(|(pod, ips)| !is_in(&now, pod, ips)) {
+                let (namespace, name, _) = pod;
+                all.extend(index.detached(namespace, name, ips));
             }
-            for ((namespace, name), ips) in &now {
-                if before.get(&(namespace.clone(), name.clone())) != Some(ips) {
-                    all.extend(index.attached(namespace, name, ips));
-                }
+            for (pod, ips) in now.iter().filter(|(pod, ips)| !is_in(&before, pod, ips)) {
+                let (namespace, name, uid) = pod;
+                all.extend(index.attached(namespace, name, *uid, ips));
             }
             all
         })
@@ -221,8 +223,8 @@ impl Cluster {
             let exists = |pod: &PodRef| {
                 let index = index.lock().unwrap_or_else(PoisonError::into_inner);
                 let known = index.pod(&pod.namespace, &pod.name);
-                let same = |uid: &String| known.is_some_and(|known| known.uid == Uid::new(uid));
-                known.is_some() && pod.uid.as_ref().is_none_or(same)
+                let uid = Uid::new(pod.uid.as_deref().unwrap_or_default());
+                known.is_some_and(|known| known.uid.may_be(uid))
             };
             service.collect_stale(exists).await;
         });

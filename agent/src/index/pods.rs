@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use sluice_flows::model::{ClusterPod, Labels, NamespaceLabels};
+use sluice_flows::model::{ClusterPod, Labels, NamespaceLabels, Uid};
 
 use super::{Joined, Key, Update};
 use crate::source::{Namespace, Pod, intern, object::Ips, pod_set::PodSet};
@@ -22,7 +22,7 @@ pub(super) struct Pods {
     namespaces: BTreeMap<Arc<str>, Arc<Namespace>>,
     pods: PodSet,
     /// The addresses of the attachments of each pod here, the newest last.
-    attached: BTreeMap<Key, Vec<Ips>>,
+    attached: BTreeMap<Key, Vec<(Uid, Ips)>>,
     /// What was touched since the last answer, as it was then.
     touched: BTreeMap<Key, Option<Arc<Pod>>>,
     touched_namespaces: BTreeMap<Arc<str>, Option<Labels>>,
@@ -83,8 +83,15 @@ impl Pods {
     /// A pod with the addresses it really has.
     pub(super) fn effective(&self, key: &Key) -> Option<Arc<Pod>> {
         let object = self.pods.get(&key.namespace, &key.name);
-        let ips = self.attached.get(key).and_then(|all| all.last());
-        match (object, ips) {
+        // A pod of the same name that came before, or comes after, has none of its addresses.
+        let of_it = |uid: Uid| object.is_none_or(|pod| pod.uid.may_be(uid));
+        let all = self
+            .attached
+            .get(key)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let newest = all.iter().rev().find(|(uid, _)| of_it(*uid));
+        match (object, newest.map(|(_, ips)| ips)) {
             (Some(pod), Some(ips)) if pod.ips != *ips && !pod.host_network => {
                 let ips = ips.clone();
                 Some(Arc::new(Pod {
@@ -130,15 +137,15 @@ impl Pods {
         self.pods.remove(&key.namespace, &key.name);
     }
 
-    pub(super) fn attached(&mut self, namespace: &str, name: &str, ips: &[IpAddr]) {
+    pub(super) fn attached(&mut self, namespace: &str, name: &str, uid: Uid, ips: &[IpAddr]) {
         let key = Key {
             namespace: intern::text(namespace),
             name: name.into(),
         };
         self.touch(&key);
         let all = self.attached.entry(key).or_default();
-        all.retain(|known| **known != *ips);
-        all.push(ips.into());
+        all.retain(|(_, known)| **known != *ips);
+        all.push((uid, ips.into()));
     }
 
     pub(super) fn detached(&mut self, namespace: &str, name: &str, ips: &[IpAddr]) {
@@ -148,7 +155,7 @@ impl Pods {
         };
         self.touch(&key);
         if let Some(all) = self.attached.get_mut(&key) {
-            all.retain(|known| **known != *ips);
+            all.retain(|(_, known)| **known != *ips);
             if all.is_empty() {
                 self.attached.remove(&key);
             }
@@ -240,6 +247,7 @@ fn cluster_pod(pod: Option<&Pod>) -> Option<ClusterPod> {
     Some(ClusterPod {
         namespace: pod.namespace.clone(),
         name: pod.name.clone(),
+        uid: pod.uid,
         labels: pod.labels.clone(),
         ips: pod.ips.to_vec(),
         ports: pod.ports.clone(),

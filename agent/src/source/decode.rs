@@ -178,6 +178,12 @@ struct Annotations {
         deserialize_with = "or_default"
     )]
     last_change_trigger_time: Option<String>,
+    /// The UID by which a kubelet knows the static pod that this object is the mirror of.
+    #[serde(
+        rename = "kubernetes.io/config.mirror",
+        deserialize_with = "or_default"
+    )]
+    mirrored: Option<String>,
 }
 
 /// A time as the API writes it.

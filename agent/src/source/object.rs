@@ -13,9 +13,10 @@ mod slice;
 
 pub use network_policy::NetworkPolicy;
 pub use node::{Namespace, Node};
-pub use pod::{Ips, Pod, Uid};
+pub use pod::{Ips, Pod};
 pub use service::{Port, Service, ServiceType, TargetPort, TrafficDistribution};
 pub use slice::{Endpoint, EndpointPort, EndpointSlice, Hints, State};
+pub use sluice_flows::model::Uid;
 
 /// The kinds of objects a source yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,6 +13,7 @@ use sluice_agent::node::{gateway_addresses, gateway_mac};
 use sluice_agent::source::{Event, Kind, Object, decode};
 use sluice_flows::model::{
     Capabilities, Change, Gateway, LocalNode, LocalPod, PodId, Protocol, State, Tunnel, TunnelKind,
+    Uid,
 };
 use sluice_flows::pipeline::NODE_PORT;
 use sluice_flows::{Compiler, Patch, Program, diff};
@@ -115,7 +116,7 @@ impl<'a> Node<'a> {
             id: PodId::new(format!("sandbox-{ip}")),
             namespace: namespace.to_owned(),
             name: name.to_owned(),
-            uid: String::new(),
+            uid: Uid::default(),
             ofport,
             mac: MacAddr([0x0a, 0, 0, 0, high, low]),
             ips: vec![ip],

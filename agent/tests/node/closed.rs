@@ -107,6 +107,26 @@ fn add_returns_when_the_pods_policies_are_in_the_switch() {
     assert!(isolated(), "{:#?}", node.flows());
 }
 
+/// The object of a pod that had the same name says nothing of this one.
+#[test]
+fn a_pod_is_told_from_the_one_before_by_its_uid() {
+    let (node, api) = node(&closed());
+    let pod = Pod::new();
+    let known_as = |uid: &str| {
+        let mut object = object(&pod);
+        object["metadata"]["uid"] = json!(uid);
+        line("ADDED", &object)
+    };
+    api.pods.send(known_as("uid-of-another")).expect("told");
+    let error = add(&node, &pod, Duration::from_secs(2)).expect_err("it is not known yet");
+    assert_eq!(error.code, CniCode::TRY_AGAIN, "{error:?}");
+    api.pods
+        .send(known_as(&format!("uid-{}", pod.id)))
+        .expect("told");
+    add(&node, &pod, Duration::from_secs(30)).expect("attached");
+    assert!(node.verify().in_sync);
+}
+
 /// A policy that is too much for a switch isolates its pods, allows nothing, and everybody who looks is told.
 #[test]
 fn what_cannot_be_compiled_is_closed_and_named() {

@@ -73,3 +73,36 @@ fn a_pod_without_an_object_stays_isolated_when_the_agent_restarts() {
     assert_eq!(node.flow_mods(), 0, "{}", node.log());
     assert_eq!(node.flows(), flows);
 }
+
+/// The ranges of its pods' addresses may come long after the node, and one family after the other.
+#[test]
+fn ranges_come_late_and_by_and_by() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let ranges = |ranges: &str| {
+        let (new, file) = (folder.path().join(".new"), folder.path().join("n1.yaml"));
+        std::fs::write(&new, node_object("n1", ranges, "192.0.2.1")).expect("writes");
+        std::fs::rename(&new, file).expect("renames");
+    };
+    ranges("");
+    let mut node = Node::new();
+    let path = folder.path().to_string_lossy();
+    node.arguments = ["--manifests", &path, "--pod-cidrs", ""]
+        .map(str::to_owned)
+        .into();
+    node.start_agent();
+    let said = "node n1 has no podCIDRs";
+    wait(said, || node.log().contains(said).then_some(()));
+    let given = |ranges_now: &str, count: usize| {
+        ranges(ranges_now);
+        wait(ranges_now, || {
+            node.wait_ready();
+            let pod = crate::harness::Pod::new();
+            let given = node.add(&pod).expect("attached").ips.len();
+            node.del(&pod).expect("detached");
+            (given == count).then_some(())
+        });
+        assert!(node.verify().in_sync);
+    };
+    given("10.7.0.0/24", 1);
+    given("10.7.0.0/24, 'fd00:7::/64'", 2);
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::Protocol;
+use super::{Protocol, Uid};
 
 /// What identifies a NetworkPolicy: `namespace/name`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,6 +63,8 @@ pub struct ClusterPod {
     pub namespace: Arc<str>,
     /// Its name.
     pub name: Arc<str>,
+    /// Its UID, if it has one: a pod of the same name that came before is another one.
+    pub uid: Uid,
     /// Its labels, which many pods have in common.
     pub labels: Arc<Labels>,
     /// Its addresses.

@@ -549,6 +549,7 @@ fn addresses(
     if spaces.contains_key(&pod.namespace) {
         let here = by_name.get(&format!("{}/{}", pod.namespace, pod.name));
         let here = here.into_iter().flatten().filter_map(|id| locals.get(id));
+        let here = here.filter(|local| local.uid.may_be(pod.uid));
         ips.extend(here.flat_map(|local| &local.ips));
     }
     ips.sort_unstable();

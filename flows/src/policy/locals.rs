@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use super::Direction;
 use super::engine::{Engine, PolicyIndex, rules_of};
-use crate::model::{ClusterPod, LocalPod, PodId, Policy, State};
+use crate::model::{ClusterPod, LocalPod, PodId, Policy, State, Uid};
 
 /// A pod of this node.
 #[derive(Debug, Clone)]
 pub(super) struct Local {
+    pub(super) uid: Uid,
     pub(super) ofport: u32,
     pub(super) ips: Vec<IpAddr>,
     /// What the cluster says of it, once it does.
@@ -68,10 +69,12 @@ fn full_name(pod: &LocalPod) -> Option<String> {
     named.then(|| format!("{}/{}", pod.namespace, pod.name))
 }
 
-/// The cluster's pod that a local pod is: that of its name or, if it has none, the first with one of its addresses.
+/// The cluster's pod that a local pod is: that of its name, unless it is one before or after it that had the same name;
+/// or, if it has no name, the first with one of its addresses.
 pub(super) fn joined<'a>(pod: &LocalPod, state: &'a State) -> Option<&'a Arc<ClusterPod>> {
     if full_name(pod).is_some() {
-        return state.cluster_pod(&pod.namespace, &pod.name);
+        let named = state.cluster_pod(&pod.namespace, &pod.name);
+        return named.filter(|named| named.uid.may_be(pod.uid));
     }
     let mut all = state.cluster_pods.values().flat_map(BTreeMap::values);
     all.find(|other| other.ips.iter().any(|ip| pod.ips.contains(ip)))
@@ -100,6 +103,7 @@ impl Engine {
             }
         }
         let local = Local {
+            uid: pod.uid,
             ofport: pod.ofport,
             ips: pod.ips.clone(),
             joined: None,

@@ -8,7 +8,7 @@ use openflow::MacAddr;
 use sluice_flows::model::{
     Capabilities, Change, ClusterPod, Gateway, Labels, LocalNode, LocalPod, NamedPort,
     NamespaceLabels, Peer, Policy, PolicyId, PolicyPeer, PolicyPort, Ports, Protocol, Requirement,
-    Rule, Selector, State, Tunnel, TunnelKind,
+    Rule, Selector, State, Tunnel, TunnelKind, Uid,
 };
 
 pub(crate) const TUNNEL: u32 = 1;
@@ -70,6 +70,7 @@ pub(crate) fn namespace(name: &str, pairs: &[(&str, &str)]) -> Change {
 pub(crate) fn pod(full: &str, ips: &[&str], pairs: &[(&str, &str)]) -> ClusterPod {
     let (namespace, name) = full.split_once('/').unwrap();
     ClusterPod {
+        uid: Uid::default(),
         namespace: namespace.into(),
         name: name.into(),
         labels: Arc::new(labels(pairs)),
@@ -102,7 +103,7 @@ pub(crate) fn local(pod: &ClusterPod, ofport: u32) -> LocalPod {
         id: format!("sandbox-{}-{}", pod.namespace, pod.name).into(),
         namespace: pod.namespace.to_string(),
         name: pod.name.to_string(),
-        uid: String::new(),
+        uid: Uid::default(),
         ofport,
         mac: mac(ofport),
         ips: pod.ips.clone(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use sluice_flows::Direction;
 use sluice_flows::model::{
     Change, ClusterPod, Labels, NamedPort, NamespaceLabels, Policy, PolicyId, PolicyPeer,
-    PolicyPort, Ports, Protocol, Requirement, Rule, Selector, State,
+    PolicyPort, Ports, Protocol, Requirement, Rule, Selector, State, Uid,
 };
 
 use crate::cluster::{local, state};
@@ -144,6 +144,7 @@ fn pod(value: &Value) -> ClusterPod {
             port: u16::try_from(container["Port"].as_u64().unwrap()).unwrap(),
         });
     ClusterPod {
+        uid: Uid::default(),
         namespace: text(&value["Namespace"]).into(),
         name: text(&value["Name"]).into(),
         labels: labels_of(&value["Labels"]).into(),

@@ -2,7 +2,7 @@
 
 use openflow::{Field, MacAddr, PortNo};
 use sluice_flows::interpreter::{Packet, Tables, Verdict, World};
-use sluice_flows::model::{Change, PolicyPort, Ports, Protocol, State};
+use sluice_flows::model::{Change, ClusterPod, LocalPod, PolicyPort, Ports, Protocol, State, Uid};
 use sluice_flows::pipeline::Table;
 use sluice_flows::{Compiler, DropReason, compile_all};
 
@@ -330,8 +330,22 @@ fn a_pod_is_known_before_it_is_reached() {
     let web = pod("shop/web", &["10.0.0.1"], &[("app", "web")]);
     let id = local(&web, 10).id;
     assert!(!compiler.is_policed_known(&id));
-    compiler.apply(set(web));
+    // One before it had its name, and says nothing of it.
+    let attached = LocalPod {
+        uid: Uid::new("new"),
+        ..local(&web, 10)
+    };
+    let with_uid = |uid: &str| ClusterPod {
+        uid: Uid::new(uid),
+        ..web.clone()
+    };
+    compiler.apply(Change::PodSet(attached));
+    compiler.apply(set(with_uid("old")));
+    assert!(!compiler.is_policed_known(&id));
+    compiler.apply(set(with_uid("new")));
     assert!(compiler.is_policed_known(&id));
+    compiler.apply(Change::PodSet(local(&web, 10)));
+    assert!(compiler.is_policed_known(&id), "nobody said which");
     // Its flows and those of its policies are one patch.
     compiler.apply(Change::PodGone(id));
     let patch = compiler.apply(Change::PodSet(local(

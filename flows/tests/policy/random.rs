@@ -14,7 +14,7 @@ use proptest::test_runner::{Config, TestRunner};
 use sluice_flows::interpreter::Tables;
 use sluice_flows::model::{
     Change, ClusterPod, Labels, LocalPod, NamedPort, NamespaceLabels, Policy, PolicyId, PolicyPeer,
-    PolicyPort, Ports, Protocol, Requirement, Rule, Selector, State,
+    PolicyPort, Ports, Protocol, Requirement, Rule, Selector, State, Uid,
 };
 use sluice_flows::{Compiler, Direction, Program, Verdict, compile_all};
 
@@ -151,6 +151,11 @@ fn addresses() -> impl Strategy<Value = Vec<IpAddr>> {
     subsequence(all, 0..3)
 }
 
+/// Mostly that of no other pod of the same name.
+fn uid() -> impl Strategy<Value = Uid> {
+    select(vec!["", "1", "1", "1", "2"]).prop_map(Uid::new)
+}
+
 fn cluster_pod() -> impl Strategy<Value = ClusterPod> {
     let named = (
         select(vec!["web", "dns"]),
@@ -163,12 +168,13 @@ fn cluster_pod() -> impl Strategy<Value = ClusterPod> {
         port,
     });
     (
-        (select(NAMESPACES.to_vec()), select(PODS.to_vec())),
+        (select(NAMESPACES.to_vec()), select(PODS.to_vec()), uid()),
         labels(),
         addresses(),
         vec(named, 0..3),
     )
-        .prop_map(|((namespace, name), labels, ips, ports)| ClusterPod {
+        .prop_map(|((namespace, name, uid), labels, ips, ports)| ClusterPod {
+            uid,
             namespace: namespace.into(),
             name: name.into(),
             labels: labels.into(),
@@ -193,15 +199,18 @@ fn change_of_policy() -> impl Strategy<Value = Change> {
 /// A pod of this node, perhaps without a name, perhaps with addresses that the cluster does not know of.
 fn local_pod() -> impl Strategy<Value = LocalPod> {
     let ports = select(vec![10u32, 11, 12, 13, 14]);
-    (cluster_pod(), ports, prop::bool::weighted(0.2)).prop_map(|(pod, port, nameless)| {
-        let mut local = local(&pod, port);
-        if nameless {
-            local.id = format!("nameless-{port}").into();
-            local.namespace.clear();
-            local.name.clear();
-        }
-        local
-    })
+    (cluster_pod(), uid(), ports, prop::bool::weighted(0.2)).prop_map(
+        |(pod, uid, port, nameless)| {
+            let mut local = local(&pod, port);
+            if nameless {
+                local.id = format!("nameless-{port}").into();
+                local.namespace.clear();
+                local.name.clear();
+            }
+            local.uid = uid;
+            local
+        },
+    )
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -271,6 +280,13 @@ pub(crate) fn expected(
         return Some(Fate::Allowed);
     }
 
+    // One of the same name with another UID was there before it.
+    let known = |pod: &LocalPod| {
+        let named = state.cluster_pod(&pod.namespace, &pod.name)?;
+        let unknown = Uid::default();
+        let another = named.uid != pod.uid && named.uid != unknown && pod.uid != unknown;
+        (!another).then_some(named)
+    };
     let here = |ip: IpAddr| {
         let pod = state.pods.values().find(|pod| pod.ips.contains(&ip))?;
         if pod.namespace.is_empty() {
@@ -279,13 +295,13 @@ pub(crate) fn expected(
                 .into_iter()
                 .find(|p| p.ips.iter().any(|ip| pod.ips.contains(ip)));
         }
-        state.cluster_pod(&pod.namespace, &pod.name)
+        known(pod)
     };
     // An address that a pod has here is its, also where the cluster does not say so yet.
     let end = |ip: IpAddr| {
         let mut end = End::of(ip, state);
         let named = state.pods.values().filter(|pod| pod.ips.contains(&ip));
-        for pod in named.filter_map(|pod| state.cluster_pod(&pod.namespace, &pod.name)) {
+        for pod in named.filter_map(known) {
             if !end.pods.iter().any(|other| std::ptr::eq(*other, &**pod)) {
                 end.pods.push(pod);
             }
@@ -297,7 +313,7 @@ pub(crate) fn expected(
         let pod = state.pods.values().find(|pod| pod.ips.contains(&ip));
         pod.is_some_and(|pod| {
             !pod.namespace.is_empty()
-                && state.cluster_pod(&pod.namespace, &pod.name).is_none()
+                && known(pod).is_none()
                 && state
                     .policies
                     .values()

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use openflow::{Field, MacAddr, PortNo};
 use sluice_flows::interpreter::Packet;
 use sluice_flows::model::{
-    Capabilities, Change, Gateway, LocalNode, LocalPod, Peer, PodId, State, Tunnel, TunnelKind,
+    Capabilities, Change, Gateway, LocalNode, LocalPod, Peer, PodId, State, Tunnel, TunnelKind, Uid,
 };
 
 pub(crate) const TUNNEL: u32 = 1;
@@ -48,7 +48,7 @@ pub(crate) fn pod(n: u8) -> LocalPod {
         id: PodId::new(format!("sandbox-{n}")),
         namespace: "default".to_owned(),
         name: format!("web-{n}"),
-        uid: String::new(),
+        uid: Uid::default(),
         ofport: n.into(),
         mac: mac(n),
         ips: vec![ip(&format!("10.0.1.{n}")), ip(&format!("fd00:1::{n}"))],

@@ -10,7 +10,7 @@ use proptest::sample::{Index, select, subsequence};
 use sluice_flows::interpreter::Packet;
 use sluice_flows::model::{
     Capabilities, Change, Gateway, LocalNode, LocalPod, NodeName, Peer, PodId, State, Tunnel,
-    TunnelKind,
+    TunnelKind, Uid,
 };
 
 /// The tunnel's port, where there is one.
@@ -138,7 +138,7 @@ fn pod() -> impl Strategy<Value = LocalPod> {
         .prop_map(|(id, ofport, mac, ips)| LocalPod {
             namespace: "default".to_owned(),
             name: id.to_string(),
-            uid: String::new(),
+            uid: Uid::default(),
             id,
             ofport,
             mac,

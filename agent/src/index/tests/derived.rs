@@ -175,7 +175,7 @@ fn addresses_that_only_the_agent_knows() {
     );
     let update = index.apply(vec![bare, selecting("a", json!({}))]);
     assert_eq!(services(&update), [HEAD]);
-    let update = index.attached("web", "p1", &ips(&["10.1.1.7"]));
+    let update = index.attached("web", "p1", Uid::default(), &ips(&["10.1.1.7"]));
     assert_eq!(services(&update), [format!("{HEAD} to 10.1.1.7:8080")]);
     let update = index.detached("web", "p1", &ips(&["10.1.1.7"]));
     assert_eq!(services(&update), [HEAD]);

@@ -62,7 +62,7 @@ fn what_was_attached_here_goes_before_what_the_object_says() {
     let mut index = index();
     let bare = || pod("web/p", &[], json!({}));
     assert!(index.apply(vec![bare()]).is_empty());
-    let update = index.attached("web", "p", &ips(&["10.1.0.1"]));
+    let update = index.attached("web", "p", Uid::default(), &ips(&["10.1.0.1"]));
     assert_eq!(lines(&update), [P]);
     assert!(
         index
@@ -70,7 +70,7 @@ fn what_was_attached_here_goes_before_what_the_object_says() {
             .is_empty()
     );
     // A new sandbox, while the object still speaks of the old one.
-    let update = index.attached("web", "p", &ips(&["10.1.0.2"]));
+    let update = index.attached("web", "p", Uid::default(), &ips(&["10.1.0.2"]));
     assert_eq!(lines(&update), ["pod web/p [10.1.0.2] {\"app\": \"a\"}"]);
     assert_eq!(update.forgotten_addresses, ips(&["10.1.0.1"]));
     let update = index.detached("web", "p", &ips(&["10.1.0.1"]));
@@ -78,16 +78,41 @@ fn what_was_attached_here_goes_before_what_the_object_says() {
     let update = index.detached("web", "p", &ips(&["10.1.0.2"]));
     assert_eq!(lines(&update), [P], "what the object says is all there is");
     index.apply(vec![gone(Kind::Pod, "web/p")]);
-    let update = index.attached("web", "p", &ips(&["10.1.0.3"]));
+    let update = index.attached("web", "p", Uid::default(), &ips(&["10.1.0.3"]));
     assert!(update.is_empty(), "nobody knows its labels");
     let update = index.apply(vec![bare()]);
     assert_eq!(lines(&update), ["pod web/p [10.1.0.3] {\"app\": \"a\"}"]);
 }
 
 #[test]
+fn a_pod_of_the_same_name_is_another_one() {
+    let mut index = index();
+    let (old, new) = (Uid::new("old"), Uid::new("new"));
+    let with_uid = |uid: &str, ips: &[&str]| {
+        set(
+            Kind::Pod,
+            "web/p",
+            json!({
+                "metadata": {"name": "p", "namespace": "web", "uid": uid, "labels": {"app": "a"}},
+                "spec": {"nodeName": "n1"},
+                "status": {"podIPs": ips.iter().map(|ip| json!({"ip": ip})).collect::<Vec<_>>()},
+            }),
+        )
+    };
+    index.apply(vec![with_uid("old", &["10.1.0.1"])]);
+    index.attached("web", "p", old, &ips(&["10.1.0.1"]));
+    let update = index.attached("web", "p", new, &ips(&["10.1.0.2"]));
+    assert!(update.is_empty(), "that is not the one that is known");
+    let update = index.apply(vec![with_uid("new", &[])]);
+    assert_eq!(lines(&update), ["pod web/p [10.1.0.2] {\"app\": \"a\"}"]);
+    let update = index.detached("web", "p", &ips(&["10.1.0.1"]));
+    assert!(update.is_empty(), "it has not been its own for long");
+}
+
+#[test]
 fn a_pod_that_nobody_describes() {
     let mut index = standalone();
-    let update = index.attached("web", "p", &ips(&["10.1.0.1"]));
+    let update = index.attached("web", "p", Uid::default(), &ips(&["10.1.0.1"]));
     assert_eq!(
         lines(&update),
         [

@@ -249,7 +249,7 @@ proptest! {
                     }
                     Step::Attached(name, ips) => {
                         attachments.retain(|known| *known != (name.clone(), ips.clone()));
-                        sum.add(&index.attached("web", &name, &ips));
+                        sum.add(&index.attached("web", &name, Uid::default(), &ips));
                         attachments.push((name, ips));
                     }
                     Step::Detached(name, ips) => {
@@ -263,7 +263,7 @@ proptest! {
 
         let mut fresh = Index::with_options("n1", options);
         for (name, ips) in &attachments {
-            fresh.attached("web", name, ips);
+            fresh.attached("web", name, Uid::default(), ips);
         }
         let list = |kind: Kind| {
             let of_kind = objects.values().filter(|object| object.kind() == kind);

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use openflow::MacAddr;
 use sluice_flows::model::{
     Capabilities, Change, ClusterPod, Gateway, LocalNode, LocalPod, Policy, PolicyId, PolicyPeer,
-    Requirement, Rule, Selector, State,
+    Requirement, Rule, Selector, State, Uid,
 };
 
 use super::*;
@@ -31,6 +31,7 @@ fn compiler() -> Compiler {
         ];
         let labels = [("app".into(), name.into())];
         state.apply(Change::ClusterPodSet(Arc::new(ClusterPod {
+            uid: Uid::default(),
             namespace: "shop".into(),
             name: name.into(),
             labels: Arc::new(labels.into()),
@@ -41,7 +42,7 @@ fn compiler() -> Compiler {
             id: format!("sandbox-{name}").into(),
             namespace: "shop".to_owned(),
             name: name.to_owned(),
-            uid: String::new(),
+            uid: Uid::default(),
             ofport: 1024 + u32::try_from(number).expect("few"),
             mac: MacAddr([3; 6]),
             ips,

@@ -28,6 +28,9 @@ where
     };
     let conditions = from.status.conditions;
     let ready = |condition: &Condition| &*condition.kind == "Ready" && &*condition.status == "True";
+    // The runtime gives the UID of a static pod as its kubelet knows it, not the mirror's own.
+    let mirrored = from.metadata.annotations.mirrored.as_deref();
+    let uid = Uid::new(mirrored.unwrap_or(&from.metadata.uid));
     let ports = named_ports(&from.spec.containers, &from.spec.init_containers);
     Ok(Pod {
         namespace: from.metadata.namespace(),
@@ -39,7 +42,7 @@ where
         finished: matches!(&*from.status.phase, "Succeeded" | "Failed"),
         terminating: from.metadata.deletion_timestamp.is_some(),
         ready: conditions.is_empty() || conditions.iter().any(ready),
-        uid: Uid::new(&from.metadata.uid),
+        uid,
         name: from.metadata.name.into(),
     })
 }

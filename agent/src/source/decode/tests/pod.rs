@@ -45,6 +45,17 @@ fn everything_that_is_used() {
 }
 
 #[test]
+fn a_mirror_has_the_uid_of_its_static_pod() {
+    let from = with(
+        base(),
+        "/metadata/annotations",
+        json!({"kubernetes.io/config.mirror": "7a"}),
+    );
+    let pod = pod(from).expect("a pod");
+    assert_eq!(pod.uid, crate::source::object::Uid::new("7a"));
+}
+
+#[test]
 fn ready_is_what_the_condition_says_or_everything_that_nobody_has_judged() {
     let ready = |conditions: Value| {
         let from = with(base(), "/status/conditions", conditions);
