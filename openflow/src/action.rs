@@ -18,8 +18,10 @@ mod parse;
 mod print;
 mod writing;
 
+use std::iter;
+
 use crate::error::{DecodeError, EncodeError, ErrorKind};
-use crate::few::Few;
+use crate::few::{Few, put};
 use crate::field::{Field, Subfield};
 use crate::types::{PortNo, TableId};
 use crate::value::Value;
@@ -273,7 +275,8 @@ impl Action {
     /// As Open vSwitch would answer; see [`ErrorKind`].
     pub fn decode(r: &mut Reader<'_>) -> Result<Action, DecodeError> {
         let mut action = PLACEHOLDER;
-        codec::decode(r, &mut action)?;
+        let rest = codec::decode(r.rest(), r, &mut action)?;
+        r.skip(r.len() - rest.len())?;
         Ok(action)
     }
 }
@@ -300,9 +303,9 @@ pub fn encode_list(actions: &[Action], w: &mut Writer<'_>) -> Result<(), EncodeE
 /// # Errors
 /// As [`Action::decode`].
 #[inline]
-pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
+pub fn decode_list(r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
     let mut out = Vec::new();
-    decode_list_to(&mut r, &mut out)?;
+    decode_list_to(r.rest(), &r, &mut out)?;
     Ok(out)
 }
 
@@ -310,75 +313,59 @@ pub fn decode_list(mut r: Reader<'_>) -> Result<Vec<Action>, DecodeError> {
 const PLACEHOLDER: Action = Action::Exit;
 
 /// As [`decode_list`], in place; `out` is empty before.
-pub(crate) fn decode_list_to(r: &mut Reader<'_>, out: &mut Vec<Action>) -> Result<(), DecodeError> {
-    let all = r.rest();
-    let n = count(all);
-    *out = Vec::with_capacity(n);
-    out.resize_with(n, || PLACEHOLDER);
-    decode_each(r, out).map_err(|wrong| {
-        out.truncate(wrong.at);
-        first_wrong(all, out, wrong.error)
-    })
+/// `r` says how deep they are.
+pub(crate) fn decode_list_to<'a>(
+    all: &'a [u8],
+    r: &Reader<'a>,
+    out: &mut Vec<Action>,
+) -> Result<(), DecodeError> {
+    // Room for as many as there are if they have 16 bytes each: few are shorter. To count them would take as long as
+    // to read one.
+    put(out, Vec::with_capacity(all.len().div_ceil(16)));
+    let mut rest = all;
+    while !rest.is_empty() {
+        // Not pushed, which would write all of it.
+        out.resize_with(out.len() + 1, || Action::Exit);
+        let Some(place) = out.last_mut() else { break };
+        match codec::decode(rest, r, place) {
+            Ok(next) => rest = next,
+            Err(error) => {
+                out.pop();
+                return Err(first_wrong(all, out, error));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// As [`decode_list_to`], where there are few.
-pub(crate) fn decode_few_to<const N: usize>(
-    r: &mut Reader<'_>,
+pub(crate) fn decode_few_to<'a, const N: usize>(
+    all: &'a [u8],
+    r: &Reader<'a>,
     out: &mut Few<Action, N>,
 ) -> Result<(), DecodeError> {
-    let all = r.rest();
-    out.fill_up_to(count(all), || PLACEHOLDER);
-    decode_each(r, out).map_err(|wrong| {
-        out.truncate(wrong.at);
-        first_wrong(all, out, wrong.error)
-    })
-}
-
-/// How many actions there are, as their lengths say; none of the last if it is cut short.
-#[inline]
-fn count(bytes: &[u8]) -> usize {
-    let mut rest = bytes;
-    let mut n = 0;
-    while let Some(next) = after_first(rest) {
-        rest = next;
-        n += 1;
+    // There are as many places as lengths, the last of which may be wrong.
+    let lengths = iter::successors(Some(all), |rest| after_first(rest));
+    let n = lengths.take_while(|rest| !rest.is_empty()).count();
+    out.extend(iter::repeat_with(|| Action::Exit).take(n));
+    let mut rest = all;
+    for (at, place) in out.iter_mut().enumerate() {
+        match codec::decode(rest, r, place) {
+            Ok(next) => rest = next,
+            Err(error) => {
+                let right = out.get(..at).unwrap_or_default();
+                return Err(first_wrong(all, right, error));
+            }
+        }
     }
-    n
+    Ok(())
 }
 
 /// What follows the first action, as its length says.
-#[inline]
 fn after_first(bytes: &[u8]) -> Option<&[u8]> {
     let [_, _, l0, l1, ..] = bytes.first_chunk::<8>()?;
     let len = usize::from(u16::from_be_bytes([*l0, *l1]));
     bytes.get(len..).filter(|_| len >= 8)
-}
-
-/// An error, and how many actions before it are right.
-struct Wrong {
-    at: usize,
-    error: DecodeError,
-}
-
-/// Reads actions, each in the place of a [`PLACEHOLDER`].
-#[inline]
-fn decode_each(r: &mut Reader<'_>, places: &mut [Action]) -> Result<(), Wrong> {
-    for (at, place) in places.iter_mut().enumerate() {
-        codec::decode(r, place).map_err(|error| Wrong { at, error })?;
-    }
-    if r.is_empty() {
-        return Ok(());
-    }
-    // Something is wrong with what is left, or it would have been counted.
-    let at = places.len();
-    let mut none = PLACEHOLDER;
-    match codec::decode(r, &mut none) {
-        Ok(()) => Err(Wrong {
-            at,
-            error: r.short(),
-        }),
-        Err(error) => Err(Wrong { at, error }),
-    }
 }
 
 /// What Open vSwitch answers to the list `all`, in which `error` comes after `right`: of those it refuses what it does

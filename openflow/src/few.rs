@@ -35,13 +35,13 @@ impl<T, const N: usize> Few<T, N> {
         self.0.push(item);
     }
 
-    /// Appends until there are `n`.
-    #[inline]
-    pub(crate) fn fill_up_to(&mut self, n: usize, make: impl Fn() -> T) {
-        self.0.reserve(n.saturating_sub(self.0.len()));
-        while self.0.len() < n {
-            self.0.push(make());
-        }
+    /// Appends `item`, and returns it where it is.
+    #[inline(always)]
+    pub(crate) fn push_mut(&mut self, item: T) -> &mut T {
+        self.0.push(item);
+        self.0
+            .last_mut()
+            .unwrap_or_else(|| unreachable!("there is one"))
     }
 
     /// Removes all from the one at `n` on.

@@ -546,7 +546,7 @@ impl Field {
     }
 
     /// Writes its OpenFlow 1.3 header for a value of `len` bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put_oxm(
         self,
         w: &mut Writer<'_>,
@@ -567,7 +567,7 @@ impl Field {
         self.put_header(&self.info().nxm, w, masked, len)
     }
 
-    #[inline]
+    #[inline(always)]
     fn put_header(
         self,
         h: &WireHeader,

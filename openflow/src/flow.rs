@@ -190,32 +190,27 @@ impl FlowMod {
     /// As Open vSwitch would answer; see [`ErrorKind`].
     #[inline]
     pub fn decode(r: Reader<'_>) -> Result<Self, DecodeError> {
-        // Made where it is returned: to move it there costs as much as reading its actions.
-        let mut made = Ok(FlowMod::default());
-        if let Ok(fm) = &mut made
-            && let Err(error) = fm.decode_from(r)
-        {
-            made = Err(error);
-        }
-        made
+        let mut fm = FlowMod::default();
+        fm.decode_from(r)?;
+        Ok(fm)
     }
 
     /// As [`decode`](Self::decode), in place; `self` is as by default before.
     fn decode_from(&mut self, mut r: Reader<'_>) -> Result<(), DecodeError> {
         let context = "flow mod";
         let fm = self;
-        fm.cookie = r.u64()?;
-        fm.cookie_mask = r.u64()?;
-        let [table, command, i0, i1, h0, h1, p0, p1] = *r.array::<8>()?;
+        let mut head = r.sub(40)?;
+        fm.cookie = head.u64()?;
+        fm.cookie_mask = head.u64()?;
+        let [table, command, i0, i1, h0, h1, p0, p1] = *head.array::<8>()?;
         fm.table = TableId(table);
         fm.idle_timeout = u16::from_be_bytes([i0, i1]);
         fm.hard_timeout = u16::from_be_bytes([h0, h1]);
         fm.priority = u16::from_be_bytes([p0, p1]);
-        fm.buffer_id = r.u32()?;
-        fm.out_port = PortNo(r.u32()?);
-        fm.out_group = GroupId(r.u32()?);
-        fm.flags = FlowFlags(r.u16()?);
-        r.skip(2)?;
+        fm.buffer_id = head.u32()?;
+        fm.out_port = PortNo(head.u32()?);
+        fm.out_group = GroupId(head.u32()?);
+        fm.flags = FlowFlags(head.u16()?);
         fm.match_.decode_from(&mut r)?;
         let made = FlowModCommand::from_wire(command);
         let deletes = matches!(

@@ -8,7 +8,7 @@ use std::fmt;
 
 use crate::action::{self, Action, Parser, print_list, print_metadata};
 use crate::error::{DecodeError, EncodeError, ErrorKind, ParseError};
-use crate::few::{Few, put};
+use crate::few::Few;
 use crate::text::{Commas, Names, Print, Table, display_by_print};
 use crate::types::TableId;
 use crate::wire::{Reader, Writer};
@@ -110,8 +110,9 @@ const EXPERIMENTER: u16 = 0xffff;
 /// The instructions of a flow entry: a slice, of which one or two need no allocation.
 pub type Instructions = Few<Instruction, 2>;
 
-/// What stands where an instruction is going to be read to.
-const PLACEHOLDER: Instruction = Instruction::ClearActions;
+/// Where actions are going to be read to.
+const APPLY_NONE: Instruction = Instruction::ApplyActions(Vec::new());
+const WRITE_NONE: Instruction = Instruction::WriteActions(Vec::new());
 
 impl Instruction {
     /// Writes it.
@@ -160,14 +161,18 @@ impl Instruction {
     /// # Errors
     /// As Open vSwitch would answer; see [`ErrorKind`].
     pub fn decode(r: &mut Reader<'_>) -> Result<Instruction, DecodeError> {
-        let mut one = PLACEHOLDER;
+        let mut one = Instructions::new();
         Self::decode_to(r, &mut one)?;
-        Ok(one)
+        let one = one.into_iter().next();
+        one.ok_or(DecodeError::new(ErrorKind::BicBadLen, "instruction"))
     }
 
-    /// Reads one instruction to where a placeholder is.
+    /// Reads one instruction to the end of `out`, and returns it where it is.
     #[inline]
-    fn decode_to(r: &mut Reader<'_>, place: &mut Instruction) -> Result<(), DecodeError> {
+    fn decode_to<'a>(
+        r: &mut Reader<'_>,
+        out: &'a mut Instructions,
+    ) -> Result<&'a Instruction, DecodeError> {
         let bad_len = DecodeError::new(ErrorKind::BicBadLen, "instruction");
         let [t0, t1, l0, l1, b @ ..] = *r.rest().first_chunk::<8>().ok_or(bad_len)?;
         let type_ = u16::from_be_bytes([t0, t1]);
@@ -176,19 +181,23 @@ impl Instruction {
             return Err(bad_len);
         }
         let all = r.bytes(len).map_err(|_| bad_len)?;
-        let mut body = r.over(all, ErrorKind::BicBadLen, "instruction");
-        body.skip(8)?;
-        match type_ {
-            APPLY_ACTIONS => put(place, Instruction::ApplyActions(Vec::new())),
-            WRITE_ACTIONS => put(place, Instruction::WriteActions(Vec::new())),
-            _ => put(place, Self::decode_other(type_, b, body, all)?),
-        }
-        match place {
-            Instruction::ApplyActions(list) | Instruction::WriteActions(list) => {
-                action::decode_list_to(&mut body, list)
+        let body = all.get(8..).ok_or(bad_len)?;
+        let place = match type_ {
+            APPLY_ACTIONS => out.push_mut(APPLY_NONE),
+            WRITE_ACTIONS => out.push_mut(WRITE_NONE),
+            _ => {
+                return Ok(out.push_mut(Self::decode_other(
+                    type_,
+                    b,
+                    r.over(body, bad_len.kind, "instruction"),
+                    all,
+                )?));
             }
-            _ => Ok(()),
+        };
+        if let Instruction::ApplyActions(list) | Instruction::WriteActions(list) = place {
+            action::decode_list_to(body, r, list)?;
         }
+        Ok(place)
     }
 
     /// Reads an instruction that has no actions.
@@ -312,9 +321,7 @@ fn first_wrong(all: &[u8], error: DecodeError) -> DecodeError {
 fn decode_each_to(r: &mut Reader<'_>, out: &mut Instructions) -> Result<(), DecodeError> {
     let mut seen = 0u8;
     while !r.is_empty() {
-        out.push(PLACEHOLDER);
-        let Some(i) = out.last_mut() else { continue };
-        Instruction::decode_to(r, i)?;
+        let i = Instruction::decode_to(r, out)?;
         let bit = 1 << i.rank();
         if seen & bit != 0 && !matches!(i, Instruction::Unknown(_)) {
             return Err(DecodeError::new(ErrorKind::BicDupInst, "instructions"));

@@ -280,15 +280,15 @@ impl Match {
         Ok(out)
     }
 
-    /// As [`decode_fields`](Self::decode_fields), of the first `left` bytes.
+    /// As [`decode_fields`](Self::decode_fields), of the bytes up to `end`.
     #[inline]
     fn decode_fields_from(
         &mut self,
         bytes: &[u8],
-        left: usize,
+        end: usize,
         strict: bool,
     ) -> Result<(), DecodeError> {
-        let decoded = self.decode_each_from(bytes, left, strict);
+        let decoded = self.decode_each_from(bytes, end, strict);
         if !strict {
             self.settle()?;
         }
@@ -299,84 +299,78 @@ impl Match {
     fn decode_each_from(
         &mut self,
         bytes: &[u8],
-        left: usize,
+        end: usize,
         strict: bool,
     ) -> Result<(), DecodeError> {
-        let mut fields = PlainFields {
-            bytes,
-            left,
-            facts: Facts::default(),
-            satisfied: if strict {
-                Prerequisite::Ethernet.bit()
-            } else {
-                plain::ALL
-            },
-            end: self.end(),
-        };
-        loop {
-            while fields.left != 0
-                && let Some(entry) = fields.read()
-            {
-                self.entries.push(entry);
-            }
-            if fields.left == 0 {
-                return Ok(());
-            }
-            let rest = fields.bytes.get(..fields.left).unwrap_or_default();
-            let r = &mut Reader::new(rest, ErrorKind::BmcBadLen, "match");
-            let header = OxmHeader::decode(r)?;
-            let payload = r.bytes(header.payload_len())?;
-            let size = rest.len() - r.len();
-            fields.bytes = fields.bytes.get(size..).unwrap_or_default();
-            fields.left = r.len();
-            let halves = header.has_mask().then(|| {
-                let (value, mask) = payload.split_at(payload.len() / 2);
-                // Of an odd length, the last byte means nothing.
-                let mask = mask.get(..value.len()).unwrap_or_default();
-                (Value::from_bytes(value), Value::from_bytes(mask))
-            });
-            // This is asked first, even of a field that is not known.
-            if halves
-                .as_ref()
-                .is_some_and(|(value, mask)| value.exceeds(mask))
-            {
-                return Err(r.error(ErrorKind::BmcBadWildcards));
-            }
-            let Some(field) = header.field() else {
-                if strict {
-                    return Err(r.error(ErrorKind::BmcBadField));
-                }
-                continue;
-            };
-            let (value, mask) = if let Some((value, mask)) = halves {
-                if !field.is_maskable() && !mask.is_ones() && !mask.is_zero() {
-                    return Err(r.error(ErrorKind::BmcBadMask));
-                }
-                (value, mask)
-            } else {
-                (Value::from_bytes(payload), Value::ones(field.bytes()))
-            };
-            if !canonical::is_value_valid(field, &value) {
-                return Err(r.error(ErrorKind::BmcBadValue));
-            }
-            if strict && !fields.facts.has(field.prerequisite()) {
-                return Err(r.error(ErrorKind::BmcBadPrereq));
-            }
-            if !self.is_wild(field) {
-                return Err(r.error(ErrorKind::BmcDupField));
-            }
-            fields.note(field, &value, &mask);
-            if field.is_variable() {
-                // Its length is that of the option in the table of the switch, and goes back as it came.
-                self.put(field, value, mask);
-            } else {
-                self.insert(field, value, mask);
-                if matches!(field, Field::VLAN_TCI | Field::VLAN_VID) {
-                    self.unsay_priority();
-                }
-            }
-            fields.end = self.end();
+        let mut fields = PlainFields::new(bytes, end, self.end(), strict);
+        fields.read_to(&mut self.entries);
+        while fields.at != end {
+            self.decode_special(&mut fields, strict)?;
+            fields.read_to(&mut self.entries);
         }
+        Ok(())
+    }
+
+    /// Reads a field that is not plain, or says what is wrong with it.
+    #[inline(never)]
+    fn decode_special(
+        &mut self,
+        fields: &mut PlainFields<'_>,
+        strict: bool,
+    ) -> Result<(), DecodeError> {
+        let r = &mut Reader::new(fields.rest(), ErrorKind::BmcBadLen, "match");
+        let header = OxmHeader::decode(r)?;
+        let payload = r.bytes(header.payload_len())?;
+        fields.at = fields.end - r.len();
+        let halves = header.has_mask().then(|| {
+            let (value, mask) = payload.split_at(payload.len() / 2);
+            // Of an odd length, the last byte means nothing.
+            let mask = mask.get(..value.len()).unwrap_or_default();
+            (Value::from_bytes(value), Value::from_bytes(mask))
+        });
+        // This is asked first, even of a field that is not known.
+        if halves
+            .as_ref()
+            .is_some_and(|(value, mask)| value.exceeds(mask))
+        {
+            return Err(r.error(ErrorKind::BmcBadWildcards));
+        }
+        let Some(field) = header.field() else {
+            return if strict {
+                Err(r.error(ErrorKind::BmcBadField))
+            } else {
+                Ok(())
+            };
+        };
+        let (value, mask) = if let Some((value, mask)) = halves {
+            if !field.is_maskable() && !mask.is_ones() && !mask.is_zero() {
+                return Err(r.error(ErrorKind::BmcBadMask));
+            }
+            (value, mask)
+        } else {
+            (Value::from_bytes(payload), Value::ones(field.bytes()))
+        };
+        if !canonical::is_value_valid(field, &value) {
+            return Err(r.error(ErrorKind::BmcBadValue));
+        }
+        if strict && !fields.facts.has(field.prerequisite()) {
+            return Err(r.error(ErrorKind::BmcBadPrereq));
+        }
+        if !self.is_wild(field) {
+            return Err(r.error(ErrorKind::BmcDupField));
+        }
+        fields.note(field, &value, &mask);
+        if field.is_variable() {
+            // Its length is that of the option in the table of the switch, and goes back as it came.
+            self.put(field, value, mask);
+        } else {
+            self.insert(field, value, mask);
+            if matches!(field, Field::VLAN_TCI | Field::VLAN_VID) {
+                self.unsay_priority();
+            }
+        }
+        fields.next = self.end();
+        Ok(())
     }
 }
 

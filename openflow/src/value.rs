@@ -223,7 +223,7 @@ impl Value {
     }
 
     /// Writes its bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn put(&self, w: &mut crate::wire::Writer<'_>) {
         match &self.0 {
             Repr::Short { len: 4, lo, .. } => w.u32((*lo & 0xffff_ffff) as u32),

@@ -242,25 +242,25 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a byte.
-    #[inline]
+    #[inline(always)]
     pub fn u8(&mut self, v: u8) {
         self.buf.push(v);
     }
 
     /// Writes a big-endian `u16`.
-    #[inline]
+    #[inline(always)]
     pub fn u16(&mut self, v: u16) {
         self.buf.extend_from_slice(&v.to_be_bytes());
     }
 
     /// Writes a big-endian `u32`.
-    #[inline]
+    #[inline(always)]
     pub fn u32(&mut self, v: u32) {
         self.buf.extend_from_slice(&v.to_be_bytes());
     }
 
     /// Writes a big-endian `u64`.
-    #[inline]
+    #[inline(always)]
     pub fn u64(&mut self, v: u64) {
         self.buf.extend_from_slice(&v.to_be_bytes());
     }
@@ -272,7 +272,7 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes a fixed number of bytes as they are.
-    #[inline]
+    #[inline(always)]
     pub fn array<const N: usize>(&mut self, bytes: &[u8; N]) {
         self.buf.extend_from_slice(bytes);
     }

@@ -18,33 +18,33 @@ pub(super) fn encode(action: &Action, w: &mut Writer<'_>) -> Result<(), EncodeEr
     }
 }
 
-/// The type and all bytes of the next action.
+/// Reads the action that `bytes` begin with to where a placeholder is, and returns what comes after it. `r` says how
+/// deep it is.
 #[inline(always)]
-fn frame<'a>(r: &mut Reader<'a>) -> Result<(u16, &'a [u8]), DecodeError> {
-    let bad = || DecodeError::new(ErrorKind::BacBadLen, "action");
-    let [t0, t1, l0, l1, ..] = *r.rest().first_chunk::<8>().ok_or_else(bad)?;
-    let len = usize::from(u16::from_be_bytes([l0, l1]));
-    if len < 8 || len % 8 != 0 {
-        return Err(bad());
+pub(super) fn decode<'a>(
+    bytes: &'a [u8],
+    r: &Reader<'a>,
+    place: &mut Action,
+) -> Result<&'a [u8], DecodeError> {
+    let bad_len = DecodeError::new(ErrorKind::BacBadLen, "action");
+    let [t0, t1, l0, l1, ..] = *bytes.first_chunk::<8>().ok_or(bad_len)?;
+    let head = u32::from_be_bytes([t0, t1, l0, l1]);
+    let (type_, len) = ((head >> 16) as u16, (head & 0xffff) as usize);
+    let (all, rest) = bytes.split_at_checked(len).ok_or(bad_len)?;
+    if len < 8 || len & 7 != 0 {
+        return Err(bad_len);
     }
-    let all = r.bytes(len).map_err(|_| bad())?;
-    Ok((u16::from_be_bytes([t0, t1]), all))
-}
-
-/// Reads one action to where a placeholder is.
-#[inline(always)]
-pub(super) fn decode(r: &mut Reader<'_>, place: &mut Action) -> Result<(), DecodeError> {
-    let (type_, all) = frame(r)?;
     let (code, body) = match all {
         [_, _, _, _, body @ ..] if type_ != EXPERIMENTER => ((0, type_), body),
         [_, _, _, _, e0, e1, e2, e3, s0, s1, body @ ..] => {
             let experimenter = u32::from_be_bytes([*e0, *e1, *e2, *e3]);
             ((experimenter, u16::from_be_bytes([*s0, *s1])), body)
         }
-        _ => return short_of_another(all, place),
+        _ => return short_of_another(all, place).map(|()| rest),
     };
     let legacy = |place: &mut Action| decode_legacy(code, r, body, all, place);
-    Action::decode_listed(code, r, body, place, legacy)
+    Action::decode_listed(code, r, body, place, legacy)?;
+    Ok(rest)
 }
 
 /// What is not in the list of actions proper.

@@ -169,7 +169,7 @@ pub(super) fn decode(_: u16, mut b: Reader<'_>) -> Result<Box<Ct>, DecodeError> 
     ct.table = (table != 0xff).then_some(TableId(table));
     ct.zone = zone;
     ct.alg = alg;
-    decode_few_to(&mut b, &mut ct.actions)?;
+    decode_few_to(b.rest(), &b, &mut ct.actions)?;
     let plain = |a: &Action| matches!(a, Action::Nat(nat) if *nat == Nat::default());
     if !commit && !ct.actions.iter().all(plain) {
         check::verify(&ct.actions, check::Outer::Ct)?;
@@ -237,6 +237,7 @@ pub(super) mod nat {
     }
 
     /// To where a placeholder is.
+    #[inline(always)]
     pub(in super::super) fn decode_to(
         _: u16,
         mut b: Reader<'_>,

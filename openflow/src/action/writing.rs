@@ -142,7 +142,7 @@ pub(super) mod set_field {
         if word != short.word || !short.is_writable() || short.is_limited() {
             return None;
         }
-        let shift = (64 - 8 * u32::from(short.len)) & 63;
+        let shift = short.shift();
         let value = payload >> shift;
         // Zeros follow.
         (value << shift == payload).then_some((short.field, value, short.len))

@@ -13,15 +13,15 @@ use crate::field::Field;
 pub(crate) struct Short {
     /// Its OXM header without mask. Looked up with that and equal to it, it is there and has the length it should.
     pub(crate) word: u32,
-    /// And with one.
-    pub(crate) masked_word: u32,
+    /// The [bit](crate::field::Prerequisite::bit) of its prerequisite.
+    pub(crate) needs: u32,
     pub(crate) field: Field,
     /// How many bytes it has, 1 to 8.
     pub(crate) len: u8,
     pub(crate) bits: u8,
     flags: u8,
-    /// The [bit](crate::field::Prerequisite::bit) of its prerequisite.
-    pub(crate) needs: u32,
+    /// How many bits eight bytes have more than it.
+    shift: u8,
 }
 
 const PLAIN: u8 = 1;
@@ -35,7 +35,19 @@ impl Short {
     #[inline(always)]
     #[allow(clippy::indexing_slicing, reason = "eight bits index all of the table")]
     pub(crate) fn of(word: u32) -> &'static Short {
-        &SHORT[(word >> 24 & 0x80 | word >> 9 & 0x7f) as usize]
+        &SHORT[(word >> 9 & 0xff) as usize]
+    }
+
+    /// Its OXM header with a mask.
+    #[inline(always)]
+    pub(crate) const fn masked_word(&self) -> u32 {
+        self.word + 0x100 + self.len as u32
+    }
+
+    /// By how many bits to shift eight bytes that begin with it.
+    #[inline(always)]
+    pub(crate) const fn shift(&self) -> u32 {
+        self.shift as u32 & 63
     }
 
     /// Whether it is canonical as it comes.
@@ -68,16 +80,16 @@ impl Short {
     }
 }
 
-/// By number; the ones of the class 0x0001 come first, then those of 0x8000.
+/// By number and the last bit of the class: the ones of the class 0x8000 come first, then those of 0x0001.
 static SHORT: [Short; 256] = short_fields();
 
 const NONE: Short = Short {
     word: 0,
-    masked_word: 0,
     field: Field::PACKET_TYPE,
     len: 0,
     bits: 0,
     flags: 0,
+    shift: 0,
     needs: 0,
 };
 
@@ -92,7 +104,6 @@ const fn short_fields() -> [Short; 256] {
     while place < 256 {
         // A header of another place.
         out[place].word = (place as u32 ^ 1) << 9;
-        out[place].masked_word = out[place].word;
         place += 1;
     }
     let mut i = 0;
@@ -103,10 +114,10 @@ const fn short_fields() -> [Short; 256] {
         }
         let short = short(field);
         if let Some(number) = field.number_in(0x0001) {
-            out[number as usize] = short.with_header(0x0001, number);
+            out[0x80 | number as usize] = short.with_header(0x0001, number);
         }
         if let Some(number) = field.number_in(0x8000) {
-            out[0x80 | number as usize] = short.with_header(0x8000, number);
+            out[number as usize] = short.with_header(0x8000, number);
         }
     }
     out
@@ -127,6 +138,7 @@ const fn short(field: Field) -> Short {
         field,
         len: field.bytes() as u8,
         bits: field.bits() as u8,
+        shift: 64 - 8 * field.bytes() as u8,
         flags: flag(PLAIN, IS_PLAIN[field.index() as usize])
             | flag(MASKABLE, field.is_maskable())
             | flag(LIMITED, limited)
@@ -142,7 +154,6 @@ impl Short {
         let word = class << 16 | (number as u32) << 9;
         Short {
             word: word | self.len as u32,
-            masked_word: word | 0x100 | (2 * self.len as u32),
             ..self
         }
     }
@@ -160,7 +171,7 @@ mod tests {
     #[test]
     fn each_is_found_by_its_headers_alone() {
         for (place, short) in SHORT.iter().enumerate() {
-            for word in [short.word, short.masked_word] {
+            for word in [short.word, short.masked_word()] {
                 let found = std::ptr::eq(Short::of(word), short);
                 assert_eq!(found, short.len != 0, "{place}: {word:#x}");
                 let header = crate::field::OxmHeader {
