@@ -26,6 +26,7 @@ pub struct GroupMod {
 /// What a [`GroupMod`] does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u16)]
+#[non_exhaustive]
 pub enum GroupCommand {
     /// Adds a group; an error if there is one.
     #[default]
@@ -34,6 +35,11 @@ pub enum GroupCommand {
     Modify = 1,
     /// Deletes a group, and all flows that use it.
     Delete = 2,
+    /// Adds buckets; of OpenFlow 1.5. Open vSwitch reads it in 1.3 too, where nothing says next to which bucket, and
+    /// does nothing then.
+    InsertBucket = 3,
+    /// Removes buckets; as [`GroupCommand::InsertBucket`].
+    RemoveBucket = 5,
     /// Adds or replaces a group; Open vSwitch's extension.
     AddOrMod = 0x8000,
 }
@@ -253,11 +259,15 @@ impl GroupMod {
             0 => GroupCommand::Add,
             1 => GroupCommand::Modify,
             2 => GroupCommand::Delete,
+            3 => GroupCommand::InsertBucket,
+            5 if !buckets.is_empty() => return Err(error(ErrorKind::GmfcBadBucket)),
+            5 => GroupCommand::RemoveBucket,
             0x8000 => GroupCommand::AddOrMod,
             _ => return Err(error(ErrorKind::GmfcBadCommand)),
         };
         for b in &buckets {
-            if b.weight != 0 && type_ != GroupType::Select {
+            let weighs = type_ == GroupType::Select || command == GroupCommand::InsertBucket;
+            if b.weight != 0 && !weighs {
                 return Err(error(ErrorKind::GmfcInvalidGroup));
             }
             let watches = b.watch_port != PortNo::ANY || b.watch_group != GroupId::ANY;
@@ -288,8 +298,17 @@ impl Print for GroupMod {
             GroupCommand::Modify => "MOD ",
             GroupCommand::AddOrMod => "ADD_OR_MOD ",
             GroupCommand::Delete => "DEL ",
+            GroupCommand::InsertBucket => "INSERT_BUCKET ",
+            GroupCommand::RemoveBucket => "REMOVE_BUCKET ",
         })?;
-        print_group(f, names, self.id, self.type_, &self.buckets)
+        write!(f, "group_id={}", self.id)?;
+        if !matches!(
+            self.command,
+            GroupCommand::InsertBucket | GroupCommand::RemoveBucket
+        ) {
+            write!(f, ",type={}", self.type_.name())?;
+        }
+        print_buckets(f, names, self.type_, &self.buckets)
     }
 }
 
@@ -343,18 +362,17 @@ impl GroupDesc {
 /// As `ovs-ofctl dump-groups` prints it.
 impl Print for GroupDesc {
     fn print(&self, f: &mut fmt::Formatter<'_>, names: &dyn Names) -> fmt::Result {
-        print_group(f, names, self.id, self.type_, &self.buckets)
+        write!(f, "group_id={},type={}", self.id, self.type_.name())?;
+        print_buckets(f, names, self.type_, &self.buckets)
     }
 }
 
-fn print_group(
+fn print_buckets(
     f: &mut fmt::Formatter<'_>,
     names: &dyn Names,
-    id: GroupId,
     type_: GroupType,
     buckets: &[Bucket],
 ) -> fmt::Result {
-    write!(f, "group_id={id},type={}", type_.name())?;
     for b in buckets {
         f.write_str(",bucket=")?;
         if b.weight != u16::from(type_ == GroupType::Select) {

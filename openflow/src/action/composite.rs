@@ -712,7 +712,9 @@ pub(super) mod bundle {
         if let Some(dst) = dst {
             dst.check_writable(context)?;
         }
-        let bad_port = |p: &PortNo| p.0 >= 0xff00 && *p != PortNo::ANY;
+        // Reserved ones but for that of the controller, for which there is no `max_len`.
+        let bad_port =
+            |p: &PortNo| (p.0 >= 0xff00 && *p < PortNo::IN_PORT) || *p == PortNo::CONTROLLER;
         if members.iter().any(bad_port) {
             return Err(DecodeError::new(ErrorKind::BacBadOutPort, context));
         }

@@ -60,6 +60,14 @@ impl GroupMod {
     /// # Errors
     /// What is wrong, in words.
     pub fn parse(command: GroupCommand, s: &str) -> Result<Self> {
+        if matches!(
+            command,
+            GroupCommand::InsertBucket | GroupCommand::RemoveBucket
+        ) {
+            return Err(parse_error!(
+                "OpenFlow 1.3 cannot say which bucket a group is changed at"
+            ));
+        }
         let deletes = command == GroupCommand::Delete;
         let mut group = GroupMod {
             command,

@@ -165,12 +165,17 @@ pub fn buckets(r: &mut Rng, type_: GroupType) -> Vec<Bucket> {
         } else {
             0
         },
-        watch_port: if type_ == GroupType::FastFailover {
-            PortNo(r.below(100) as u32 + 1)
-        } else {
-            PortNo::ANY
+        watch_port: match type_ {
+            GroupType::FastFailover => PortNo(r.below(100) as u32 + 1),
+            GroupType::Select if r.chance(4) => r.port(),
+            _ => PortNo::ANY,
         },
-        watch_group: GroupId::ANY,
+        watch_group: match type_ {
+            GroupType::FastFailover | GroupType::Select if r.chance(4) => {
+                GroupId(r.below(0xffff_ff00) as u32)
+            }
+            _ => GroupId::ANY,
+        },
         actions: r.list(3, action),
     };
     if type_ == GroupType::Indirect {
@@ -190,17 +195,28 @@ pub fn group_type(r: &mut Rng) -> GroupType {
 }
 
 pub fn group_mod(r: &mut Rng) -> GroupMod {
-    let type_ = group_type(r);
+    let mut type_ = group_type(r);
     let command = r.pick(&[
         GroupCommand::Add,
         GroupCommand::Modify,
         GroupCommand::AddOrMod,
+        GroupCommand::Delete,
+        GroupCommand::InsertBucket,
+        GroupCommand::RemoveBucket,
     ]);
+    // One that has one bucket can have none removed.
+    if command == GroupCommand::RemoveBucket && type_ == GroupType::Indirect {
+        type_ = GroupType::All;
+    }
+    let buckets = match command {
+        GroupCommand::Delete | GroupCommand::RemoveBucket => Vec::new(),
+        _ => buckets(r, type_),
+    };
     GroupMod {
         command,
         type_,
         id: GroupId(r.below(0xffff_ff00) as u32),
-        buckets: buckets(r, type_),
+        buckets,
     }
 }
 
