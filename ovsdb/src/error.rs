@@ -109,6 +109,7 @@ impl RpcError {
 
 /// A table or column that the server's schema lacks or has otherwise: the switch is too old (or new).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum SchemaError {
     /// No such table.
     #[error("database {database} (schema {version}) has no table {table}")]

@@ -11,6 +11,7 @@ const MAX_DEPTH: u32 = 100;
 
 /// The bytes are not a JSON-RPC message, or too many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum FrameError {
     /// Not the text of a JSON object at this byte of the document.
     #[error("not a json-rpc message at byte {at}")]

@@ -102,6 +102,7 @@ pub struct Reference {
 
 /// A value does not fit its column's type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum Mismatch {
     /// An atom of another type than the column's.
     #[error("{found} where the column holds {expected}")]

@@ -172,6 +172,13 @@ impl<T> Clone for Rows<T> {
     }
 }
 
+/// As they are in the snapshot, by uuid.
+impl<T> fmt::Debug for Rows<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        RawTable(&self.data).fmt(f)
+    }
+}
+
 impl<T: Table> Rows<T> {
     /// How many there are.
     #[must_use]
@@ -291,6 +298,12 @@ impl RawRow {
 
     fn decode<T: Table>(&self, uuid: Uuid) -> Option<T> {
         T::decode(uuid, |i| self.get(T::COLUMNS.get(i)?.name))
+    }
+}
+
+impl fmt::Debug for RawTable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
     }
 }
 
