@@ -165,6 +165,28 @@ impl Steps {
         })
     }
 
+    /// Looks the connection of an ICMP error up, translates it as the connection says, and goes on in a table: a
+    /// recirculation. An error is of a connection that there is or of none, so that nothing comes of `commit`; without
+    /// it Linux translates none in the direction in which its connection was made.
+    pub(crate) fn track_error(self, zone: u16, table: Table) -> Self {
+        self.error(zone, Some(table))
+    }
+
+    /// The same in passing.
+    pub(crate) fn translate_error(self, zone: u16) -> Self {
+        self.error(zone, None)
+    }
+
+    fn error(self, zone: u16, table: Option<Table>) -> Self {
+        self.ct(Ct {
+            commit: true,
+            zone: Zone::Imm(zone),
+            table: table.map(Table::id),
+            actions: [Action::Nat(Nat::established())].into(),
+            ..Ct::default()
+        })
+    }
+
     /// Does these steps afterwards.
     pub(crate) fn then(mut self, mut steps: Steps) -> Self {
         self.actions.append(&mut steps.actions);

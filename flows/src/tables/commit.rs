@@ -57,7 +57,7 @@ pub(crate) fn base(f: &mut Fragment) {
             Table::Commit,
             ERROR,
             marked(&[Mark::Dnated, Mark::Reply], &[]).family(v6),
-            Steps::new().translate(ZONE_WIRE).goto(AFTER_COMMIT),
+            Steps::new().translate_error(ZONE_WIRE).goto(AFTER_COMMIT),
         );
         // Its connection exists, but which Service it was made through is not known, as of fragments, or not any more.
         let known = || marked(&[Mark::Dnated], &[]).family(v6).eq(SERVICE_ID, 0u64);

@@ -1,7 +1,8 @@
 //! Table ServiceState: what conntrack knows of a packet to a Service, where that had to be asked first.
 //!
-//! A connection that exists goes to its endpoint, which it has been translated to already. A new one goes on as its
-//! Service says, which table Service has found out, fragments apart.
+//! A connection that exists goes to its endpoint, which it has been translated to already. So does an ICMP error that a
+//! client sends about an answer, but that Linux has not translated it yet. A new connection goes on as its Service says,
+//! which table Service has found out, fragments apart.
 //!
 //! Fragments of new connections are for UDP alone: the first packet of the others is never so large. Linux puts the
 //! packet together when conntrack is asked, and it has its ports here. The userspace datapath only looks at it as a
@@ -16,9 +17,9 @@ use openflow::{Action, Field, FlowMod, FlowStats, Instruction, Match};
 
 use crate::cookie::Cookie;
 use crate::fragment::CtState::{Established, Invalid, Related, Tracked};
-use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, goto};
+use crate::fragment::{FAMILIES, Fragment, MatchExt, Steps, any, drop_for, goto};
 use crate::model::{ServicePort, State};
-use crate::pipeline::{BEFORE_ROUTE, Mark, NO_SERVICE, SERVICE_ID, Table};
+use crate::pipeline::{BEFORE_ROUTE, Mark, NO_SERVICE, SERVICE_ID, Table, ZONE_SERVICE};
 use crate::reason::DropReason;
 use crate::service::{Choice, Look, Scope, service_number};
 use crate::tables::service::{self, Known, Listener};
@@ -50,14 +51,16 @@ pub(crate) fn base(f: &mut Fragment) {
         any().ct_state(&[Tracked, Established], &[]),
         Steps::new().mark(&[Mark::Dnated]).goto(BEFORE_ROUTE),
     );
-    f.flow(
-        Table::ServiceState,
-        RELATED,
-        any().ct_state(&[Tracked, Related], &[]),
-        Steps::new()
-            .mark(&[Mark::Dnated, Mark::Reply])
-            .goto(BEFORE_ROUTE),
-    );
+    for v6 in FAMILIES {
+        f.flow(
+            Table::ServiceState,
+            RELATED,
+            any().family(v6).ct_state(&[Tracked, Related], &[]),
+            Steps::new()
+                .mark(&[Mark::Dnated, Mark::Reply])
+                .track_error(ZONE_SERVICE, BEFORE_ROUTE),
+        );
+    }
     f.flow(Table::ServiceState, ELSE, any(), goto(NO_SERVICE));
 }
 

@@ -14,13 +14,12 @@ use sluice_testbed::datapath;
 use sluice_testbed::dial::{Dial, Protocol};
 use sluice_testbed::netns;
 use sluice_testbed::objects::Object;
-use sluice_testbed::options::Datapath;
 use sluice_testbed::run;
 use sluice_testbed::suite::Scenario;
 
 use crate::bench::{Bench, FAMILIES, PORT, ask};
 use crate::common::{LIMIT, app, egress, ingress, labelled};
-use crate::report::{ZONE_TRACK, ZONE_WIRE};
+use crate::report::{ZONE_SERVICE, ZONE_TRACK, ZONE_WIRE};
 use crate::revoke::Revoked;
 
 pub(crate) const SCENARIOS: &[Scenario] = &[("clients_errors_end_with_their_connection", clients)];
@@ -59,10 +58,6 @@ fn clients(cluster: &mut Cluster) -> Result<()> {
         let mut cases = Vec::new();
         for ipv6 in FAMILIES {
             for (place, service) in [("a1", None), ("a1", Some(1)), ("a2", None), ("a2", Some(2))] {
-                if service.is_some() && bench.datapath() == Datapath::System {
-                    // It does not translate what a client says of a Service's answer: docs/services.md.
-                    continue;
-                }
                 port += 1;
                 let dial = match service {
                     Some(number) => ask(Protocol::Udp, number, ipv6),
@@ -74,16 +69,30 @@ fn clients(cluster: &mut Cluster) -> Result<()> {
                 cases.push(Case { dial, place, conn });
             }
         }
-        let before = known(&bench, &cases)?;
+        // Of this port nobody has heard.
+        let nothing = u16::MAX;
+        let before = known(&bench, &cases, nothing)?;
         for case in &cases {
             let so_far = told(&bench, case)?;
+            send(&bench, "c1", &case.dial.clone().from_port(nothing))?;
             send(&bench, "c1", &case.dial)?;
-            run::wait_for("the server to be told", LIMIT, || {
-                Ok((told(&bench, case)? > so_far).then_some(()))
+            let now = run::wait_for("the server to be told", LIMIT, || {
+                let now = told(&bench, case)?;
+                Ok((now.heard > so_far.heard).then_some(now))
             })
             .with_context(|| format!("{what}, c1 → {}", case.dial.target))?;
+            ensure!(
+                now.heard == so_far.heard + 1,
+                "{what}, c1 → {}: what is of no connection got through",
+                case.dial.target
+            );
+            ensure!(
+                now.not_understood == so_far.not_understood,
+                "{what}, c1 → {}: the server never sent what it is told about",
+                case.dial.target
+            );
         }
-        let after = known(&bench, &cases)?;
+        let after = known(&bench, &cases, nothing)?;
         ensure!(after == before, "{what}: {before:#?} became {after:#?}");
 
         put(&mut bench, &denied)?;
@@ -101,15 +110,14 @@ fn clients(cluster: &mut Cluster) -> Result<()> {
             let a1 = told_at(&bench, "a1", false)?;
             send(&bench, "c2", &witness)?;
             run::wait_for("the other client's error", LIMIT, || {
-                Ok((told_at(&bench, "a1", false)? > a1).then_some(()))
+                Ok((told_at(&bench, "a1", false)?.heard > a1.heard).then_some(()))
             })?;
             let of_witness = u64::from(case.place == "a1" && case.dial.target.is_ipv4());
-            let now = told(&bench, case)?;
+            let got = told(&bench, case)?.heard - before.heard - of_witness;
             ensure!(
-                now == before + of_witness,
-                "{what}, c1 → {}: {} of 5 errors got through",
-                case.dial.target,
-                now - before - of_witness
+                got == 0,
+                "{what}, c1 → {}: {got} of 5 errors got through",
+                case.dial.target
             );
         }
         for case in &mut cases {
@@ -134,13 +142,14 @@ fn put(bench: &mut Bench<'_>, policies: &[Object]) -> Result<()> {
     bench.folder.settle()
 }
 
-/// What conntrack says of the connections, on either node: their translation, and the rules that let them be.
-fn known(bench: &Bench<'_>, cases: &[Case]) -> Result<Vec<String>> {
-    let ports = cases.iter().filter_map(|case| case.dial.port);
+/// What conntrack says of the connections, on either node: their translation, and the rules that let them be. And of
+/// any that there may be from one more port.
+fn known(bench: &Bench<'_>, cases: &[Case], more: u16) -> Result<Vec<String>> {
+    let ports = cases.iter().filter_map(|case| case.dial.port).chain([more]);
     let ports: Vec<_> = ports.map(|port| format!(",sport={port},")).collect();
     let mut known = Vec::new();
     for node in [1, 2] {
-        for zone in [ZONE_TRACK, ZONE_WIRE] {
+        for zone in [ZONE_TRACK, ZONE_SERVICE, ZONE_WIRE] {
             let mut found = datapath::connections(&bench.node(node)?, zone)?;
             found.retain(|line| ports.iter().any(|port| line.contains(port)));
             found.sort_unstable();
@@ -151,12 +160,20 @@ fn known(bench: &Bench<'_>, cases: &[Case]) -> Result<Vec<String>> {
     Ok(known)
 }
 
-/// How many errors the server's kernel has got that say "unreachable".
-fn told(bench: &Bench<'_>, case: &Case) -> Result<u64> {
+/// What the kernel of a server has got of errors, by its own counters.
+#[derive(Clone, Copy)]
+struct Told {
+    /// How many say "unreachable".
+    heard: u64,
+    /// How many are about what no socket there can have sent, or damaged.
+    not_understood: u64,
+}
+
+fn told(bench: &Bench<'_>, case: &Case) -> Result<Told> {
     told_at(bench, case.place, case.dial.target.is_ipv6())
 }
 
-fn told_at(bench: &Bench<'_>, place: &str, ipv6: bool) -> Result<u64> {
+fn told_at(bench: &Bench<'_>, place: &str, ipv6: bool) -> Result<Told> {
     let thread = netns::within(&bench.netns(place)?, move || {
         let file = if ipv6 { "snmp6" } else { "snmp" };
         Ok(std::fs::read_to_string(format!(
@@ -164,19 +181,24 @@ fn told_at(bench: &Bench<'_>, place: &str, ipv6: bool) -> Result<u64> {
         ))?)
     })?;
     let text = netns::join(thread)?;
-    let found = if ipv6 {
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("Icmp6InDestUnreachs"));
-        line.map(str::trim)
-    } else {
-        let mut lines = text.lines().filter(|line| line.starts_with("Icmp:"));
-        let (names, values) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
-        let at = names.split(' ').position(|name| name == "InDestUnreachs");
-        at.and_then(|at| values.split(' ').nth(at))
+    let count = |name: &str| -> Result<u64> {
+        let found = if ipv6 {
+            let name = format!("Icmp6{name}");
+            let line = text.lines().find_map(|line| line.strip_prefix(&name));
+            line.map(str::trim)
+        } else {
+            let mut lines = text.lines().filter(|line| line.starts_with("Icmp:"));
+            let (names, values) = (lines.next().unwrap_or(""), lines.next().unwrap_or(""));
+            let at = names.split(' ').position(|one| one == name);
+            at.and_then(|at| values.split(' ').nth(at))
+        };
+        let found = found.with_context(|| format!("no such counter in\n{text}"))?;
+        found.parse().with_context(|| format!("no number: {found}"))
     };
-    let found = found.with_context(|| format!("no such counter in\n{text}"))?;
-    found.parse().with_context(|| format!("no number: {found}"))
+    Ok(Told {
+        heard: count("InDestUnreachs")?,
+        not_understood: count("InErrors")?,
+    })
 }
 
 /// Says for a client that what the other end sends reaches nobody here.

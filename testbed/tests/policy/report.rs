@@ -25,8 +25,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 ];
 
 const LIMIT: Duration = Duration::from_secs(5);
-/// Where conntrack has what policy must know, connections to Services apart, and these.
+/// Where conntrack has what policy must know, connections to Services apart, and these: as their clients make them, and
+/// as they are on the wire.
 pub(crate) const ZONE_TRACK: u16 = 20_928;
+pub(crate) const ZONE_SERVICE: u16 = 20_929;
 pub(crate) const ZONE_WIRE: u16 = 20_930;
 
 fn policy<'a>(report: &'a Value, name: &str) -> Result<&'a Value> {
