@@ -300,6 +300,140 @@ fn named_ports_are_the_destinations() {
     assert_eq!(to("198.51.100.1", 8080), DENIED_OUT, "no pod, no name");
 }
 
+/// What comes in: one rule, and pods that it means differently, or not at all.
+#[test]
+fn named_ports_are_those_of_the_pod_that_is_asked() {
+    let http = PolicyPort {
+        protocol: Protocol::Tcp,
+        ports: Ports::Named("http".into()),
+    };
+    let mut state = state();
+    state.apply(namespace("shop", &[]));
+    let bare = |n: u8| pod(&format!("shop/p{n}"), &[&format!("10.0.0.{n}")], &[]);
+    let (tcp, udp) = (Protocol::Tcp, Protocol::Udp);
+    let pods = [
+        with_port(bare(1), "http", tcp, 8080),
+        with_port(bare(2), "http", tcp, 9090),
+        with_port(bare(3), "http", udp, 8080),
+        // One name for two protocols, as DNS has it, and for two numbers.
+        with_port(with_port(bare(4), "http", tcp, 8080), "http", udp, 9090),
+        with_port(with_port(bare(5), "http", tcp, 8080), "http", tcp, 9090),
+        with_port(bare(6), "web", tcp, 8080),
+        bare(7),
+    ];
+    for (pod, port) in pods.iter().zip(10..) {
+        state.apply(Change::PodSet(local(pod, port)));
+        state.apply(set(pod.clone()));
+    }
+    let mut everyone = policy("shop/p", selector(&[]));
+    everyone.ingress = Some(vec![rule(vec![], vec![http])]);
+    state.apply(set_policy(&everyone));
+    let open = |n: u8| {
+        let asked = [(tcp, 8080), (tcp, 9090), (udp, 8080), (udp, 9090)];
+        let mut open = asked.to_vec();
+        open.retain(|port| {
+            first(&state, "10.1.0.1", &format!("10.0.0.{n}"), Some(*port)).is_none()
+        });
+        open
+    };
+    let found: Vec<_> = (1..=7).map(open).collect();
+    let expected: [&[(Protocol, u16)]; 7] = [
+        &[(tcp, 8080)],
+        &[(tcp, 9090)],
+        &[],
+        &[(tcp, 8080)],
+        &[(tcp, 8080), (tcp, 9090)],
+        &[],
+        &[],
+    ];
+    assert_eq!(found, expected);
+}
+
+/// Every operator, of labels that are there, are there without a value, and are not there: on the pods that a policy
+/// is about, on pods that are its peers, and on their namespaces.
+#[test]
+fn selectors_select() {
+    use sluice_flows::model::{PolicyPeer, Requirement, Selector};
+    let one = |values: &[&str]| values.iter().map(|v| (*v).into()).collect::<Vec<_>>();
+    let is_in = |values: &[&str]| Requirement::In("tier".into(), one(values));
+    let not_in = |values: &[&str]| Requirement::NotIn("tier".into(), one(values));
+    let exists = || Requirement::Exists("tier".into());
+    let is_not_there = || Requirement::DoesNotExist("tier".into());
+    let labels: [&[(&str, &str)]; 4] = [
+        &[("tier", "front")],
+        &[("tier", "back")],
+        &[("tier", "")],
+        &[("level", "front")],
+    ];
+    let cases: [(Vec<Requirement>, [bool; 4]); 14] = [
+        (vec![], [true, true, true, true]),
+        (vec![is_in(&["front"])], [true, false, false, false]),
+        (vec![is_in(&["front", "back"])], [true, true, false, false]),
+        (vec![is_in(&["other"])], [false, false, false, false]),
+        (vec![is_in(&[""])], [false, false, true, false]),
+        (vec![not_in(&["front"])], [false, true, true, true]),
+        (vec![not_in(&["front", "back"])], [false, false, true, true]),
+        (vec![not_in(&[""])], [true, true, false, true]),
+        (vec![exists()], [true, true, true, false]),
+        (vec![is_not_there()], [false, false, false, true]),
+        (
+            vec![exists(), not_in(&["back"])],
+            [true, false, true, false],
+        ),
+        (vec![exists(), is_not_there()], [false, false, false, false]),
+        (
+            vec![is_in(&["front", "back"]), is_in(&["back", ""])],
+            [false, true, false, false],
+        ),
+        (
+            vec![is_in(&["front", "back"]), not_in(&["front"])],
+            [false, true, false, false],
+        ),
+    ];
+    for (requirements, expected) in cases {
+        let wanted = Selector { requirements };
+        for (pairs, selected) in labels.iter().zip(expected) {
+            let what = format!("{wanted:?} on {pairs:?}");
+            let closed = |namespace_labels: &[(&str, &str)], pod_labels, peers| {
+                let mut state = shop();
+                state.apply(namespace("yard", namespace_labels));
+                state.apply(set(pod("yard/one", &["10.1.0.2"], pod_labels)));
+                let mut in_shop = policy("shop/p", selector(&["app=web"]));
+                in_shop.ingress = Some(vec![rule(vec![peers], vec![])]);
+                state.apply(set_policy(&in_shop));
+                first(&state, "10.1.0.2", "10.0.0.1", HTTP)
+            };
+            let denied = (!selected).then_some(DropReason::IngressIsolation);
+            let by_pod = PolicyPeer::Pods {
+                namespaces: Some(Selector::default()),
+                pods: wanted.clone(),
+            };
+            assert_eq!(closed(&[], pairs, by_pod), denied, "a peer: {what}");
+            let by_namespace = PolicyPeer::Pods {
+                namespaces: Some(wanted.clone()),
+                pods: Selector::default(),
+            };
+            assert_eq!(
+                closed(pairs, &[], by_namespace),
+                denied,
+                "its namespace: {what}"
+            );
+            let mut state = shop();
+            let subject = pod("shop/web", &["10.0.0.1", "fd00::1"], pairs);
+            state.apply(set(subject));
+            let mut shut = policy("shop/shut", wanted.clone());
+            shut.ingress = Some(vec![]);
+            state.apply(set_policy(&shut));
+            let denied = selected.then_some(DropReason::IngressIsolation);
+            assert_eq!(
+                first(&state, "10.1.0.1", "10.0.0.1", HTTP),
+                denied,
+                "the pod itself: {what}"
+            );
+        }
+    }
+}
+
 #[test]
 fn a_pod_may_talk_to_itself() {
     let mut state = with_ingress(vec![]);

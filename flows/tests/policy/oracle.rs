@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use sluice_flows::Direction;
 use sluice_flows::model::{
-    ClusterPod, Policy, PolicyPeer, PolicyPort, Ports, Protocol, Rule, Selector, State,
+    ClusterPod, Labels, Policy, PolicyPeer, PolicyPort, Ports, Protocol, Requirement, Rule,
+    Selector, State,
 };
 
 /// One end of a connection: an address, and the pods that have it.
@@ -35,7 +36,7 @@ pub(crate) fn allows(
 ) -> bool {
     let policies = state.policies.values().filter(|policy| {
         policy.namespace == pod.namespace
-            && policy.pods.matches(&pod.labels)
+            && selects(&policy.pods, &pod.labels)
             && rules(policy, direction).is_some()
     });
     let policies: Vec<_> = policies.collect();
@@ -89,14 +90,32 @@ fn peer_is(state: &State, policy: &Policy, wanted: &PolicyPeer, peer: &End<'_>) 
                 None => pod.namespace == policy.namespace,
                 Some(selector) => namespace_is(state, selector, &pod.namespace),
             };
-            in_namespace && pods.matches(&pod.labels)
+            in_namespace && selects(pods, &pod.labels)
         }),
     }
 }
 
 fn namespace_is(state: &State, selector: &Selector, name: &str) -> bool {
     let namespace = state.namespaces.get(name);
-    namespace.is_some_and(|namespace| selector.matches(&namespace.labels))
+    namespace.is_some_and(|namespace| selects(selector, &namespace.labels))
+}
+
+/// Said again here, since what is tested asks [`Selector::matches`].
+fn selects(selector: &Selector, labels: &Labels) -> bool {
+    selector.requirements.iter().all(|requirement| {
+        let (Requirement::In(key, _)
+        | Requirement::NotIn(key, _)
+        | Requirement::Exists(key)
+        | Requirement::DoesNotExist(key)) = requirement;
+        let mut of_key = labels.iter().filter(|(other, _)| *other == key);
+        match (requirement, of_key.next()) {
+            (Requirement::In(_, values), Some((_, value))) => values.iter().any(|v| v == value),
+            (Requirement::NotIn(_, values), Some((_, value))) => values.iter().all(|v| v != value),
+            (Requirement::Exists(_), there) => there.is_some(),
+            (Requirement::DoesNotExist(_) | Requirement::NotIn(..), None) => true,
+            (Requirement::In(..), None) | (Requirement::DoesNotExist(_), Some(_)) => false,
+        }
+    })
 }
 
 fn port_is(

@@ -23,6 +23,8 @@ use crate::flows::{Fate, halves, judging, run};
 use crate::oracle::{End, allows};
 
 const NAMESPACES: [&str; 3] = ["a", "b", "c"];
+/// Of labels; that a value is empty does not mean that the label is not there.
+const VALUES: [&str; 3] = ["1", "2", ""];
 type Port = Option<(Protocol, u16)>;
 
 const PODS: [&str; 4] = ["p", "q", "r", "s"];
@@ -45,10 +47,7 @@ const ADDRESSES: [&str; 14] = [
 ];
 
 fn labels() -> impl Strategy<Value = Labels> {
-    let pair = (
-        select(vec!["app", "tier", "x"]),
-        select(vec!["1", "2", "3"]),
-    );
+    let pair = (select(vec!["app", "tier", "x"]), select(VALUES.to_vec()));
     vec(pair, 0..3).prop_map(|pairs| {
         let pairs = pairs.into_iter().map(|(k, v)| (Arc::from(k), Arc::from(v)));
         pairs.collect()
@@ -58,7 +57,7 @@ fn labels() -> impl Strategy<Value = Labels> {
 fn selector() -> impl Strategy<Value = Selector> {
     let key = || select(vec!["app", "tier", "x"]).prop_map(Arc::<str>::from);
     let values = || {
-        let values = subsequence(vec!["1", "2", "3"], 1..3);
+        let values = subsequence(VALUES.to_vec(), 1..3);
         values.prop_map(|values| values.into_iter().map(Arc::from).collect::<Vec<_>>())
     };
     let requirement = prop_oneof![

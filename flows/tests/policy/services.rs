@@ -6,7 +6,8 @@ use std::sync::Arc;
 use openflow::Field;
 use sluice_flows::interpreter::{Packet, Tables, Tuple, Verdict, World};
 use sluice_flows::model::{
-    Backend, Change, Frontend, Protocol, ServiceId, ServicePort, State, TrafficPolicy,
+    Backend, Change, Frontend, PolicyPort, Ports, Protocol, ServiceId, ServicePort, State,
+    TrafficPolicy,
 };
 use sluice_flows::pipeline::{CT_BLOCKED, ZONE_TRACK, ZONE_WIRE};
 use sluice_flows::{Compiler, DropReason, Program};
@@ -103,6 +104,35 @@ fn egress_is_judged_by_the_endpoint() {
         denied,
         "that is the Service's address"
     );
+}
+
+/// By name it is a port of the endpoint, too: of the pod behind it, and of nobody if there is none, as where the
+/// endpoint is on its node's network.
+#[test]
+fn a_named_port_is_the_endpoints() {
+    let verdict = |endpoint: &str, name: &str, protocol, port| {
+        let mut state = shop(endpoint);
+        let server = pod("shop/server", &[SERVER], &[("app", "server")]);
+        state.apply(set(with_port(server, name, protocol, port)));
+        let mut policy = policy("shop/p", selector(&["app=client"]));
+        let http = PolicyPort {
+            protocol: Protocol::Tcp,
+            ports: Ports::Named("http".into()),
+        };
+        policy.egress = Some(vec![rule(vec![], vec![http])]);
+        state.apply(set_policy(&policy));
+        let program = Compiler::new(state.clone()).desired();
+        let packet = to_service(&state, CLIENT, SYN);
+        send(&program, &mut World::default(), &packet).err()
+    };
+    let denied = Some(DropReason::EgressIsolation);
+    let tcp = Protocol::Tcp;
+    assert_eq!(verdict(SERVER, "http", tcp, 8080), None);
+    let services_own = verdict(SERVER, "http", tcp, 80);
+    assert_eq!(services_own, denied, "that is the Service's port");
+    assert_eq!(verdict(SERVER, "http", Protocol::Udp, 8080), denied);
+    assert_eq!(verdict(SERVER, "web", tcp, 8080), denied);
+    assert_eq!(verdict("192.0.2.1", "http", tcp, 8080), denied, "no pod");
 }
 
 #[test]
