@@ -2,6 +2,7 @@
 
 mod policies;
 mod services;
+mod unknown;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -116,7 +117,13 @@ impl Api for Agent {
     }
 
     async fn why(&self, request: WhyRequest) -> Result<WhyReport, ErrorObject> {
-        self.reconciler.why(request).await.map_err(unanswered)
+        self.reconciler.why(request).await.map_err(|error| {
+            let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            unknown::explain(&index, &error).map_or_else(
+                || unanswered(error),
+                |message| ErrorObject::new(code::FAILED, message),
+            )
+        })
     }
 
     async fn drops(&self, request: DropsRequest) -> Result<DropsReport, ErrorObject> {

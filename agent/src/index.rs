@@ -23,7 +23,7 @@ use std::{
 use sluice_flows::model::{Peer, Protocol, Uid};
 
 use crate::source::{
-    Event, Kind, Namespace, NetworkPolicy, Object, ObjectRef, Pod, PodScope, Refusal,
+    Event, Kind, Namespace, NetworkPolicy, Object, ObjectRef, Pod, PodScope, Refusal, Service,
 };
 
 mod addresses;
@@ -214,6 +214,16 @@ impl Index {
     pub fn services(&self) -> impl Iterator<Item = ServiceReport> {
         self.services
             .reports(&self.nodes, &self.pods, &self.refused)
+    }
+
+    /// A Service, and why it is not served here, if it is not.
+    pub fn service(&self, namespace: &str, name: &str) -> Option<(&Service, Option<Unserved>)> {
+        self.services.service(namespace, name)
+    }
+
+    /// The pods that a Service selects and that are told here. Costs as much as its namespace has pods.
+    pub fn pods_of(&self, service: &Service) -> impl Iterator<Item = Arc<Pod>> {
+        services::selected(service, &self.pods)
     }
 
     /// How many endpoints there are in EndpointSlices.

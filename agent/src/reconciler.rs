@@ -65,7 +65,17 @@ pub enum InspectError {
     /// The state of the cluster is not known yet.
     #[error("what the switch should hold is not known yet")]
     NotYet,
-    /// The question names something that is not known here.
+    /// The question names a pod that is not known here.
+    #[error("{end}: no pod {namespace}/{name} is known here; write an address")]
+    NoPod {
+        /// Which end of the packet it is to be: `from` or `to`.
+        end: &'static str,
+        /// The pod's namespace.
+        namespace: String,
+        /// The pod's name.
+        name: String,
+    },
+    /// The question makes no sense, in other words.
     #[error("{0}")]
     Unknown(String),
     /// The reconciler has ended.

@@ -40,6 +40,7 @@ pub use report::{EndpointReport, PortReport, ServiceReport, Unserved};
 use build::Built;
 use claims::Claims;
 use derived::Derived;
+pub(super) use derived::selected;
 
 /// A port of the node at which a Service is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -147,6 +148,19 @@ impl Services {
             node_ports: BTreeSet::new(),
             health_checks: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn service(
+        &self,
+        namespace: &str,
+        name: &str,
+    ) -> Option<(&Service, Option<Unserved>)> {
+        let key = Key {
+            namespace: namespace.into(),
+            name: name.into(),
+        };
+        let service = self.entries.get(&key)?.service.as_deref()?;
+        Some((service, frontends::unserved(service)))
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &Key> {

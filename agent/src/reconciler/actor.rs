@@ -634,7 +634,7 @@ impl Actor {
                         why::why(compiler, &flows, &groups, &request)
                     })
                     .await;
-                let _gone = done.send(answer.and_then(|why| why.map_err(InspectError::Unknown)));
+                let _gone = done.send(answer.and_then(|why| why));
             }
             Request::CheckPod { pod, done } => {
                 let cookie = Cookie::pod(&pod);

@@ -16,6 +16,8 @@ use sluice_flows::pipeline::{ROUTER_MAC, Table};
 use sluice_rpc::report::WhyStep;
 use sluice_rpc::{WhyReport, WhyRequest};
 
+use super::InspectError;
+
 const IPPROTO_ICMP: u8 = 1;
 const IPPROTO_ICMPV6: u8 = 58;
 const ECHO_REQUEST: u8 = 8;
@@ -33,17 +35,18 @@ enum Kind {
 /// Walks the packet that `request` describes.
 ///
 /// # Errors
-/// In words, when the request names something that is not known here.
+/// When the request names something that is not known here, or does not say enough.
 pub(super) fn why(
     compiler: &Compiler,
     flows: &[FlowStats],
     groups: &[GroupDesc],
     request: &WhyRequest,
-) -> Result<WhyReport, String> {
+) -> Result<WhyReport, InspectError> {
     let state = compiler.state();
-    let kind = kind(&request.protocol)?;
+    let kind = kind(&request.protocol).map_err(InspectError::Unknown)?;
     let sources = addresses(state, &request.from, "from")?;
-    let targets = match service(state, &request.to, kind, request.port)? {
+    let listening = service(state, &request.to, kind, request.port);
+    let targets = match listening.map_err(InspectError::Unknown)? {
         Some(found) => found,
         None => addresses(state, &request.to, "to")?
             .into_iter()
@@ -55,16 +58,16 @@ pub(super) fn why(
         Some((*from, *to, *port))
     });
     let Some((from, to, port)) = pair else {
-        return Err(format!(
+        return Err(InspectError::Unknown(format!(
             "{} and {} have no address family in common",
             request.from, request.to
-        ));
+        )));
     };
     if kind != Kind::Icmp && port.is_none() {
-        return Err(format!(
+        return Err(InspectError::Unknown(format!(
             "to which port of {}? Write {}/PORT",
             request.to, request.protocol
-        ));
+        )));
     }
     let source_port = request.source_port.unwrap_or(SOURCE_PORT);
     let packet = packet(state, from, to, kind, source_port, port.unwrap_or_default());
@@ -85,7 +88,7 @@ fn kind(name: &str) -> Result<Kind, String> {
 }
 
 /// The addresses of a pod, or the one that is written.
-fn addresses(state: &State, name: &str, side: &str) -> Result<Vec<IpAddr>, String> {
+fn addresses(state: &State, name: &str, end: &'static str) -> Result<Vec<IpAddr>, InspectError> {
     if let Ok(ip) = name.parse() {
         return Ok(vec![ip]);
     }
@@ -96,7 +99,11 @@ fn addresses(state: &State, name: &str, side: &str) -> Result<Vec<IpAddr>, Strin
     }
     let pod = state.cluster_pod(namespace, name);
     pod.map(|pod| pod.ips.clone())
-        .ok_or_else(|| format!("{side}: no pod {namespace}/{name} is known here; write an address"))
+        .ok_or_else(|| InspectError::NoPod {
+            end,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        })
 }
 
 /// Addresses, and ports where they matter.

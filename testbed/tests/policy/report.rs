@@ -373,6 +373,19 @@ fn why(cluster: &mut Cluster) -> Result<()> {
     ensure!(through["endpoint"] == endpoint.as_str(), "{through}");
     let text = run::output(&mut node.command("sluicectl", &["why", "b1", "a1", "tcp/8080"]))?;
     ensure!(!text.status.success(), "a drop exits 0");
+    bench.folder.put(
+        &objects::service("nobody", &[])
+            .with("/spec/clusterIP", "None")
+            .with("/spec/selector/app", "a1")
+            .port("dns", Protocol::Udp, 53, PORT),
+    )?;
+    bench.folder.settle()?;
+    let output = run::output(&mut node.command("sluicectl", &["why", "c1", "nobody", "udp/53"]))?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        text.contains("default/nobody is headless") && text.contains("default/a1"),
+        "why c1 nobody: {text}"
+    );
     Ok(())
 }
 

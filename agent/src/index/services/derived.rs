@@ -203,6 +203,12 @@ fn take_out(by_label: &mut ByLabel, label: &Label, name: &Arc<str>) {
     }
 }
 
+/// The pods that a Service selects, none if it has no selector.
+pub(in crate::index) fn selected(service: &Service, pods: &Pods) -> impl Iterator<Item = Arc<Pod>> {
+    let all = pods.in_namespace(&service.namespace);
+    all.filter(|pod| !service.selector.is_empty() && is_part(&service.selector, &pod.labels))
+}
+
 fn is_part(selector: &Labels, labels: &Labels) -> bool {
     selector
         .iter()
