@@ -1,20 +1,30 @@
 //! Addresses and prefixes as texts, and which of them make no sense where.
+//!
+//! The numbers of IPv4 are decimal, whatever zeros they begin with: `010.0.0.1` is 10.0.0.1. The API server took such
+//! in until Kubernetes 1.36, keeps what it has, and everybody in a cluster reads it so.
 
 use std::net::IpAddr;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// An address.
 pub(super) fn ip(text: &str) -> Result<IpAddr, String> {
-    let ip: IpAddr = text
-        .parse()
-        .map_err(|_| format!("{text:?} is no IP address"))?;
+    let ip = match text.parse() {
+        Ok(ip) => ip,
+        Err(_) => with_zeros(text).ok_or_else(|| format!("{text:?} is no IP address"))?,
+    };
     match ip {
         IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => Err(format!(
             "{ip} is an IPv4 address in the clothes of IPv6: write it as IPv4"
         )),
         _ => Ok(ip),
     }
+}
+
+/// An IPv4 address as prefixes have it, whose numbers may begin with zeros.
+fn with_zeros(text: &str) -> Option<IpAddr> {
+    let prefix: Ipv4Net = format!("{text}/32").parse().ok()?;
+    Some(prefix.addr().into())
 }
 
 /// An address that packets can be sent to, from anywhere.
@@ -56,4 +66,41 @@ pub(super) fn block(text: &str) -> Result<IpNet, String> {
 /// The name of an address's family, as the API writes it.
 pub(super) fn family(ip: &IpAddr) -> &'static str {
     if ip.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zeros_in_front_mean_nothing() {
+        for (text, expected) in [
+            ("010.0.0.0/8", "10.0.0.0/8"),
+            ("10.064.0.0/08", "10.0.0.0/8"),
+            ("192.000.002.128/25", "192.0.2.128/25"),
+            ("fd00:0001::/064", "fd00:1::/64"),
+        ] {
+            let expected: IpNet = expected.parse().expect("a prefix");
+            assert_eq!(prefix(text), Ok(expected), "{text}");
+        }
+        for (text, expected) in [
+            ("010.0.0.1", "10.0.0.1"),
+            ("192.000.002.008", "192.0.2.8"),
+            ("10.0.0.1", "10.0.0.1"),
+        ] {
+            let expected: IpAddr = expected.parse().expect("an address");
+            assert_eq!(ip(text), Ok(expected), "{text}");
+        }
+        for text in [
+            "0x0a.0.0.1",
+            "10.0.0.256",
+            "10.0.1",
+            "10.0.0.1/8",
+            "010",
+            "",
+        ] {
+            assert!(ip(text).is_err(), "{text}");
+            assert!(prefix(&format!("{text}/8")).is_err(), "{text}");
+        }
+    }
 }
