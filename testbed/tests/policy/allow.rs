@@ -60,7 +60,25 @@ fn peers(cluster: &mut Cluster, stranger: &sluice_testbed::pod::Pod) -> Result<(
         .zip(&c2)
         .map(|(cidr, except)| json!({"ipBlock": {"cidr": cidr, "except": [except]}}))
         .collect();
-    let cases: [(&str, Value, &[&'static str]); 8] = [
+    let expression = |key: &str, operator: &str, values: &[&str]| {
+        let mut expression = json!({"key": key, "operator": operator});
+        if !values.is_empty() {
+            expression["values"] = json!(values);
+        }
+        json!({"matchExpressions": [expression]})
+    };
+    // What is not there is not in: namespace `default` has no team.
+    let neither = json!({
+        "namespaceSelector": expression("team", "NotIn", &["blue"]),
+        "podSelector": expression("app", "NotIn", &["c1", "c2"]),
+    });
+    let of_a_team = json!({
+        "namespaceSelector": expression("team", "Exists", &[]),
+        "podSelector": expression("tier", "DoesNotExist", &[]),
+    });
+    let cases: [(&str, Value, &[&'static str]); 10] = [
+        ("not in", json!([{"from": [neither]}]), &["b1", "a2"]),
+        ("there or not", json!([{"from": [of_a_team]}]), &["o2"]),
         ("nobody", json!([]), &[]),
         (
             "everybody",
