@@ -312,7 +312,7 @@ impl Print for GroupMod {
     }
 }
 
-/// A group as a switch describes it (§7.3.5.9).
+/// A group as a switch describes it (§7.3.5.10).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct GroupDesc {
     /// Which group.

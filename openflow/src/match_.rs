@@ -60,7 +60,7 @@ struct UnsaidPriority {
     mask: u8,
 }
 
-/// The type of an OXM match (§7.2.2).
+/// The type of an OXM match (§7.2.3.1).
 const OFPMT_OXM: u16 = 1;
 /// The type of the match that OpenFlow 1.1 had, which 1.3 names and deprecates.
 const OFPMT_STANDARD: u16 = 0;
@@ -194,7 +194,7 @@ impl Match {
     /// ```text
     /// 0       2          4                  length   padded to 8
     /// +-------+----------+---------- … ----------+---------+
-    /// | type 1|  length  |        OXM TLVs       |  zeros  |    §7.2.2
+    /// | type 1|  length  |        OXM TLVs       |  zeros  |    §7.2.3.1
     /// +-------+----------+---------- … ----------+---------+
     /// ```
     ///

@@ -72,7 +72,7 @@ use crate::wire::{Reader, Writer};
 use body::Context;
 use kind::Kind;
 
-/// `nx_packet_in_format`.
+/// The form of packet-ins that NXT_SET_PACKET_IN_FORMAT asks for: `ofputil_packet_in_format` in Open vSwitch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PacketInFormat(pub u32);
 

@@ -236,7 +236,7 @@ impl Client {
     }
 
     /// Requests a lock (RFC 7047 section 4.1.8), again on every connection. The answer is how it
-    /// stands, from the first moment on; to drop it gives the lock back (section 4.1.10).
+    /// stands, from the first moment on; to drop it gives the lock back (`unlock`, the same section).
     ///
     /// # Errors
     /// [`Error::Invalid`]: this client has asked for this lock already. [`Error::Disconnected`]: there was no room in the
@@ -245,7 +245,7 @@ impl Client {
         Lock::request(self, name, false).await
     }
 
-    /// Takes a lock from whoever holds it (RFC 7047 section 4.1.9), once: on later connections it is asked for as by
+    /// Takes a lock from whoever holds it (RFC 7047 section 4.1.8, `steal`), once: on later connections it is asked for as by
     /// [`Client::lock`].
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// The port of OVSDB where none is given (RFC 7047 section 7).
+/// The port of OVSDB where none is given (RFC 7047, "IANA Considerations").
 pub const DEFAULT_PORT: u16 = 6640;
 
 /// A server to connect to.

@@ -246,7 +246,7 @@ impl Insert<Untyped> {
 }
 
 impl<T> Insert<T> {
-    /// Chooses the row's uuid (Open vSwitch 2.17 and later).
+    /// Chooses the row's uuid (ovsdb-server(7) section 5.2.1, Open vSwitch 2.13 and later).
     #[must_use]
     pub fn uuid(mut self, uuid: Uuid) -> Self {
         self.uuid = Some(uuid);

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-/// A row's identity (RFC 7047 section 3.1, `<uuid>`). Ordered as the server orders it: as it prints.
+/// A row's identity (RFC 7047 section 5.1, `<uuid>`). Ordered as the server orders it: as it prints.
 ///
 /// Serialized as the bare string, which is how it stands as a key in table updates. As a *value* it
 /// is [`crate::Atom::Uuid`], printed `["uuid", "…"]`.

@@ -76,7 +76,7 @@ pub enum Atom {
     NamedUuid(Arc<str>),
 }
 
-/// The type of an [`Atom`] (RFC 7047 section 3.1, `<atomic-type>`).
+/// The type of an [`Atom`] (RFC 7047 section 3.2, `<atomic-type>`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AtomType {

@@ -1,4 +1,4 @@
-//! Meters: METER_MOD (OpenFlow 1.3 §7.3.4.4), their configuration, statistics and features (§7.3.5.13–15).
+//! Meters: METER_MOD (OpenFlow 1.3 §7.3.4.4), their configuration, statistics and features (§7.3.5.12 to §7.3.5.14).
 
 mod parse;
 

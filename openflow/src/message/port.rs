@@ -232,7 +232,7 @@ impl PortMod {
     }
 }
 
-/// `ofp_port_stats` (§7.3.5.7): counters of a port. A counter the switch does not keep is `u64::MAX`.
+/// `ofp_port_stats` (§7.3.5.6): counters of a port. A counter the switch does not keep is `u64::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PortStats {
     /// Which port.

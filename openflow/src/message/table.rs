@@ -1,4 +1,4 @@
-//! Tables: TABLE_MOD (OpenFlow 1.3 §7.3.3) and their statistics (§7.3.5.3). What a table can do is in
+//! Tables: TABLE_MOD (OpenFlow 1.3 §7.3.3) and their statistics (§7.3.5.4). What a table can do is in
 //! [`table_features`](super::table_features).
 
 use crate::error::{DecodeError, EncodeError};
