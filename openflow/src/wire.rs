@@ -21,6 +21,7 @@ const MAX_DEPTH: u8 = 64;
 macro_rules! read_int {
     ($($name:ident -> $ty:ty;)*) => {$(
         #[doc = concat!("Reads a big-endian `", stringify!($ty), "`.")]
+        #[doc = "\n# Errors\n[`short`](Self::short), when too few bytes are left."]
         #[inline]
         pub fn $name(&mut self) -> Result<$ty, DecodeError> {
             Ok(<$ty>::from_be_bytes(*self.array()?))
@@ -77,6 +78,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads `N` bytes.
+    ///
+    /// # Errors
+    /// [`short`](Self::short), when fewer are left.
     #[inline]
     pub fn array<const N: usize>(&mut self) -> Result<&'a [u8; N], DecodeError> {
         match self.rest.split_first_chunk::<N>() {
@@ -97,6 +101,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads `n` bytes.
+    ///
+    /// # Errors
+    /// [`short`](Self::short), when fewer are left.
     #[inline]
     pub fn bytes(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
         match self.rest.split_at_checked(n) {
@@ -109,12 +116,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips `n` bytes whatever they hold.
+    ///
+    /// # Errors
+    /// [`short`](Self::short), when fewer are left.
     #[inline]
     pub fn skip(&mut self, n: usize) -> Result<(), DecodeError> {
         self.bytes(n).map(drop)
     }
 
     /// A reader over the next `n` bytes, with the same errors; this one goes on after them.
+    ///
+    /// # Errors
+    /// [`short`](Self::short), when fewer are left.
     #[inline]
     pub fn sub(&mut self, n: usize) -> Result<Reader<'a>, DecodeError> {
         Ok(Reader {
@@ -124,6 +137,9 @@ impl<'a> Reader<'a> {
     }
 
     /// As [`sub`](Self::sub), with errors of its own.
+    ///
+    /// # Errors
+    /// This reader's [`short`](Self::short), when fewer than `n` bytes are left.
     #[inline]
     pub fn sub_as(
         &mut self,
@@ -177,6 +193,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Fails unless everything was read.
+    ///
+    /// # Errors
+    /// [`short`](Self::short), when something is left.
     #[inline]
     pub fn finish(self) -> Result<(), DecodeError> {
         if self.rest.is_empty() {
@@ -187,6 +206,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Fails with `kind` unless all that is left is zero.
+    ///
+    /// # Errors
+    /// Of `kind`, when a byte that is left is not zero.
     #[inline]
     pub fn finish_zero(self, kind: ErrorKind) -> Result<(), DecodeError> {
         if self.rest.iter().all(|b| *b == 0) {
@@ -197,6 +219,9 @@ impl<'a> Reader<'a> {
     }
 
     /// Fails with `kind` unless the next `n` bytes are zero, and skips them.
+    ///
+    /// # Errors
+    /// Of `kind`, when one of them is not zero; [`short`](Self::short), when fewer are left.
     #[inline]
     pub fn zeros(&mut self, n: usize, kind: ErrorKind) -> Result<(), DecodeError> {
         if self.bytes(n)?.iter().all(|b| *b == 0) {

@@ -79,7 +79,10 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     /// Starts a client of these servers (those of one cluster, or one alone); they are tried in
-    /// turn. Returns at once; requests wait for the connection. To be called within a tokio runtime.
+    /// turn. Returns at once; requests wait for the connection.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     #[must_use]
     pub fn connect(remotes: impl IntoIterator<Item = Remote>, options: Options) -> Self {
         let (commands, receiver) = mpsc::channel(options.queue.max(1));
