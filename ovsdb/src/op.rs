@@ -87,7 +87,7 @@ pub enum Mutator {
     Delete,
 }
 
-/// `until` of a `wait`.
+/// `until` of a `wait` (section 5.2.6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Until {
     /// The rows selected are the rows given.
@@ -181,7 +181,7 @@ pub enum Operation {
     },
     /// Section 5.2.10.
     Assert {
-        /// The lock that this client must hold.
+        /// The lock (section 4.1.8) that this client must hold.
         lock: Arc<str>,
     },
 }

@@ -18,14 +18,14 @@ pub enum Remote {
     Tcp {
         /// A name or an address.
         host: String,
-        /// The port.
+        /// The TCP port.
         port: u16,
     },
     /// TLS over TCP; needs the feature `tls`.
     Ssl {
         /// A name or an address.
         host: String,
-        /// The port.
+        /// The TCP port.
         port: u16,
     },
 }

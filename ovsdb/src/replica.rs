@@ -1,4 +1,5 @@
-//! Replicas: a part of a database, held here and kept up to date.
+//! Replicas: a part of a database, held here and kept up to date by a monitor (RFC 7047 section 4.1.5; ovsdb-server(7)
+//! sections 4.1.12 to 4.1.16).
 //!
 //! Owns: what a user asks for and gets to hold. Must not know: how it is kept (the client's actor
 //! does that).

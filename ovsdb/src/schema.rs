@@ -15,7 +15,7 @@ use crate::value::{Atom, AtomType, Real, Value};
 pub struct DatabaseSchema {
     /// The database's name.
     pub name: String,
-    /// `x.y.z`
+    /// `x.y.z` (section 3.2, `<database-schema>`)
     #[serde(default)]
     pub version: String,
     /// The checksum `ovsdb-tool` keeps, where there is one.

@@ -1,4 +1,4 @@
-//! TLS by rustls, as OVSDB uses it: both sides show certificates of one private CA.
+//! TLS by rustls, for `ssl:` (ovsdb(7), "Active connection methods"): both sides show certificates of one private CA.
 //!
 //! Owns: keys and certificates, the handshake. Must not know: what flows through it.
 

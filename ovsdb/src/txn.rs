@@ -204,7 +204,7 @@ macro_rules! row_setters {
     )*};
 }
 
-/// A row to insert.
+/// A row to insert (RFC 7047 section 5.2.1).
 #[derive(Clone, Debug)]
 pub struct Insert<T = Untyped> {
     table: Arc<str>,
@@ -254,7 +254,7 @@ impl<T> Insert<T> {
     }
 }
 
-/// Columns to set in the rows selected.
+/// Columns to set in the rows selected (RFC 7047 section 5.2.3).
 #[derive(Clone, Debug)]
 pub struct Update<T = Untyped> {
     table: Arc<str>,
@@ -288,7 +288,7 @@ impl Update<Untyped> {
 
 row_setters!(Insert Update);
 
-/// Columns to change in place in the rows selected.
+/// Columns to change in place in the rows selected (RFC 7047 section 5.2.4).
 #[derive(Clone, Debug)]
 pub struct Mutate<T = Untyped> {
     table: Arc<str>,
@@ -334,7 +334,7 @@ impl Numeric for Option<i64> {}
 impl Numeric for BTreeSet<i64> {}
 
 impl<T> Mutate<T> {
-    /// Any mutation, as it stands.
+    /// Any mutation (RFC 7047 section 5.1, `<mutation>`), as it stands.
     #[must_use]
     pub fn mutation(mut self, column: &str, mutator: Mutator, value: impl Into<Value>) -> Self {
         self.mutations
@@ -393,7 +393,7 @@ impl<T> Mutate<T> {
     }
 }
 
-/// What to wait for, inside the server.
+/// What to wait for, inside the server (RFC 7047 section 5.2.6).
 #[derive(Clone, Debug)]
 pub struct Wait<T = Untyped> {
     table: Arc<str>,
@@ -475,14 +475,14 @@ impl<T> Wait<T> {
         self
     }
 
-    /// How long the server waits (in whole milliseconds).
+    /// How long the server waits (section 5.2.6), in whole milliseconds.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// The server waits as long as it takes.
+    /// The server waits as long as it takes: no `timeout` is sent (section 5.2.6).
     #[must_use]
     pub fn no_timeout(mut self) -> Self {
         self.timeout = None;

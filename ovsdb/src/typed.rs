@@ -1,4 +1,4 @@
-//! Typed access: tables and columns as Rust types.
+//! Typed access: tables and columns as Rust types. Types and conditions are those of RFC 7047, sections 3.2 and 5.1.
 //!
 //! Owns: the traits and tokens by which a declared table is read, written, compared and checked
 //! against the server's schema. Must not know: any table in particular (see [`crate::vswitch`]).
@@ -203,7 +203,7 @@ impl<T, V> Column<T, V> {
     }
 }
 
-/// Which rows of table `T`: those for which every clause holds; without clauses, all.
+/// Which rows of table `T`: those for which every clause holds; without clauses, all (RFC 7047 section 5.1, `<condition>`).
 ///
 /// Made of a uuid (`uuid.into()`), of a column's comparison (`Bridge::name.eq("br0")`), or of several
 /// joined by [`Where::and`].

@@ -176,7 +176,7 @@ impl From<Uuid> for Atom {
     }
 }
 
-/// The elements of a set of any size but one: sorted, each once.
+/// The elements of a set of any size but one (RFC 7047 section 5.1, `<set>`): sorted, each once.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Set(Box<[Atom]>);
 
@@ -188,7 +188,7 @@ impl Set {
     }
 }
 
-/// The pairs of a map, sorted by key, each key once.
+/// The pairs of a map (RFC 7047 section 5.1, `<map>`), sorted by key, each key once.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Map(Box<[(Atom, Atom)]>);
 

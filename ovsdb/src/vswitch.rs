@@ -87,7 +87,7 @@ table! {
         other_config: BTreeMap<String, String>,
         /// `external_ids` of ovs-vswitchd.conf.db(5).
         external_ids: BTreeMap<String, String>,
-        /// `flood_vlans` of ovs-vswitchd.conf.db(5).
+        /// `flood_vlans` of ovs-vswitchd.conf.db(5): ids of VLANs, in which no addresses are learned.
         flood_vlans: BTreeSet<i64>,
         /// The configured flow tables by number.
         flow_tables: BTreeMap<i64, Uuid>,
@@ -101,9 +101,9 @@ table! {
         name: String,
         /// Rows of Interface.
         interfaces: BTreeSet<Uuid>,
-        /// `trunks` of ovs-vswitchd.conf.db(5).
+        /// `trunks` of ovs-vswitchd.conf.db(5): ids of the VLANs trunked; empty is all.
         trunks: BTreeSet<i64>,
-        /// `tag` of ovs-vswitchd.conf.db(5).
+        /// `tag` of ovs-vswitchd.conf.db(5): the id of a VLAN.
         tag: Option<i64>,
         /// `vlan_mode` of ovs-vswitchd.conf.db(5).
         vlan_mode: Option<String>,
@@ -139,13 +139,13 @@ table! {
         options: BTreeMap<String, String>,
         /// Policing of what the device sends, in kbit/s; 0 is none.
         ingress_policing_rate: i64,
-        /// The burst policing allows, in kbit.
+        /// The burst policing allows, in kbit; 0 is the default, 8,000.
         ingress_policing_burst: i64,
         /// `mac_in_use` of ovs-vswitchd.conf.db(5).
         mac_in_use: Option<String>,
         /// `mac` of ovs-vswitchd.conf.db(5).
         mac: Option<String>,
-        /// `ifindex` of ovs-vswitchd.conf.db(5).
+        /// `ifindex` of ovs-vswitchd.conf.db(5): the number of the device in its kernel.
         ifindex: Option<i64>,
         /// `external_ids` of ovs-vswitchd.conf.db(5).
         external_ids: BTreeMap<String, String>,
@@ -165,7 +165,7 @@ table! {
         admin_state: Option<String>,
         /// `link_state` of ovs-vswitchd.conf.db(5).
         link_state: Option<String>,
-        /// `link_resets` of ovs-vswitchd.conf.db(5).
+        /// `link_resets` of ovs-vswitchd.conf.db(5): how often the state of the link changed.
         link_resets: Option<i64>,
         /// The negotiated speed, in bits per second.
         link_speed: Option<i64>,
@@ -183,7 +183,7 @@ table! {
     pub struct FlowTable: "Flow_Table" {
         /// The table's name, as `ovs-ofctl --names` prints it.
         name: Option<String>,
-        /// `flow_limit` of ovs-vswitchd.conf.db(5).
+        /// `flow_limit` of ovs-vswitchd.conf.db(5): the most flows in the table; none is no limit.
         flow_limit: Option<i64>,
         /// `overflow_policy` of ovs-vswitchd.conf.db(5).
         overflow_policy: Option<String>,
@@ -199,17 +199,17 @@ table! {
     pub struct Controller: "Controller" {
         /// `target` of ovs-vswitchd.conf.db(5).
         target: String,
-        /// `max_backoff` of ovs-vswitchd.conf.db(5).
+        /// `max_backoff` of ovs-vswitchd.conf.db(5): the longest wait between attempts to connect, in milliseconds.
         max_backoff: Option<i64>,
-        /// `inactivity_probe` of ovs-vswitchd.conf.db(5).
+        /// `inactivity_probe` of ovs-vswitchd.conf.db(5): after how long without a word a probe is sent, in milliseconds; 0 for never.
         inactivity_probe: Option<i64>,
         /// `connection_mode` of ovs-vswitchd.conf.db(5).
         connection_mode: Option<String>,
         /// `enable_async_messages` of ovs-vswitchd.conf.db(5).
         enable_async_messages: Option<bool>,
-        /// `controller_rate_limit` of ovs-vswitchd.conf.db(5).
+        /// `controller_rate_limit` of ovs-vswitchd.conf.db(5): the most packets per second to the controller; none is no limit.
         controller_rate_limit: Option<i64>,
-        /// `controller_burst_limit` of ovs-vswitchd.conf.db(5).
+        /// `controller_burst_limit` of ovs-vswitchd.conf.db(5): the most packets queued above that rate.
         controller_burst_limit: Option<i64>,
         /// `other_config` of ovs-vswitchd.conf.db(5).
         other_config: BTreeMap<String, String>,
@@ -227,9 +227,9 @@ table! {
     pub struct Manager: "Manager" {
         /// `target` of ovs-vswitchd.conf.db(5).
         target: String,
-        /// `max_backoff` of ovs-vswitchd.conf.db(5).
+        /// `max_backoff` of ovs-vswitchd.conf.db(5): the longest wait between attempts to connect, in milliseconds.
         max_backoff: Option<i64>,
-        /// `inactivity_probe` of ovs-vswitchd.conf.db(5).
+        /// `inactivity_probe` of ovs-vswitchd.conf.db(5): after how long without a word a probe is sent, in milliseconds; 0 for never.
         inactivity_probe: Option<i64>,
         /// `connection_mode` of ovs-vswitchd.conf.db(5).
         connection_mode: Option<String>,
@@ -265,7 +265,7 @@ table! {
 
     /// Timeouts of conntrack entries, in seconds.
     pub struct CtTimeoutPolicy: "CT_Timeout_Policy" {
-        /// `timeouts` of ovs-vswitchd.conf.db(5).
+        /// `timeouts` of ovs-vswitchd.conf.db(5): seconds, by the state of the connection.
         timeouts: BTreeMap<String, i64>,
         /// `external_ids` of ovs-vswitchd.conf.db(5).
         external_ids: BTreeMap<String, String>,
@@ -285,7 +285,7 @@ table! {
 
     /// A queue of a QoS.
     pub struct Queue: "Queue" {
-        /// `dscp` of ovs-vswitchd.conf.db(5).
+        /// `dscp` of ovs-vswitchd.conf.db(5): the six bits that are set in what leaves; none changes nothing.
         dscp: Option<i64>,
         /// `other_config` of ovs-vswitchd.conf.db(5).
         other_config: BTreeMap<String, String>,
@@ -303,13 +303,13 @@ table! {
         select_src_port: BTreeSet<Uuid>,
         /// Rows of Port.
         select_dst_port: BTreeSet<Uuid>,
-        /// `select_vlan` of ovs-vswitchd.conf.db(5).
+        /// `select_vlan` of ovs-vswitchd.conf.db(5): ids of the VLANs mirrored; empty is all.
         select_vlan: BTreeSet<i64>,
         /// A row of Port.
         output_port: Option<Uuid>,
-        /// `output_vlan` of ovs-vswitchd.conf.db(5).
+        /// `output_vlan` of ovs-vswitchd.conf.db(5): the id of a VLAN.
         output_vlan: Option<i64>,
-        /// `snaplen` of ovs-vswitchd.conf.db(5).
+        /// `snaplen` of ovs-vswitchd.conf.db(5): the most bytes mirrored of a packet; none is all.
         snaplen: Option<i64>,
         /// `external_ids` of ovs-vswitchd.conf.db(5).
         external_ids: BTreeMap<String, String>,
@@ -325,7 +325,7 @@ table! {
         engine_id: Option<i64>,
         /// `add_id_to_interface` of ovs-vswitchd.conf.db(5).
         add_id_to_interface: bool,
-        /// `active_timeout` of ovs-vswitchd.conf.db(5).
+        /// `active_timeout` of ovs-vswitchd.conf.db(5): the interval of records about active flows, in seconds; 0 is the default, -1 none.
         active_timeout: i64,
         /// `external_ids` of ovs-vswitchd.conf.db(5).
         external_ids: BTreeMap<String, String>,
@@ -335,11 +335,11 @@ table! {
     pub struct SFlow: "sFlow" {
         /// `targets` of ovs-vswitchd.conf.db(5).
         targets: BTreeSet<String>,
-        /// `sampling` of ovs-vswitchd.conf.db(5).
+        /// `sampling` of ovs-vswitchd.conf.db(5): one packet out of so many is sampled.
         sampling: Option<i64>,
-        /// `polling` of ovs-vswitchd.conf.db(5).
+        /// `polling` of ovs-vswitchd.conf.db(5): the interval of port statistics, in seconds.
         polling: Option<i64>,
-        /// `header` of ovs-vswitchd.conf.db(5).
+        /// `header` of ovs-vswitchd.conf.db(5): bytes sent of a sampled packet.
         header: Option<i64>,
         /// `agent` of ovs-vswitchd.conf.db(5).
         agent: Option<String>,
@@ -351,15 +351,15 @@ table! {
     pub struct Ipfix: "IPFIX" {
         /// `targets` of ovs-vswitchd.conf.db(5).
         targets: BTreeSet<String>,
-        /// `sampling` of ovs-vswitchd.conf.db(5).
+        /// `sampling` of ovs-vswitchd.conf.db(5): one packet out of so many is sampled.
         sampling: Option<i64>,
         /// `obs_domain_id` of ovs-vswitchd.conf.db(5).
         obs_domain_id: Option<i64>,
         /// `obs_point_id` of ovs-vswitchd.conf.db(5).
         obs_point_id: Option<i64>,
-        /// `cache_active_timeout` of ovs-vswitchd.conf.db(5).
+        /// `cache_active_timeout` of ovs-vswitchd.conf.db(5): how long a flow record is cached at most, in seconds; 0 is not at all.
         cache_active_timeout: Option<i64>,
-        /// `cache_max_flows` of ovs-vswitchd.conf.db(5).
+        /// `cache_max_flows` of ovs-vswitchd.conf.db(5): how many flow records are cached at most; 0 is none.
         cache_max_flows: Option<i64>,
         /// `other_config` of ovs-vswitchd.conf.db(5).
         other_config: BTreeMap<String, String>,

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::client::{Client, Command};
 use crate::error::Error;
 
-/// How a lock stands.
+/// How a lock stands: by the answer to `lock` (RFC 7047 section 4.1.8), then as `locked` (4.1.9) and `stolen` (4.1.10) tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LockState {
     /// Asked for, not held: someone else holds it, or there is no connection.

@@ -11,7 +11,7 @@ use crate::typed::{Reference, Table};
 use crate::uuid::Uuid;
 use crate::value::{Atom, Value};
 
-/// A row that a `select` read: its columns by name.
+/// A row that a `select` read (RFC 7047 section 5.2.2): its columns by name.
 pub type SelectedRow = BTreeMap<String, Value>;
 
 /// The result of one operation (RFC 7047 section 5.2).
@@ -27,7 +27,7 @@ pub enum OpResult {
     Rows(Vec<SelectedRow>),
 }
 
-/// The results of a transaction that was carried out.
+/// The results of a transaction that was carried out (RFC 7047 section 4.1.3).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reply {
     /// One result per operation.
