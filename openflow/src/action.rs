@@ -41,12 +41,12 @@ use print::REASONS;
 pub use print::reason_name;
 pub(crate) use print::{print_list, print_metadata};
 
-/// The experimenter of Open vSwitch's own actions.
+/// The experimenter of Open vSwitch's own actions: `NX_VENDOR_ID`.
 pub const NICIRA: u32 = 0x0000_2320;
-/// The experimenter of the Open Networking Foundation's extensions.
+/// The experimenter of the Open Networking Foundation's extensions: `ONF_VENDOR_ID`.
 pub const ONF: u32 = 0x4f4e_4600;
 
-/// `multipath(FIELDS,BASIS,ALGORITHM,N_LINKS,ARG,DST)`.
+/// `multipath(FIELDS,BASIS,ALGORITHM,N_LINKS,ARG,DST)`: `nx_action_multipath`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Multipath {
     /// What is hashed.
@@ -63,7 +63,7 @@ pub struct Multipath {
     pub dst: Subfield,
 }
 
-/// What a hash is made of.
+/// What a hash is made of: `nx_hash_fields`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "named as in ovs-actions(7)")]
 #[repr(u16)]
@@ -77,7 +77,7 @@ pub enum HashFields {
     SymmetricL3 = 6,
 }
 
-/// How `multipath` chooses.
+/// How `multipath` chooses: `nx_mp_algorithm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "named as in ovs-actions(7)")]
 #[repr(u16)]
@@ -103,7 +103,7 @@ pub struct Bundle {
     pub dst: Option<Subfield>,
 }
 
-/// How `bundle` chooses.
+/// How `bundle` chooses: `nx_bd_algorithm`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
 pub enum BundleAlgorithm {
@@ -113,14 +113,14 @@ pub enum BundleAlgorithm {
     Hrw = 1,
 }
 
-/// `controller(…)`.
+/// `controller(…)`: `nx_action_controller`, or NXAST_CONTROLLER2 and its properties.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Controller {
-    /// Bytes sent.
+    /// The most bytes sent of the packet; 65,535 for all.
     pub max_len: u16,
     /// Which controllers, by the id they gave themselves.
     pub id: u16,
-    /// The reason in the packet-in; 1 is "action".
+    /// The reason in the packet-in (`ofp_packet_in_reason`); 1 is "action".
     pub reason: u8,
     /// Bytes that come back in the packet-in.
     pub userdata: Vec<u8>,
@@ -146,7 +146,7 @@ impl Default for Controller {
     }
 }
 
-/// `sample(…)`.
+/// `sample(…)`: `nx_action_sample`, or the longer `nx_action_sample2`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sample {
     /// Of 65,535 packets, how many.
@@ -165,7 +165,7 @@ pub struct Sample {
     pub form: u8,
 }
 
-/// The direction of a sampled packet.
+/// The direction of a sampled packet: `nx_action_sample_direction`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum SampleDirection {
@@ -178,12 +178,12 @@ pub enum SampleDirection {
     Egress = 2,
 }
 
-/// `encap(…)`.
+/// `encap(…)`: `nx_action_encap`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Encap {
     /// What is put around: `(namespace << 16) | type`.
     pub packet_type: u32,
-    /// The size of the header, 0 if it does not matter.
+    /// The size of the header in bytes, 0 if it does not matter.
     pub hdr_size: u16,
     /// Its properties.
     pub properties: Vec<EncapProperty>,

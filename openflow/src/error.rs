@@ -1,4 +1,4 @@
-//! The errors of the codec and of the text form.
+//! The errors of the codec (OpenFlow 1.3.5 §7.4.4, and Open vSwitch's ofp-errors.h) and of the text form.
 //!
 //! A decode error is flat: an OpenFlow error kind, as a switch would send it back, and a static
 //! word on where it was met. No strings are built on the way.

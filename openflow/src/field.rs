@@ -1,4 +1,5 @@
-//! [`Field`]: what can be matched and set, and how it is named on the wire and in text.
+//! [`Field`]: what can be matched and set, and how it is named on the wire (OpenFlow 1.3.5 §7.2.3) and in text
+//! (ovs-fields(7)).
 //!
 //! Everything about a field is one line of the [table](table.rs); this module reads that table and
 //! knows no field by name. What makes two fields overlap is the business of
@@ -262,7 +263,7 @@ static NICIRA: [u8; 128] = by_number(0xffff, 0x0000_2320);
 static NSH: [u8; 128] = by_number(0xffff, 0x005a_d650);
 static ONF: [u8; 128] = by_number(0xffff, 0x4f4e_4600);
 
-/// An OXM or NXM header as received.
+/// An OXM or NXM header as received (OpenFlow 1.3.5 §7.2.3.2).
 ///
 /// ```text
 /// |31         16 15       9| 8 |7        0|
@@ -272,7 +273,7 @@ static ONF: [u8; 128] = by_number(0xffff, 0x4f4e_4600);
 /// ```                                        which the length counts
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OxmHeader {
-    /// The first 32 bits.
+    /// The first 32 bits, in host byte order.
     pub word: u32,
     /// The experimenter, zero unless the class is 0xffff.
     pub experimenter: u32,
@@ -601,7 +602,7 @@ impl fmt::Debug for Field {
     }
 }
 
-/// Some of the bits of a field: `reg0[8..15]`.
+/// Some of the bits of a field: `reg0[8..15]`, as ovs-actions(7) writes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subfield {
     /// The field.

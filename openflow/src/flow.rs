@@ -1,4 +1,4 @@
-//! [`FlowMod`], which changes flow entries, and [`FlowStats`], which tells of them.
+//! [`FlowMod`], which changes flow entries, and [`FlowStats`], which tells of them. Sections are those of OpenFlow 1.3.5.
 
 mod parse;
 
@@ -15,10 +15,10 @@ use crate::text::{Names, Port, Print, Table, display_by_print};
 use crate::types::{GroupId, PortNo, TableId};
 use crate::wire::{Reader, Writer};
 
-/// The priority of a flow that names none.
+/// The priority of a flow that names none: `OFP_DEFAULT_PRIORITY`.
 pub const DEFAULT_PRIORITY: u16 = 0x8000;
 
-/// No buffered packet.
+/// No buffered packet: `OFP_NO_BUFFER`.
 pub const NO_BUFFER: u32 = 0xffff_ffff;
 
 /// Changes flow entries (§7.3.4.1).
@@ -52,7 +52,7 @@ pub struct FlowMod {
     pub instructions: Instructions,
 }
 
-/// What a [`FlowMod`] does.
+/// What a [`FlowMod`] does: `ofp_flow_mod_command` (§7.3.4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum FlowModCommand {
@@ -69,7 +69,7 @@ pub enum FlowModCommand {
     DeleteStrict = 4,
 }
 
-/// Flags of a flow.
+/// Flags of a flow: `ofp_flow_mod_flags` (§7.3.4.1).
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowFlags(pub u16);
 
@@ -381,7 +381,7 @@ pub struct FlowStats {
     pub table: TableId,
     /// Seconds since it was added.
     pub duration_sec: u32,
-    /// And nanoseconds.
+    /// And nanoseconds beyond these.
     pub duration_nsec: u32,
     /// Its priority.
     pub priority: u16,

@@ -1,4 +1,4 @@
-//! [`GroupMod`], which changes groups, and [`GroupDesc`], which tells of them.
+//! [`GroupMod`], which changes groups, and [`GroupDesc`], which tells of them. Sections are those of OpenFlow 1.3.5.
 
 mod parse;
 
@@ -23,7 +23,7 @@ pub struct GroupMod {
     pub buckets: Vec<Bucket>,
 }
 
-/// What a [`GroupMod`] does.
+/// What a [`GroupMod`] does: `ofp_group_mod_command` (§7.3.4.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u16)]
 #[non_exhaustive]
@@ -44,7 +44,7 @@ pub enum GroupCommand {
     AddOrMod = 0x8000,
 }
 
-/// How a group chooses among its buckets.
+/// How a group chooses among its buckets: `ofp_group_type` (§7.3.4.2).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GroupType {
     /// All of them, each with a copy.
@@ -94,7 +94,7 @@ impl GroupType {
     }
 }
 
-/// Actions that a group may choose.
+/// Actions that a group may choose: `ofp_bucket` (§7.3.4.2).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket {
     /// Its share; 1 unless said otherwise in a `select` group, 0 in others.

@@ -1,4 +1,4 @@
-//! [`Instruction`]: what a flow entry does, §7.2.4.
+//! [`Instruction`]: what a flow entry does, OpenFlow 1.3.5 §7.2.4.
 //!
 //! Each is declared once. Open vSwitch keeps the instructions of a flow in one order, which is canonical: meter,
 //! apply-actions, clear-actions, write-actions, write-metadata, goto-table. Apply-actions without

@@ -1,4 +1,4 @@
-//! [`Match`]: which packets a flow is about.
+//! [`Match`]: which packets a flow is about. OpenFlow 1.3.5 §7.2.3, ovs-fields(7).
 //!
 //! A match is kept in one canonical form, the one that Open vSwitch sends back in OpenFlow 1.3
 //! dumps, so that equality, order and hash are those of OpenFlow. `canonical` says what that

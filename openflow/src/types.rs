@@ -1,4 +1,5 @@
-//! The numbers of OpenFlow, each as a type of its own: ports, tables, groups, queues, MACs.
+//! The numbers of OpenFlow, each as a type of its own: ports, tables, groups, queues, MACs. They are in host byte order;
+//! the codec puts them into network order. Sections are those of OpenFlow 1.3.5.
 
 use std::fmt;
 use std::str::FromStr;
@@ -109,7 +110,7 @@ impl FromStr for PortNo {
     }
 }
 
-/// The number of a flow table.
+/// The number of a flow table: `ofp_table` (§7.3.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct TableId(pub u8);
 
@@ -124,7 +125,7 @@ impl fmt::Display for TableId {
     }
 }
 
-/// The number of a group.
+/// The number of a group: `ofp_group` (§7.3.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(pub u32);
 
@@ -143,7 +144,7 @@ impl fmt::Display for GroupId {
     }
 }
 
-/// The number of a queue of a port.
+/// The number of a queue of a port (§7.2.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct QueueId(pub u32);
 
@@ -152,7 +153,7 @@ impl QueueId {
     pub const ALL: QueueId = QueueId(0xffff_ffff);
 }
 
-/// An Ethernet address.
+/// An Ethernet address, in the order of the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MacAddr(pub [u8; 6]);
 

@@ -1,4 +1,4 @@
-//! Connection tracking: the `ct` and `nat` actions.
+//! Connection tracking: the `ct` and `nat` actions of ovs-actions(7).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,7 +13,7 @@ use crate::field::Subfield;
 use crate::types::TableId;
 use crate::wire::{Reader, Writer};
 
-/// `ct(…)`: passes the packet to the connection tracker.
+/// `ct(…)`: passes the packet to the connection tracker (`nx_action_conntrack`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ct {
     /// Whether the connection is remembered.
@@ -33,7 +33,7 @@ pub struct Ct {
 /// The zone of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Zone {
-    /// A number.
+    /// A number, 0 to 65,535.
     Imm(u16),
     /// What 16 bits of a field say.
     Field(Subfield),
@@ -45,7 +45,7 @@ impl Default for Zone {
     }
 }
 
-/// `nat(…)`: translates addresses, once or as the connection says.
+/// `nat(…)`: translates addresses, once or as the connection says (`nx_action_nat`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nat {
     /// What is translated and how.
@@ -56,7 +56,7 @@ pub struct Nat {
     pub ports: Option<(u16, Option<u16>)>,
 }
 
-/// The flags of [`Nat`].
+/// The flags of [`Nat`]: `nx_nat_flags`.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NatFlags(pub u16);
 

@@ -1,4 +1,4 @@
-//! The `learn` action: a flow made from a packet.
+//! The `learn` action of ovs-actions(7): a flow made from a packet.
 
 use super::kind::Kind;
 use super::layout::bad_argument;
@@ -10,16 +10,17 @@ use crate::types::TableId;
 use crate::value::Value;
 use crate::wire::{Reader, Writer};
 
-/// `learn(…)`: adds or changes a flow, as a strict modification would.
+/// `learn(…)`: adds or changes a flow, as a strict modification would. `nx_action_learn`, or the
+/// longer `nx_action_learn2`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Learn {
     /// Seconds without a packet until the flow goes; 0 for never.
     pub idle_timeout: u16,
     /// Seconds until the flow goes; 0 for never.
     pub hard_timeout: u16,
-    /// The idle timeout once a FIN or RST is seen; 0 for no change.
+    /// The idle timeout in seconds once a FIN or RST is seen; 0 for no change.
     pub fin_idle_timeout: u16,
-    /// The hard timeout once a FIN or RST is seen; 0 for no change.
+    /// The hard timeout in seconds once a FIN or RST is seen; 0 for no change.
     pub fin_hard_timeout: u16,
     /// The priority of the flow.
     pub priority: u16,

@@ -359,9 +359,9 @@ actions! {
         DecTtlCntIds(ids: Vec<u16>) = [counters] NXAST_DEC_TTL_CNT_IDS NICIRA 21 at_least(16) => [dec_ttl];
         /// `fin_timeout(…)`, seconds, 0 for no change.
         FinTimeout {
-            /// The new idle timeout.
+            /// The new idle timeout, in seconds.
             idle: u16,
-            /// The new hard timeout.
+            /// The new hard timeout, in seconds.
             hard: u16
         } = [fin_timeout] NXAST_FIN_TIMEOUT NICIRA 19 exactly(16) outside sets => [fin_timeout],
             "fin_timeout" => [fin_timeout as spelt];

@@ -33,7 +33,7 @@ pub enum Error {
     /// No answer in time: the outcome is unknown.
     #[error("no answer within {seconds} s, the outcome is unknown")]
     Timeout {
-        /// How long was waited.
+        /// How long was waited, in seconds.
         seconds: f64,
     },
     /// The request was bound to a session that is over; nothing was sent.

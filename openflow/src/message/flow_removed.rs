@@ -44,7 +44,7 @@ pub struct FlowRemoved {
     pub table: TableId,
     /// Its age in seconds.
     pub duration_sec: u32,
-    /// And nanoseconds.
+    /// And nanoseconds beyond these.
     pub duration_nsec: u32,
     /// Its idle timeout in seconds.
     pub idle_timeout: u16,

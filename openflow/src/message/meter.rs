@@ -5,7 +5,7 @@ mod parse;
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::wire::{Reader, Writer};
 
-/// The number of a meter.
+/// The number of a meter: `ofp_meter`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MeterId(pub u32);
 
@@ -35,14 +35,14 @@ impl MeterFlags {
     pub const STATS: u16 = 8;
 }
 
-/// What happens to packets above a rate.
+/// What happens to packets above a rate: `ofp_meter_band_header` (§7.3.4.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MeterBand {
     /// What.
     pub kind: BandKind,
-    /// Above which rate, in the unit that the flags say.
+    /// Above which rate, in kbit/s or packets per second, as the flags say.
     pub rate: u32,
-    /// Burst size, in kbit or packets.
+    /// Burst size, in kbit or packets, as the flags say; it counts with [`MeterFlags::BURST`] only.
     pub burst_size: u32,
 }
 
@@ -161,7 +161,7 @@ pub struct MeterMod {
     pub config: MeterConfig,
 }
 
-/// `ofp_meter_config`: a meter.
+/// `ofp_meter_config` (§7.3.5.13): a meter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MeterConfig {
     /// Unit and more.
@@ -247,7 +247,7 @@ impl MeterConfig {
     }
 }
 
-/// `ofp_meter_stats`: the counters of a meter.
+/// `ofp_meter_stats` (§7.3.5.12): the counters of a meter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MeterStats {
     /// Which meter.
@@ -260,7 +260,7 @@ pub struct MeterStats {
     pub byte_in_count: u64,
     /// Age in seconds.
     pub duration_sec: u32,
-    /// And nanoseconds.
+    /// And nanoseconds beyond these.
     pub duration_nsec: u32,
     /// Packets and bytes that each band met.
     pub bands: Vec<(u64, u64)>,
@@ -315,7 +315,7 @@ impl MeterStats {
     }
 }
 
-/// `ofp_meter_features`: what meters the switch can do.
+/// `ofp_meter_features` (§7.3.5.14): what meters the switch can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MeterFeatures {
     /// How many.

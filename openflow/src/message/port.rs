@@ -6,7 +6,7 @@ use crate::wire::{Reader, Writer};
 
 const NAME_LEN: usize = 16;
 
-/// `ofp_port`: one port.
+/// `ofp_port` (§7.2.1, §7.3.5.7): one port.
 ///
 /// ```text
 ///  0 … 3     4…7   8 … 13    14…15  16 … 31  32 … 35  36 … 39  40 … 55                                56 … 59       60 … 63
@@ -263,7 +263,7 @@ pub struct PortStats {
     pub collisions: u64,
     /// Age in seconds; `u32::MAX` if unknown.
     pub duration_sec: u32,
-    /// And nanoseconds.
+    /// And nanoseconds beyond these.
     pub duration_nsec: u32,
 }
 

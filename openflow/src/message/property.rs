@@ -10,7 +10,7 @@
 use crate::error::{DecodeError, EncodeError, ErrorKind};
 use crate::wire::{Reader, Writer};
 
-/// One property, uninterpreted.
+/// One property, uninterpreted: `ofp_prop_header` and its data.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Property {
     /// Its type.

@@ -80,7 +80,7 @@ impl RoleMessage {
     }
 }
 
-/// Nicira's role request and reply, from before the specification had roles.
+/// `nx_role_request`: Nicira's role request and reply, from before the specification had roles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NxRole {
     /// The role; there is no "no change".

@@ -9,7 +9,7 @@ use crate::wire::{Reader, Writer};
 const DESC_LEN: usize = 256;
 const SERIAL_LEN: usize = 32;
 
-/// `ofp_desc`: texts about the switch, each zero-terminated.
+/// `ofp_desc` (§7.3.5.1): texts about the switch, each zero-terminated.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DescStats {
     /// Manufacturer.
@@ -45,7 +45,7 @@ impl DescStats {
     }
 }
 
-/// `ofp_aggregate_stats_reply`: the sum over some flows.
+/// `ofp_aggregate_stats_reply` (§7.3.5.3): the sum over some flows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct AggregateStats {
     /// Packets; `u64::MAX` if unknown.
@@ -76,7 +76,7 @@ impl AggregateStats {
     }
 }
 
-/// `ofp_group_stats`: the counters of a group.
+/// `ofp_group_stats` (§7.3.5.9): the counters of a group.
 ///
 /// ```text
 ///  0 … 1   2…3  4 … 7     8 … 11     12…15  16 … 23       24 … 31     32 … 35       36 … 39        40 …
@@ -96,13 +96,13 @@ pub struct GroupStats {
     pub byte_count: u64,
     /// Its age in seconds; `u32::MAX` if unknown.
     pub duration_sec: u32,
-    /// And nanoseconds.
+    /// And nanoseconds beyond these.
     pub duration_nsec: u32,
     /// Counters of its buckets, in order.
     pub buckets: Vec<BucketCounter>,
 }
 
-/// `ofp_bucket_counter`.
+/// `ofp_bucket_counter` (§7.3.5.9). A counter the switch does not keep is `u64::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BucketCounter {
     /// Packets.
@@ -164,7 +164,7 @@ impl GroupStats {
     }
 }
 
-/// `ofp_group_features`: what groups the switch can do. The arrays are indexed by group type.
+/// `ofp_group_features` (§7.3.5.11): what groups the switch can do. The arrays are indexed by group type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct GroupFeatures {
     /// Bit `n` says whether type `n` is supported.
@@ -197,7 +197,7 @@ impl GroupFeatures {
     }
 }
 
-/// `ofp_queue_stats`: counters of a queue. A counter the switch does not keep is `u64::MAX`.
+/// `ofp_queue_stats` (§7.3.5.8): counters of a queue. A counter the switch does not keep is `u64::MAX`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueueStats {
     /// Whose queue.
@@ -212,7 +212,7 @@ pub struct QueueStats {
     pub tx_errors: u64,
     /// Age in seconds; `u32::MAX` if unknown.
     pub duration_sec: u32,
-    /// And nanoseconds.
+    /// And nanoseconds beyond these.
     pub duration_nsec: u32,
 }
 
