@@ -160,7 +160,7 @@ impl Connection {
         judge(answer, &messages, first)
     }
 
-    /// Waits until the switch has done everything sent before.
+    /// Waits until the switch has done everything sent before (OpenFlow 1.3.5 §7.3.8).
     ///
     /// # Errors
     /// See [`Error`].

@@ -1,4 +1,4 @@
-//! The requests with typed answers: dumps, roles, packet-outs.
+//! The requests with typed answers: dumps, roles, packet-outs. Sections are those of OpenFlow 1.3.5.
 
 use futures::StreamExt as _;
 use futures::stream::{self, Stream};
@@ -90,7 +90,7 @@ impl Connection {
         })
     }
 
-    /// The flows that fit `request`, in the switch's order.
+    /// The flows that fit `request`, in the switch's order (§7.3.5.2).
     ///
     /// # Errors
     /// See [`Error`].
@@ -105,7 +105,7 @@ impl Connection {
         .await
     }
 
-    /// Every group with its buckets.
+    /// Every group with its buckets (§7.3.5.10).
     ///
     /// # Errors
     /// See [`Error`].
@@ -117,7 +117,7 @@ impl Connection {
         .await
     }
 
-    /// The counters of every group.
+    /// The counters of every group (§7.3.5.9).
     ///
     /// # Errors
     /// See [`Error`].
@@ -132,7 +132,7 @@ impl Connection {
         .await
     }
 
-    /// Every meter with its bands.
+    /// Every meter with its bands (§7.3.5.13).
     ///
     /// # Errors
     /// See [`Error`].
@@ -147,7 +147,7 @@ impl Connection {
         .await
     }
 
-    /// Every port.
+    /// Every port (§7.3.5.7).
     ///
     /// # Errors
     /// See [`Error`].
@@ -159,7 +159,7 @@ impl Connection {
         .await
     }
 
-    /// The counters of every port.
+    /// The counters of every port (§7.3.5.6).
     ///
     /// # Errors
     /// See [`Error`].
@@ -174,7 +174,7 @@ impl Connection {
         .await
     }
 
-    /// The counters of every table.
+    /// The counters of every table (§7.3.5.4).
     ///
     /// # Errors
     /// See [`Error`].
@@ -186,7 +186,7 @@ impl Connection {
         .await
     }
 
-    /// What every table can do.
+    /// What every table can do (§7.3.5.5).
     ///
     /// # Errors
     /// See [`Error`].
@@ -201,7 +201,7 @@ impl Connection {
         .await
     }
 
-    /// Manufacturer, hardware, software, serial number and datapath.
+    /// Manufacturer, hardware, software, serial number and datapath (§7.3.5.1).
     ///
     /// # Errors
     /// See [`Error`].
@@ -223,7 +223,7 @@ impl Connection {
         })
     }
 
-    /// Asks for `role`. `generation_id` must not be older than the switch has seen from any controller.
+    /// Asks for `role` (§7.3.9). `generation_id` must not be older than the switch has seen from any controller.
     ///
     /// # Errors
     /// See [`Error`].
@@ -239,7 +239,7 @@ impl Connection {
         }
     }
 
-    /// Has the switch send a packet, and waits until it has.
+    /// Has the switch send a packet (§7.3.7), and waits until it has.
     ///
     /// # Errors
     /// See [`Error`].
