@@ -201,13 +201,13 @@ table! {
         target: String,
         /// `max_backoff` of ovs-vswitchd.conf.db(5): the longest wait between attempts to connect, in milliseconds.
         max_backoff: Option<i64>,
-        /// `inactivity_probe` of ovs-vswitchd.conf.db(5): after how long without a word a probe is sent, in milliseconds; 0 for never.
+        /// `inactivity_probe` of ovs-vswitchd.conf.db(5): silence before a probe, in milliseconds; 0 for no probes.
         inactivity_probe: Option<i64>,
         /// `connection_mode` of ovs-vswitchd.conf.db(5).
         connection_mode: Option<String>,
         /// `enable_async_messages` of ovs-vswitchd.conf.db(5).
         enable_async_messages: Option<bool>,
-        /// `controller_rate_limit` of ovs-vswitchd.conf.db(5): the most packets per second to the controller; none is no limit.
+        /// `controller_rate_limit` of ovs-vswitchd.conf.db(5): the most packets per second sent it; none is no limit.
         controller_rate_limit: Option<i64>,
         /// `controller_burst_limit` of ovs-vswitchd.conf.db(5): the most packets queued above that rate.
         controller_burst_limit: Option<i64>,
@@ -229,7 +229,7 @@ table! {
         target: String,
         /// `max_backoff` of ovs-vswitchd.conf.db(5): the longest wait between attempts to connect, in milliseconds.
         max_backoff: Option<i64>,
-        /// `inactivity_probe` of ovs-vswitchd.conf.db(5): after how long without a word a probe is sent, in milliseconds; 0 for never.
+        /// `inactivity_probe` of ovs-vswitchd.conf.db(5): silence before a probe, in milliseconds; 0 for no probes.
         inactivity_probe: Option<i64>,
         /// `connection_mode` of ovs-vswitchd.conf.db(5).
         connection_mode: Option<String>,
@@ -325,7 +325,7 @@ table! {
         engine_id: Option<i64>,
         /// `add_id_to_interface` of ovs-vswitchd.conf.db(5).
         add_id_to_interface: bool,
-        /// `active_timeout` of ovs-vswitchd.conf.db(5): the interval of records about active flows, in seconds; 0 is the default, -1 none.
+        /// `active_timeout` of ovs-vswitchd.conf.db(5): interval of records of a flow, in seconds; 0 is the default, -1 none.
         active_timeout: i64,
         /// `external_ids` of ovs-vswitchd.conf.db(5).
         external_ids: BTreeMap<String, String>,
@@ -357,7 +357,7 @@ table! {
         obs_domain_id: Option<i64>,
         /// `obs_point_id` of ovs-vswitchd.conf.db(5).
         obs_point_id: Option<i64>,
-        /// `cache_active_timeout` of ovs-vswitchd.conf.db(5): how long a flow record is cached at most, in seconds; 0 is not at all.
+        /// `cache_active_timeout` of ovs-vswitchd.conf.db(5): how long a record is cached at most, in seconds; 0 is not.
         cache_active_timeout: Option<i64>,
         /// `cache_max_flows` of ovs-vswitchd.conf.db(5): how many flow records are cached at most; 0 is none.
         cache_max_flows: Option<i64>,
