@@ -18,7 +18,8 @@ const ICMP_ID: u16 = 4;
 const ICMP_TYPE: u16 = 5;
 const ICMP_CODE: u16 = 6;
 
-/// One direction of a connection. What is `None` fits anything.
+/// One direction of a connection: `nx_ct_flush_tuple_tlv_type`. What is `None` fits anything; numbers are in host byte
+/// order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 pub struct CtTuple {
     /// Source address.

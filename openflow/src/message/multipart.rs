@@ -62,7 +62,7 @@ macro_rules! multiparts {
         pub enum MultipartRequest {
             $($(#[$doc])* $variant $(($ty))? $({$($(#[$part_doc])* $part: $part_ty),*})?,)*
             $($(#[$v_doc])* $v_variant $(($v_ty))?,)*
-            /// Another experimenter's.
+            /// Another experimenter's (§7.3.5.15).
             Experimenter(Experimenter),
         }
 
@@ -71,7 +71,7 @@ macro_rules! multiparts {
         pub enum MultipartReply {
             $($(#[$reply_doc])* $variant($reply_ty),)*
             $($(#[$v_reply_doc])* $v_variant($v_reply_ty),)*
-            /// Another experimenter's.
+            /// Another experimenter's (§7.3.5.15).
             Experimenter(Experimenter),
         }
 
@@ -295,92 +295,92 @@ mod queue_of_port {
 multiparts! {
     standard {
         OFPST_DESC = 0 {
-            /// Who made the switch.
+            /// Who made the switch (§7.3.5.1).
             Desc = exactly(0) [] => nothing,
-            /// Who made the switch.
+            /// Who made the switch (§7.3.5.1).
             (desc: Box<DescStats>) = exactly(1056) [DescStats] => desc
         }
         OFPST_FLOW = 1 {
-            /// Flows with their counters.
+            /// Flows with their counters (§7.3.5.2).
             Flow(request: FlowRequest) = then_each(32, 8) [FlowRequest] => flow_request,
-            /// Flows with their counters.
+            /// Flows with their counters (§7.3.5.2).
             (flows: Vec<FlowStats>) = at_least(0) [each FlowStats] => flows
         }
         OFPST_AGGREGATE = 2 {
-            /// The sum of their counters.
+            /// The sum of their counters (§7.3.5.3).
             Aggregate(request: FlowRequest) = then_each(32, 8) [FlowRequest] => flow_request,
-            /// The sum of their counters.
+            /// The sum of their counters (§7.3.5.3).
             (stats: AggregateStats) = exactly(24) [AggregateStats] => aggregate
         }
         OFPST_TABLE = 3 {
-            /// Counters of the tables.
+            /// Counters of the tables (§7.3.5.4).
             Table = exactly(0) [] => nothing,
-            /// Counters of the tables.
+            /// Counters of the tables (§7.3.5.4).
             (tables: Vec<TableStats>) = then_each(0, 24) [each TableStats] => table_stats
         }
         OFPST_PORT = 4 {
-            /// Counters of a port, or of all with [`PortNo::ANY`].
+            /// Counters of a port, or of all with [`PortNo::ANY`] (§7.3.5.6).
             Port(port: PortNo) = exactly(8) [port_padded] => port_no,
-            /// Counters of ports.
+            /// Counters of ports (§7.3.5.6).
             (ports: Vec<PortStats>) = then_each(0, 112) [each PortStats] => port_stats
         }
         OFPST_QUEUE = 5 {
-            /// Counters of queues.
+            /// Counters of queues (§7.3.5.8).
             Queue {
                 /// Of a port, or all with [`PortNo::ANY`].
                 port: PortNo,
                 /// A queue, or all with [`QueueId::ALL`].
                 queue: QueueId
             } = exactly(8) [queue_of_port] => queue_no,
-            /// Counters of queues.
+            /// Counters of queues (§7.3.5.8).
             (queues: Vec<QueueStats>) = then_each(0, 40) [each QueueStats] => queue_stats
         }
         OFPST_GROUP = 6 {
-            /// Counters of a group, or of all with [`GroupId::ALL`].
+            /// Counters of a group, or of all with [`GroupId::ALL`] (§7.3.5.9).
             Group(group: GroupId) = exactly(8) [group_padded] => group_no,
-            /// Counters of groups.
+            /// Counters of groups (§7.3.5.9).
             (groups: Vec<GroupStats>) = then_each(0, 8) [each GroupStats] => group_stats
         }
         OFPST_GROUP_DESC = 7 {
-            /// All groups with their buckets.
+            /// All groups with their buckets (§7.3.5.10).
             GroupDesc = exactly(0) [] => all_groups,
-            /// Groups with their buckets.
+            /// Groups with their buckets (§7.3.5.10).
             (groups: Vec<GroupDesc>) = then_each(0, 8) [each GroupDesc] => groups
         }
         OFPST_GROUP_FEATURES = 8 {
-            /// What groups the switch can do.
+            /// What groups the switch can do (§7.3.5.11).
             GroupFeatures = exactly(0) [] => nothing,
-            /// What groups the switch can do.
+            /// What groups the switch can do (§7.3.5.11).
             (features: GroupFeatures) = exactly(40) [GroupFeatures] => group_features
         }
         OFPST_METER = 9 {
-            /// Counters of a meter, or of all with [`MeterId::ALL`].
+            /// Counters of a meter, or of all with [`MeterId::ALL`] (§7.3.5.12).
             Meter(meter: MeterId) = exactly(8) [meter_padded] => meter_no,
-            /// Counters of meters.
+            /// Counters of meters (§7.3.5.12).
             (meters: Vec<MeterStats>) = then_each(0, 8) [each MeterStats] => meter_stats
         }
         OFPST_METER_CONFIG = 10 {
-            /// A meter's bands, or all with [`MeterId::ALL`].
+            /// A meter's bands, or all with [`MeterId::ALL`] (§7.3.5.13).
             MeterConfig(meter: MeterId) = exactly(8) [meter_padded] => meter_no,
-            /// Meters with their bands.
+            /// Meters with their bands (§7.3.5.13).
             (meters: Vec<MeterConfig>) = then_each(0, 8) [each MeterConfig] => meters
         }
         OFPST_METER_FEATURES = 11 {
-            /// What meters the switch can do.
+            /// What meters the switch can do (§7.3.5.14).
             MeterFeatures = exactly(0) [] => nothing,
-            /// What meters the switch can do.
+            /// What meters the switch can do (§7.3.5.14).
             (features: MeterFeatures) = exactly(16) [MeterFeatures] => meter_features
         }
         OFPST_TABLE_FEATURES = 12 {
-            /// What the tables can do; if not empty, what they shall do.
+            /// What the tables can do; if not empty, what they shall do (§7.3.5.5).
             TableFeatures(tables: Vec<TableFeatures>) = then_each(0, 8) [each TableFeatures] => table_features,
-            /// What the tables can do.
+            /// What the tables can do (§7.3.5.5).
             (tables: Vec<TableFeatures>) = then_each(64, 8) [each TableFeatures] => table_features
         }
         OFPST_PORT_DESC = 13 {
-            /// All ports.
+            /// All ports (§7.3.5.7).
             PortDesc = exactly(0) [] => all_ports,
-            /// Ports.
+            /// Ports (§7.3.5.7).
             (ports: Vec<PortDesc>) = then_each(0, 64) [each PortDesc] => ports
         }
     }
