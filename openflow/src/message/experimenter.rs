@@ -1,4 +1,4 @@
-//! Vendor messages (OpenFlow 1.3 §7.5.5) that this crate does not know, kept as they came.
+//! Vendor messages (OpenFlow 1.3 §7.5.4) that this crate does not know, kept as they came.
 
 use crate::error::{DecodeError, EncodeError};
 use crate::header::{HEADER_LEN, Header, MsgType};

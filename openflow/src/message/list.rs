@@ -170,7 +170,7 @@ messages! {
         EchoRequest(payload: Vec<u8>) = 2 ECHO_REQUEST at_least(0) [data] => echo;
         /// The answer (§7.5.3).
         EchoReply(payload: Vec<u8>) = 3 ECHO_REPLY at_least(0) [data] => echo;
-        /// A vendor's message that is not known here (§7.5.5).
+        /// A vendor's message that is not known here (§7.5.4).
         Experimenter(message: Experimenter) = 4 EXPERIMENTER at_least(8) [Experimenter] => experimenter;
         /// Who are you (§7.3.1).
         FeaturesRequest = 5 FEATURES_REQUEST exactly(0) [] => nothing;

@@ -1,4 +1,4 @@
-//! QUEUE_GET_CONFIG (OpenFlow 1.3 §7.3.6): the queues of a port.
+//! QUEUE_GET_CONFIG (OpenFlow 1.3 §7.3.6): the queues of a port (§7.2.2).
 
 use super::body::{self, Context};
 use crate::error::{DecodeError, EncodeError, ErrorKind};
