@@ -14,6 +14,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
 pub mod cleanup;
 pub mod conntrack;
 mod error;
@@ -52,11 +54,13 @@ pub const HAIRPIN_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 83, 1);
 /// As [`HAIRPIN_V4`].
 pub const HAIRPIN_V6: Ipv6Addr = Ipv6Addr::new(0xfd53, 0x4c55, 0x4943, 0, 0, 0, 0, 1);
 
-/// The address under which the switch serves node ports: the host translates its own addresses into it.
-pub const NODE_PORT_V4: Ipv4Addr = Ipv4Addr::new(169, 254, 83, 2);
+/// The addresses that the host and its switch use between themselves, [`HAIRPIN_V4`] and those under which the switch
+/// serves what is at the host's own. The host has a route to them, through the gateway device.
+pub const BETWEEN_V4: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(169, 254, 83, 0), 24);
 
-/// As [`NODE_PORT_V4`].
-pub const NODE_PORT_V6: Ipv6Addr = Ipv6Addr::new(0xfd53, 0x4c55, 0x4943, 0, 0, 0, 0, 2);
+/// As [`BETWEEN_V4`].
+pub const BETWEEN_V6: Ipv6Net =
+    Ipv6Net::new_assert(Ipv6Addr::new(0xfd53, 0x4c55, 0x4943, 0, 0, 0, 0, 0), 64);
 
 /// An address family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -88,21 +92,8 @@ impl Family {
     }
 }
 
-/// The address that serves node ports in a family.
-pub(crate) const fn node_port_address(family: Family) -> IpAddr {
-    match family {
-        Family::V4 => IpAddr::V4(NODE_PORT_V4),
-        Family::V6 => IpAddr::V6(NODE_PORT_V6),
-    }
-}
-
-/// The addresses that the host and its switch use between themselves.
-pub(crate) fn special_addresses() -> impl Iterator<Item = IpAddr> {
-    let hairpin = [IpAddr::V4(HAIRPIN_V4), IpAddr::V6(HAIRPIN_V6)];
-    hairpin
-        .into_iter()
-        .chain(Family::BOTH.map(node_port_address))
-}
+/// The addresses that the host and its switch use between themselves, by family.
+pub(crate) const BETWEEN: [IpNet; 2] = [IpNet::V4(BETWEEN_V4), IpNet::V6(BETWEEN_V6)];
 
 /// The router's address in the family of `addr`.
 pub(crate) fn router_for(addr: IpAddr) -> IpAddr {

@@ -171,12 +171,14 @@ mod tests {
 
     #[test]
     fn host_and_switch_mean_the_same_addresses() {
-        use crate::host::{HAIRPIN_V4, HAIRPIN_V6, NODE_PORT_V4, NODE_PORT_V6};
-        use sluice_flows::pipeline::{HAIRPIN, NODE_PORT};
+        use crate::host::{BETWEEN, HAIRPIN_V4, HAIRPIN_V6};
+        use sluice_flows::handover::{NODE_PORT, handovers};
+        use sluice_flows::pipeline::HAIRPIN;
         assert_eq!(HAIRPIN, [IpAddr::V4(HAIRPIN_V4), IpAddr::V6(HAIRPIN_V6)]);
-        assert_eq!(
-            NODE_PORT,
-            [IpAddr::V4(NODE_PORT_V4), IpAddr::V6(NODE_PORT_V6)]
-        );
+        let own = ["192.0.2.1", "2001:db8::1"].map(|ip| ip.parse().expect("an address"));
+        let own = handovers(&own);
+        for ip in own.values().chain(&NODE_PORT).chain(&HAIRPIN) {
+            assert!(BETWEEN.iter().any(|between| between.contains(ip)), "{ip}");
+        }
     }
 }

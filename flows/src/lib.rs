@@ -5,6 +5,7 @@
 //!   the oracle that the patches are held against.
 //! - [`diff`] compares a program with what was read back from a switch.
 //! - [`service`]: which endpoint of a Service is where, and what is kept in mind of that.
+//! - [`handover`]: under which addresses the switch serves what the host gets at its own.
 //! - [`pipeline`], [`DropReason`], [`cookie`]: the fixed numbers that flows are made of; `docs/pipeline.md` is
 //!   [made](map) from them.
 //! - [`interpreter`] runs a packet through a program or through flows read back.
@@ -17,6 +18,7 @@ pub mod cookie;
 mod diff;
 mod flow;
 mod fragment;
+pub mod handover;
 pub mod interpreter;
 pub mod map;
 pub mod model;

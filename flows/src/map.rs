@@ -9,14 +9,15 @@ use openflow::MacAddr;
 
 use crate::compiler::compile_all;
 use crate::cookie::{Cookie, Kind};
+use crate::handover::NODE_PORT;
 use crate::model::{
     Backend, Capabilities, Change, Frontend, Gateway, LocalNode, LocalPod, Peer, Protocol,
     ServiceId, ServicePort, State, TrafficPolicy, Tunnel, TunnelKind, Uid,
 };
 use crate::pipeline::{
-    CLASS_DST, CLASS_SRC, CT_BLOCKED, ENDPOINT_PORTS, HAIRPIN, INDEX, MARKS, Mark, NODE_PORT,
-    OUT_PORT, PICK, REASON, ROUTER_MAC, RULE_DST, RULE_SRC, SCRATCH, SERVICE_ID, SUBJECT_DST,
-    SUBJECT_SRC, Source, Table, ZONE_SERVICE, ZONE_TRACK, ZONE_WIRE, ZONES,
+    CLASS_DST, CLASS_SRC, CT_BLOCKED, ENDPOINT_PORTS, HAIRPIN, INDEX, MARKS, Mark, OUT_PORT, PICK,
+    REASON, ROUTER_MAC, RULE_DST, RULE_SRC, SCRATCH, SERVICE_ID, SUBJECT_DST, SUBJECT_SRC, Source,
+    Table, ZONE_SERVICE, ZONE_TRACK, ZONE_WIRE, ZONES,
 };
 use crate::reason::DropReason;
 
@@ -112,7 +113,8 @@ fn registers(out: &mut String) -> std::fmt::Result {
          port of {} to {};\n`{ZONE_TRACK:#x}` has other connections, as far as policy must know them. Bit \
          {CT_BLOCKED:#x} of `ct_mark` in the last two says that policy\nno longer allows it; their `ct_label` has the \
          numbers of the rules that let it be, the sender's\nin bits 0 to 31 and the receiver's in bits 32 to 63.\n\
-         {} and {} stand for the host where its packets go back to it,\n{} and {} for its addresses in node ports.",
+         {} and {} stand for the host where its packets go back to it,\n{} and {} for its addresses in node ports; those \
+         that follow, up to 254, each for one of its\naddresses where that is also a load balancer's or an externalIP.",
         ZONES.start(),
         ZONES.end(),
         ENDPOINT_PORTS.0,

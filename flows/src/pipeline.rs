@@ -279,12 +279,6 @@ pub const HAIRPIN: [IpAddr; 2] = [
     IpAddr::V4(Ipv4Addr::new(169, 254, 83, 1)),
     IpAddr::V6(Ipv6Addr::new(0xfd53, 0x4c55, 0x4943, 0, 0, 0, 0, 1)),
 ];
-/// The address that stands for all addresses of the node on which node ports are served; one per family. The host
-/// hands what it gets for a node port to the switch under this address.
-pub const NODE_PORT: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(169, 254, 83, 2)),
-    IpAddr::V6(Ipv6Addr::new(0xfd53, 0x4c55, 0x4943, 0, 0, 0, 0, 2)),
-];
 
 /// Holds the marks: see [`Source`] and [`Mark`].
 pub const MARKS: Field = Field::reg(0);

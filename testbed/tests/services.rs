@@ -22,6 +22,8 @@ mod conntrack;
 mod cost;
 #[path = "services/node_port.rs"]
 mod node_port;
+#[path = "services/own_addresses.rs"]
+mod own_addresses;
 #[path = "services/report.rs"]
 mod report;
 #[path = "services/spread.rs"]
@@ -41,9 +43,13 @@ fn main() -> ExitCode {
         scenarios: scenarios.concat(),
     };
     let internal = |name, scenarios| group(name, Attach::Internal, &[scenarios]);
+    let mut own_addresses = internal("own_addresses", own_addresses::SCENARIOS);
+    let everywhere = "node-port-addresses = \"0.0.0.0/0,::/0\"";
+    own_addresses.options.agent.push(everywhere.into());
     suite::main(vec![
         internal("cluster_ip", cluster_ip::SCENARIOS),
         internal("node_port", node_port::SCENARIOS),
+        own_addresses,
         internal("affinity", affinity::SCENARIOS),
         internal("changes", changes::SCENARIOS),
         internal("cached", cached::SCENARIOS),

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use ipnet::IpNet;
+use sluice_flows::handover::{NODE_PORT, handovers};
 use sluice_flows::model::{Change, Gateway, LocalNode, NodeName, Tunnel};
 use sluice_rpc::PodRef;
 use tokio::sync::{oneshot, watch};
@@ -472,12 +473,18 @@ fn own_ports(index: &Index, local: &LocalNode) -> BTreeSet<OwnPort> {
         let v6 = ip.is_ipv6();
         (ip, Some(ip), NodePort { v6, protocol, port })
     });
-    let all = node_ports.chain(external);
-    all.map(|(address, ip, at)| OwnPort {
-        address,
-        protocol: at.protocol.number(),
-        port: at.port,
-        process: processes.get(&(ip, at)).copied(),
-    })
-    .collect()
+    let handovers = handovers(&local.addresses);
+    // A node port that has the number of another Service's port at one of the addresses is not served there.
+    let all = node_ports.chain(external).map(|(address, ip, at)| {
+        let of_address = ip.and_then(|ip| handovers.get(&ip));
+        let own = OwnPort {
+            address,
+            protocol: at.protocol.number(),
+            port: at.port,
+            switch: *of_address.unwrap_or(&NODE_PORT[usize::from(at.v6)]),
+            process: processes.get(&(ip, at)).copied(),
+        };
+        ((own.address, own.protocol, own.port), own)
+    });
+    all.collect::<BTreeMap<_, _>>().into_values().collect()
 }

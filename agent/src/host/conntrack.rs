@@ -24,13 +24,12 @@ use rtnetlink::{
 };
 
 use super::{
-    Family, HostError,
+    BETWEEN, Family, HostError,
     netlink::{
         attribute::{nested, value},
         socket::{Socket, append, malformed},
     },
     netns::on_own_thread,
-    node_port_address,
     services::OwnPort,
 };
 
@@ -62,7 +61,7 @@ pub async fn forget_contradicting(ports: &BTreeSet<OwnPort>) -> Result<usize, Ho
     let udp = ports.iter().filter(|port| port.protocol == UDP);
     // From where it is answered: in the switch the port stays.
     let served = udp.map(|port| {
-        let switch = SocketAddr::new(node_port_address(Family::of(port.address)), port.port);
+        let switch = SocketAddr::new(port.switch, port.port);
         let to = SocketAddr::new(port.address, port.port);
         (to, (port.process.unwrap_or(switch), switch))
     });
@@ -72,7 +71,7 @@ pub async fn forget_contradicting(ports: &BTreeSet<OwnPort>) -> Result<usize, Ho
         for family in Family::BOTH {
             let contradicts = |entry: &Entry| {
                 let by = entry.answered_by;
-                let by_switch = by.ip() == node_port_address(family);
+                let by_switch = BETWEEN.iter().any(|between| between.contains(&by.ip()));
                 // A process of the node answers from an address of it, as whoever is not translated does.
                 let ours = by_switch || by.ip() == entry.to.ip();
                 ours && match served.get(&entry.to) {

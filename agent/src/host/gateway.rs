@@ -59,7 +59,7 @@ impl Changes {
 }
 
 /// Makes the gateway device what `nic` says, waiting for it for `limit`, and the routes through it those to the
-/// podCIDRs of `nic`, to these addresses of Services, and to the link-local ones between host and switch. Routes of
+/// podCIDRs of `nic`, to these addresses of Services, and to those between host and switch. Routes of
 /// ours that are none of these are removed.
 ///
 /// # Errors

@@ -4,13 +4,13 @@
 //!
 //! ```text
 //! table inet sluice {
-//!     set own_ports_v4: address of the node, protocol and port; set own_ports_v6 likewise
+//!     map own_ports_v4: address of the node, protocol and port, to where the switch serves it; map own_ports_v6 likewise
 //!     map own_processes_v4: the same to address and port of a process of the node; map own_processes_v6 likewise
 //!     chain refuse      limit rate over 1000/second drop; TCP: reset; else: port unreachable
 //!     chain forward     hook forward, mangle: iifname "sluice0" oifname "sluice0" goto refuse
-//!     chain guard       hook prerouting, mangle: iifname != "sluice0" ip daddr 169.254.83.… drop
-//!     chain prerouting  hook prerouting, dstnat: iifname != "sluice0" … dnat to ip daddr . l4proto . th dport map @…
-//!                                                iifname != "sluice0" … ip daddr . l4proto . th dport @… dnat
+//!     chain guard       hook prerouting, mangle: iifname != "sluice0" ip daddr 169.254.83.0/24 drop
+//!     chain prerouting  hook prerouting, dstnat: iifname != "sluice0" … dnat to … map @own_processes_…
+//!                                                iifname != "sluice0" … dnat to … map @own_ports_…
 //!     chain output      hook output, dstnat: the second of these for what the node itself sends
 //!     chain postrouting hook postrouting, srcnat: iifname "sluice0" oifname != "sluice0" ip saddr … masquerade
 //! }

@@ -10,12 +10,12 @@ use std::{collections::BTreeSet, net::IpAddr};
 use ipnet::IpNet;
 
 use super::{
-    Family, HostError, ROUTE_PROTOCOL,
+    BETWEEN, Family, HostError, ROUTE_PROTOCOL,
     netlink::{Netlink, Route, RouteChange, change_routes},
     netns::on_own_thread_async,
     router_for,
     services::routable,
-    sockets, special_addresses,
+    sockets,
 };
 
 /// What had to be changed.
@@ -60,8 +60,8 @@ impl Ways {
 
     fn routes(&self) -> BTreeSet<Route> {
         let addresses = self.addresses.iter().copied().filter(|a| routable(*a));
-        let hosts = addresses.chain(special_addresses()).map(IpNet::from);
-        let prefixes = self.cidrs.iter().copied();
+        let hosts = addresses.map(IpNet::from);
+        let prefixes = self.cidrs.iter().copied().chain(BETWEEN);
         prefixes
             .chain(hosts)
             .filter_map(|to| self.route(to))
@@ -98,17 +98,17 @@ pub(super) async fn ensure(ways: Ways) -> Result<Changes, HostError> {
             let one = route.to.prefix_len() == route.to.max_prefix_len();
             !(one && in_use.contains(&route.to.addr()))
         });
-        let stale = stale.map(RouteChange::Delete);
         let missing = wanted
             .difference(&found)
             .map(|route| RouteChange::Set(*route));
-        let mut changes: Vec<RouteChange> = stale.collect();
-        let removed = changes.len();
-        changes.extend(missing);
+        // What goes may be a part of what comes: that is there first.
+        let mut changes: Vec<RouteChange> = missing.collect();
+        let set = changes.len();
+        changes.extend(stale.map(RouteChange::Delete));
         change_routes(&changes)?;
         Ok(Changes {
-            set: changes.len() - removed,
-            removed,
+            set,
+            removed: changes.len() - set,
         })
     })
     .await

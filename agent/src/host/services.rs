@@ -17,6 +17,8 @@ pub struct OwnPort {
     pub protocol: u8,
     /// The port.
     pub port: u16,
+    /// The address under which the switch serves it.
+    pub switch: IpAddr,
     /// The process of the node that serves what comes from outside, where the client's address must be kept: what went
     /// through the switch would come back from there with another one.
     pub process: Option<SocketAddr>,

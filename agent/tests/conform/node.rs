@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use sluice_agent::index::{Index, NodePort, Options, OwnNode, Update};
 use sluice_agent::node::{gateway_addresses, gateway_mac};
 use sluice_agent::source::{Event, Kind, Object, decode};
+use sluice_flows::handover::{NODE_PORT, handovers};
 use sluice_flows::model::{
     Capabilities, Change, Gateway, LocalNode, LocalPod, PodId, Protocol, State, Tunnel, TunnelKind,
     Uid,
 };
-use sluice_flows::pipeline::NODE_PORT;
 use sluice_flows::{Compiler, Patch, Program, diff};
 
 use crate::switch::Switch;
@@ -252,8 +252,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Where the host sends what it gets: what is for a port of its own that the switch serves, to the one address at
-    /// which the switch serves them.
+    /// Where the host sends what it gets: what is for a port of its own that the switch serves, to the address at which
+    /// the switch serves it.
     fn handed_over(&self, protocol: Protocol, to: SocketAddr) -> SocketAddr {
         let local = &self.compiler.state().local;
         let port = NodePort {
@@ -264,7 +264,9 @@ impl<'a> Node<'a> {
         let node_port = local.node_port_addresses.contains(&to.ip())
             && self.index.node_ports().any(|it| it == port);
         let external = self.index.external_at(&local.addresses);
-        if node_port || external.contains(&(to.ip(), protocol, to.port())) {
+        if external.contains(&(to.ip(), protocol, to.port())) {
+            SocketAddr::new(handovers(&local.addresses)[&to.ip()], to.port())
+        } else if node_port {
             SocketAddr::new(NODE_PORT[usize::from(to.is_ipv6())], to.port())
         } else {
             to

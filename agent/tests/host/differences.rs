@@ -77,7 +77,7 @@ async fn ten_thousand_addresses_come_change_and_go_by_what_differs() {
         .run(|| async { host::cleanup().await })
         .await
         .expect("cleaned");
-    assert_eq!((cleaned.routes, cleaned.table), (7, false));
+    assert_eq!((cleaned.routes, cleaned.table), (5, false));
     assert_eq!(
         node.ip("route show proto 83") + &node.ip("-6 route show proto 83"),
         ""
@@ -112,12 +112,13 @@ async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
         address: ip("192.0.2.9"),
         protocol: TCP,
         port: 80,
+        switch: ip("169.254.83.2"),
         process: None,
     });
     assert_eq!(timed("a few differ", &wanted).await, (false, 21, 20));
-    let listed = node.sh("nft list set inet sluice own_ports_v4");
+    let listed = node.sh("nft list map inet sluice own_ports_v4");
     assert!(
-        listed.contains("type ipv4_addr . inet_proto . inet_service"),
+        listed.contains("type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service"),
         "{listed}"
     );
     assert!(
@@ -129,7 +130,7 @@ async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
     wanted.own_ports = ports(20_010, 10);
     assert_eq!(timed("most removed", &wanted).await, (false, 0, 39_981));
     node.sh("nft delete element inet sluice own_ports_v4 \"{ 192.0.2.1 . tcp . 20010 }\"");
-    node.sh("nft add element inet sluice own_ports_v4 \"{ 192.0.2.77 . tcp . 20010 }\"");
+    node.sh("nft add element inet sluice own_ports_v4 \"{ 192.0.2.77 . tcp . 20010 : 169.254.83.2 . 20010 }\"");
     assert_eq!(timed("elements repaired", &wanted).await, (false, 1, 1));
     for harm in [
         "nft flush chain inet sluice prerouting",
@@ -148,13 +149,13 @@ async fn node_ports_change_by_what_differs_and_what_is_gone_comes_back() {
         "type nat hook prerouting priority dstnat; policy accept;",
         "type nat hook output priority -100; policy accept;",
         "type filter hook prerouting priority mangle; policy accept;",
-        "iifname != \"slgw\" ip daddr . meta l4proto . th dport @own_ports_v4 dnat ip to 169.254.83.2",
-        "ip6 daddr . meta l4proto . th dport @own_ports_v6 dnat ip6 to fd53:4c55:4943::2",
+        "iifname != \"slgw\" dnat ip to ip daddr . meta l4proto . th dport map @own_ports_v4",
+        "dnat ip6 to ip6 daddr . meta l4proto . th dport map @own_ports_v6",
         "iifname \"slgw\" oifname \"slgw\" goto refuse",
         "limit rate over 1000/second burst 1000 packets drop",
         "meta l4proto tcp reject with tcp reset",
-        "iifname \"slgw\" oifname != \"slgw\" ip saddr 169.254.83.1 masquerade",
-        "iifname != \"slgw\" ip6 daddr fd53:4c55:4943::1 drop",
+        "iifname \"slgw\" oifname != \"slgw\" ip saddr 169.254.83.0/24 masquerade",
+        "iifname != \"slgw\" ip6 daddr fd53:4c55:4943::/64 drop",
     ] {
         assert!(table.contains(part), "{part} is missing in {table}");
     }
@@ -201,7 +202,7 @@ async fn the_host_follows_what_is_wanted_and_repairs_what_others_did() {
     let driving = async {
         nets.send_replace(Some(net([ip("10.96.0.1")].into(), ruleset().own_ports)));
         until("the first state", &|| {
-            route("10.96.0.1 ") && route("169.254.83.2 ") && table("tcp . 30080")
+            route("10.96.0.1 ") && route("169.254.83.0/24 ") && table("tcp . 30080")
         })
         .await;
         nets.send_replace(Some(net([ip("10.96.0.2")].into(), BTreeSet::new())));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use sluice_agent::host::{
-    Family, HAIRPIN_V4, HAIRPIN_V6, HostError, NODE_PORT_V4, NODE_PORT_V6, conntrack,
+    Family, HAIRPIN_V4, HAIRPIN_V6, HostError, conntrack,
     gateway::{self, GatewayNic, configure},
     nft::{self, Ruleset},
     pod::Datapath,
@@ -28,6 +28,7 @@ pub(crate) const UDP: u8 = 17;
 const PORT: u16 = 30080;
 pub(crate) const NODE: [&str; 2] = ["192.0.2.1", "2001:db8::1"];
 const POD: [&str; 2] = ["10.1.0.2", "fd00:1::2"];
+const SWITCH: [&str; 2] = ["169.254.83.2", "fd53:4c55:4943::2"];
 const SERVICE: [&str; 2] = ["10.96.0.10", "fd00:96::10"];
 
 pub(crate) fn ip(text: &str) -> IpAddr {
@@ -54,6 +55,7 @@ pub(crate) fn port(family: Family, protocol: u8, port: u16) -> OwnPort {
         address: ip(NODE[usize::from(family == Family::V6)]),
         protocol,
         port,
+        switch: ip(SWITCH[usize::from(family == Family::V6)]),
         process: None,
     }
 }
@@ -132,7 +134,7 @@ async fn network() -> Network {
     switch.sh("for f in /proc/sys/net/ipv4/conf/*/send_redirects; do echo 0 >$f; done");
     for (space, device, addresses) in [
         (switch, "eth0", POD),
-        (switch, "lo", ["169.254.83.2", "fd53:4c55:4943::2"]),
+        (switch, "lo", SWITCH),
         (node, "uplink", NODE),
         (outside, "eth0", ["192.0.2.2", "2001:db8::2"]),
     ] {
@@ -294,8 +296,8 @@ async fn node_ports_are_served_behind_the_gateway() {
     } = &network().await;
     for protocol in [TCP, UDP] {
         for (address, served_at, client) in [
-            (NODE[0], IpAddr::V4(NODE_PORT_V4), "192.0.2.2"),
-            (NODE[1], IpAddr::V6(NODE_PORT_V6), "2001:db8::2"),
+            (NODE[0], ip(SWITCH[0]), "192.0.2.2"),
+            (NODE[1], ip(SWITCH[1]), "2001:db8::2"),
         ] {
             let to = SocketAddr::new(ip(address), PORT);
             let at = SocketAddr::new(served_at, PORT);
@@ -324,6 +326,41 @@ async fn node_ports_are_served_behind_the_gateway() {
             assert_eq!((local, peer.ip()), (to, pod));
         }
     }
+}
+
+/// Two addresses of the node may have different Services at one port.
+#[tokio::test]
+async fn each_address_is_served_under_the_one_that_stands_for_it() {
+    const OTHER: [&str; 2] = ["192.0.2.9", "2001:db8::9"];
+    const SERVED: [&str; 2] = ["169.254.83.77", "fd53:4c55:4943::77"];
+    let Network {
+        node,
+        switch,
+        outside,
+    } = &network().await;
+    let mut wanted = ruleset();
+    for (number, family) in Family::BOTH.into_iter().enumerate() {
+        switch.ip(&format!("address add {} dev lo nodad", SERVED[number]));
+        wanted.own_ports.extend([TCP, UDP].map(|protocol| OwnPort {
+            address: ip(OTHER[number]),
+            switch: ip(SERVED[number]),
+            ..port(family, protocol, PORT)
+        }));
+    }
+    assert_eq!(ensured(node, &wanted).await.added, 4);
+    for number in [0, 1] {
+        for protocol in [TCP, UDP] {
+            for (own, served) in [(NODE, SWITCH), (OTHER, SERVED)] {
+                let to = SocketAddr::new(ip(own[number]), PORT);
+                let at = SocketAddr::new(ip(served[number]), PORT);
+                for from in [outside, node] {
+                    let (local, _) = conversation(protocol, (from, None), to, (switch, at)).await;
+                    assert_eq!(local, at, "from {} to {to}", from.name);
+                }
+            }
+        }
+    }
+    assert_eq!(forgotten_by(node, &wanted).await, 0);
 }
 
 /// What comes from outside for a process of the node goes there directly; what the node itself sends does not.
@@ -361,8 +398,8 @@ async fn a_process_of_the_node_sees_its_clients_addresses() {
     }
     for protocol in [TCP, UDP] {
         for (address, served_at, client) in [
-            (NODE[0], IpAddr::V4(NODE_PORT_V4), "192.0.2.2"),
-            (NODE[1], IpAddr::V6(NODE_PORT_V6), "2001:db8::2"),
+            (NODE[0], ip(SWITCH[0]), "192.0.2.2"),
+            (NODE[1], ip(SWITCH[1]), "2001:db8::2"),
         ] {
             let (to, at) = (SocketAddr::new(ip(address), PORT), process(address));
             let client = SocketAddr::new(ip(client), 4000);
@@ -379,7 +416,7 @@ async fn a_process_of_the_node_sees_its_clients_addresses() {
     // The process goes, and a pod comes: the switch has it again, clients that never stop sending included.
     assert_eq!(ensured(node, &ruleset()).await.removed, ports);
     assert_eq!(forgotten_by(node, &ruleset()).await, 2);
-    let served = SocketAddr::new(IpAddr::V4(NODE_PORT_V4), PORT);
+    let served = SocketAddr::new(ip(SWITCH[0]), PORT);
     let from = (outside, Some(SocketAddr::new(ip("192.0.2.2"), 4000)));
     let to = SocketAddr::new(ip(NODE[0]), PORT);
     conversation_from(UDP, from, to, (switch, served)).await;
@@ -398,8 +435,8 @@ async fn udp_that_began_before_its_node_port_reaches_it_and_leaves_with_it() {
         ..ruleset()
     };
     for (client, address, served_at) in [
-        ("192.0.2.2", NODE[0], IpAddr::V4(NODE_PORT_V4)),
-        ("2001:db8::2", NODE[1], IpAddr::V6(NODE_PORT_V6)),
+        ("192.0.2.2", NODE[0], ip(SWITCH[0])),
+        ("2001:db8::2", NODE[1], ip(SWITCH[1])),
     ] {
         let client = SocketAddr::new(ip(client), 4000);
         let to = SocketAddr::new(ip(address), PORT);

@@ -14,10 +14,11 @@ use openflow::{Action, Field, FlowMod, FlowStats, Instruction, Match, Subfield};
 
 use crate::cookie::Cookie;
 use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from, goto};
+use crate::handover::{NODE_PORT, handovers};
 use crate::model::{Frontend, LocalNode, Protocol, ServicePort, State, TrafficPolicy};
 use crate::pipeline::{
-    FROM_PEER, INDEX, Mark, NO_SERVICE, NODE_PORT, PICK, SCRATCH, SERVICE_ID, Source, Table,
-    ZONE_SERVICE, pick,
+    FROM_PEER, INDEX, Mark, NO_SERVICE, PICK, SCRATCH, SERVICE_ID, Source, Table, ZONE_SERVICE,
+    pick,
 };
 use crate::reason::DropReason;
 use crate::service::{Choice, HASHED_BITS, Look, Scope, service_number};
@@ -74,7 +75,8 @@ pub(crate) fn listeners<'a>(port: &'a ServicePort, node: &LocalNode) -> Vec<List
             Frontend::Cluster { ip, port, .. } => (vec![*ip], *port),
             // What the host gets for an address of its own, it hands over under another.
             Frontend::External { ip, port, .. } if node.addresses.contains(ip) => {
-                (NODE_PORT.into_iter().chain([*ip]).collect(), *port)
+                let handed_over = handovers(&node.addresses).get(ip).copied();
+                (handed_over.into_iter().chain([*ip]).collect(), *port)
             }
             Frontend::External { ip, port, .. } => (vec![*ip], *port),
             Frontend::NodePort { port, .. } => {

@@ -7,9 +7,9 @@ use std::net::IpAddr;
 use openflow::{Field, FlowMod, MacAddr};
 use proptest::prelude::*;
 use proptest::sample::{select, subsequence};
+use sluice_flows::handover::NODE_PORT;
 use sluice_flows::interpreter::{Packet, Tables, Verdict, World};
 use sluice_flows::model::{Change, Frontend, Protocol, ServicePort, State, TrafficPolicy};
-use sluice_flows::pipeline::NODE_PORT;
 use sluice_flows::{Compiler, Cookie, DropReason, Flow, FlowKey, Program};
 
 use crate::fixture::{self, GATEWAY, GATEWAY_MAC, TUNNEL, ip, mac, packet};

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use openflow::{Field, MacAddr, PortNo};
 use sluice_flows::DropReason;
+use sluice_flows::handover::NODE_PORT;
 use sluice_flows::interpreter::{Delivery, Packet, Tables, Verdict, World};
 use sluice_flows::model::{Frontend, Protocol, ServicePort, State, TrafficPolicy};
-use sluice_flows::pipeline::{ENDPOINT_PORTS, HAIRPIN, NODE_PORT};
+use sluice_flows::pipeline::{ENDPOINT_PORTS, HAIRPIN};
 use sluice_flows::{Program, compile_all};
 
 use crate::fixture::{self, GATEWAY, GATEWAY_MAC, TUNNEL, ip, mac, packet};

@@ -50,7 +50,17 @@ pub(super) fn protocol(number: u8) -> [Expression; 2] {
 
 /// `ip saddr PREFIX`.
 pub(super) fn source_in(prefix: IpNet) -> Vec<Expression> {
-    let (offset, _) = addresses(Family::of(prefix.addr()));
+    let (source, _) = addresses(Family::of(prefix.addr()));
+    address_in(prefix, source)
+}
+
+/// `ip daddr PREFIX`.
+pub(super) fn destination_in(prefix: IpNet) -> Vec<Expression> {
+    let (_, destination) = addresses(Family::of(prefix.addr()));
+    address_in(prefix, destination)
+}
+
+fn address_in(prefix: IpNet, offset: u32) -> Vec<Expression> {
     let (network, mask) = (octets(prefix.network()), octets(prefix.netmask()));
     let len = u32::from(prefix.max_prefix_len()) / 8;
     let load = payload(NETWORK_HEADER, offset, len, Register::Reg1);
@@ -67,35 +77,12 @@ pub(super) fn source_in(prefix: IpNet) -> Vec<Expression> {
     vec![load, keep_prefix.into(), compare(Operator::Equal, network)]
 }
 
-/// `ip daddr ADDRESS`.
-pub(super) fn destination(address: IpAddr) -> [Expression; 2] {
-    let value = octets(address);
-    [
-        load_destination(Family::of(address)),
-        compare(Operator::Equal, value),
-    ]
-}
-
-/// `ip daddr . meta l4proto . th dport @SET`.
-pub(super) fn addressed_to(family: Family, set: &str) -> Vec<Expression> {
-    let mut expressions = load_addressed_to(family);
-    expressions.push(lookup(set, None));
-    expressions
-}
-
 /// `dnat to ip daddr . meta l4proto . th dport map @MAP`, which leads to an address and a port.
 pub(super) fn redirect_by(family: Family, map: &str) -> Vec<Expression> {
-    let port = match family {
+    let mapped_port = match family {
         Family::V4 => Register::Reg32_01,
         Family::V6 => Register::Reg32_04,
     };
-    let mut expressions = load_addressed_to(family);
-    expressions.push(lookup(map, Some(Register::Reg1)));
-    expressions.push(dnat(family, Some(port)));
-    expressions
-}
-
-fn load_addressed_to(family: Family) -> Vec<Expression> {
     // Registers of four bytes, one after the other from where the first of sixteen begins.
     let (protocol, port) = match family {
         Family::V4 => (Register::Reg32_01, Register::Reg32_02),
@@ -106,6 +93,8 @@ fn load_addressed_to(family: Family) -> Vec<Expression> {
         load_to(MetaKey::L4Proto, protocol),
         // Ports lie two bytes into TCP, UDP and SCTP.
         payload(TRANSPORT_HEADER, 2, 2, port),
+        lookup(map, Register::Reg1),
+        dnat(family, mapped_port),
     ]
 }
 
@@ -132,29 +121,20 @@ pub(super) fn masquerade() -> Expression {
     other("masq", Vec::new())
 }
 
-/// `dnat to ADDRESS`; the port stays.
-pub(super) fn redirect_to(address: IpAddr) -> [Expression; 2] {
-    let load = Expressions::Immediate(vec![
-        Immediate::DestinationRegister(Register::Reg1),
-        Immediate::Data(DataAttribute::Value(octets(address))),
-    ]);
-    [load.into(), dnat(Family::of(address), None)]
-}
-
-/// To the address in the first register, and to the port in another one, or the same port.
-fn dnat(family: Family, port: Option<Register>) -> Expression {
+/// To the address in the first register, and to the port in another one.
+fn dnat(family: Family, port: Register) -> Expression {
     /// `NFT_NAT_DNAT`.
     const DESTINATION: u32 = 1;
     let family = match family {
         Family::V4 => 2,
         Family::V6 => 10,
     };
-    let mut attributes = vec![
+    let attributes = vec![
         number(1, DESTINATION),
         number(2, family),
         number(3, Register::Reg1.into()),
+        number(5, port.into()),
     ];
-    attributes.extend(port.map(|register| number(5, register.into())));
     other("nat", attributes)
 }
 
@@ -238,13 +218,13 @@ fn payload(base: u32, offset: u32, len: u32, register: Register) -> Expression {
     .into()
 }
 
-fn lookup(set: &str, into: Option<Register>) -> Expression {
-    let mut attributes = vec![
-        Lookup::Set(set.into()),
+fn lookup(map: &str, into: Register) -> Expression {
+    Expressions::Lookup(vec![
+        Lookup::Set(map.into()),
         Lookup::SourceRegister(Register::Reg1),
-    ];
-    attributes.extend(into.map(Lookup::DestinationRegister));
-    Expressions::Lookup(attributes).into()
+        Lookup::DestinationRegister(into),
+    ])
+    .into()
 }
 
 fn reject(kind: u32, code: u8) -> Expression {

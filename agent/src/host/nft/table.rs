@@ -26,13 +26,13 @@ pub(super) struct Table {
     pub(super) chains: Vec<Chain>,
 }
 
-/// A set or a map, and what is in it.
+/// A map, and what is in it.
 #[derive(Debug)]
 pub(super) struct Set {
     pub(super) name: &'static str,
     pub(super) key: Key,
-    /// What its elements lead to; none if they are only there.
-    pub(super) data: Option<Key>,
+    /// What its elements lead to.
+    pub(super) data: Key,
     /// Keys, each followed by what it leads to.
     pub(super) elements: BTreeSet<Vec<u8>>,
 }
@@ -166,22 +166,18 @@ impl Set {
     }
 
     fn create(&self, id: u32) -> Change {
-        let mut attributes = vec![
+        let attributes = vec![
             SetAttribute::Table(TABLE.into()),
             SetAttribute::Name(self.name.into()),
             SetAttribute::KeyType(self.key.kind),
             SetAttribute::KeyLen(self.key.len),
             SetAttribute::Id(id),
+            SetAttribute::Flags(SetFlags::Map),
+            SetAttribute::DataType(self.data.kind),
+            SetAttribute::DataLen(self.data.len),
         ];
-        if let Some(data) = self.data {
-            attributes.extend([
-                SetAttribute::Flags(SetFlags::Map),
-                SetAttribute::DataType(data.kind),
-                SetAttribute::DataLen(data.len),
-            ]);
-        }
         Change {
-            what: format!("create set {}", self.name),
+            what: format!("create map {}", self.name),
             message: NfTablesMessage::NewSet(SetMessage { attributes }),
             flags: NLM_F_CREATE,
         }
@@ -189,7 +185,7 @@ impl Set {
 
     pub(super) fn add(&self, elements: &BTreeSet<Vec<u8>>) -> Vec<Change> {
         self.in_parts(elements, |message, count| Change {
-            what: format!("add {count} elements to set {}", self.name),
+            what: format!("add {count} elements to map {}", self.name),
             message: NfTablesMessage::NewSetElement(message),
             flags: NLM_F_CREATE,
         })
@@ -197,7 +193,7 @@ impl Set {
 
     pub(super) fn remove(&self, elements: &BTreeSet<Vec<u8>>) -> Vec<Change> {
         self.in_parts(elements, |message, count| Change {
-            what: format!("remove {count} elements from set {}", self.name),
+            what: format!("remove {count} elements from map {}", self.name),
             message: NfTablesMessage::DeleteSetElement(message),
             flags: 0,
         })
@@ -215,11 +211,10 @@ impl Set {
                 let list = part.iter().map(|&element| {
                     let (key, data) = element.split_at(self.key.bytes().min(element.len()));
                     let value = |bytes: &[u8]| DataAttribute::Value(bytes.to_vec());
-                    let mut element = vec![SetElementAttribute::Key(value(key))];
-                    if !data.is_empty() {
-                        element.push(SetElementAttribute::Data(value(data)));
-                    }
-                    ListAttribute::Element(element)
+                    ListAttribute::Element(vec![
+                        SetElementAttribute::Key(value(key)),
+                        SetElementAttribute::Data(value(data)),
+                    ])
                 });
                 let attributes = vec![
                     SetElementList::Table(TABLE.into()),

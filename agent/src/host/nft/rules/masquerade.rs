@@ -1,8 +1,8 @@
 //! Masquerading: what leaves the pod network through this node, under an address that nobody out there could answer.
 //!
-//! Pods do, if asked for. So do the link-local addresses of Services, always: as [`HAIRPIN`](crate::host::HAIRPIN_V4)
-//! the switch sends what reaches an endpoint beyond the node, and from
-//! [`NODE_PORT`](crate::host::NODE_PORT_V4) come the answers of connections that conntrack forgot.
+//! Pods do, if asked for. So do the addresses between host and switch, always: as [`HAIRPIN`](crate::host::HAIRPIN_V4)
+//! the switch sends what reaches an endpoint beyond the node, and from the others, under which it serves what is at the
+//! node's own addresses, come the answers of connections that conntrack forgot.
 
 use ipnet::IpNet;
 use netlink_packet_netfilter::nftables::InetHookNumber;
@@ -11,7 +11,7 @@ use super::super::{
     expression,
     table::{Chain, Hook, Rule},
 };
-use crate::host::{Family, special_addresses};
+use crate::host::{BETWEEN, Family};
 
 /// `NF_IP_PRI_NAT_SRC`.
 const SRCNAT: i32 = 100;
@@ -24,11 +24,11 @@ pub(in super::super) fn chain(gateway: &str, pod_cidrs: &[IpNet]) -> Chain {
         ),
         expressions: expressions(gateway, cidr),
     });
-    let services = special_addresses().map(|address| Rule {
+    let services = BETWEEN.iter().map(|between| Rule {
         comment: format!(
-            "sluice: Services, {address}, leave through other devices than {gateway} as this node"
+            "sluice: Services, {between}, leave through other devices than {gateway} as this node"
         ),
-        expressions: expressions(gateway, address.into()),
+        expressions: expressions(gateway, *between),
     });
     Chain {
         name: "postrouting",

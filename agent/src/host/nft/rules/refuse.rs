@@ -10,7 +10,7 @@
 //! it need not, but there the kernel finds no source for the ICMP error to the node's own sockets, and each packet
 //! costs look-ups of its route.) It comes before the `filter` priority, at which others drop what they do not know.
 //!
-//! The link-local addresses of Services are for this node alone: what others send to them directly is dropped,
+//! The addresses between host and switch are for this node alone: what others send to them directly is dropped,
 //! before addresses are translated into them.
 
 use netlink_packet_netfilter::nftables::InetHookNumber;
@@ -19,7 +19,7 @@ use super::super::{
     expression,
     table::{Chain, Hook, Rule},
 };
-use crate::host::{Family, special_addresses};
+use crate::host::{BETWEEN, Family};
 
 /// `NF_IP_PRI_MANGLE`: after conntrack (-200), before destination NAT (-100) and filter (0).
 const MANGLE: i32 = -150;
@@ -78,16 +78,16 @@ fn forward(gateway: &str) -> Chain {
     }
 }
 
-/// `iifname != GW ip daddr ADDRESS drop`.
+/// `iifname != GW ip daddr PREFIX drop`.
 fn guard(gateway: &str) -> Chain {
-    let rules = special_addresses().map(|address| {
+    let rules = BETWEEN.iter().map(|between| {
         let mut expressions = Vec::new();
-        expressions.extend(expression::family(Family::of(address)));
+        expressions.extend(expression::family(Family::of(between.addr())));
         expressions.extend(expression::came_through(gateway, false));
-        expressions.extend(expression::destination(address));
+        expressions.extend(expression::destination_in(*between));
         expressions.push(expression::drop());
         Rule {
-            comment: format!("sluice: {address} is for this node and {gateway} alone"),
+            comment: format!("sluice: {between} is for this node and {gateway} alone"),
             expressions,
         }
     });
