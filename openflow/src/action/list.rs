@@ -115,7 +115,11 @@ macro_rules! actions {
     ) => {
         $(#[$enum_doc])*
         pub enum $enum {
-            $($(#[$doc])* $variant $(($ty))? $({$($(#[$part_doc])* $part: $part_ty),*})?,)*
+            $(
+                $(#[$doc])*
+                #[doc = concat!("\n\nOn the wire: ", $("`", stringify!($name), "` ",)+)]
+                $variant $(($ty))? $({$($(#[$part_doc])* $part: $part_ty),*})?,
+            )*
             $($($rest)*)?
         }
 
