@@ -179,7 +179,7 @@ impl<'a> Record<'a> {
     fn parse(line: &'a [u8]) -> Option<Record<'a>> {
         let line = std::str::from_utf8(line).ok()?.strip_suffix('\n')?;
         let (sum, rest) = line.split_once(' ')?;
-        if u32::from_str_radix(sum, 16).ok()? != crc32(rest.as_bytes()) {
+        if u32::from_str_radix(sum, 16).ok()? != crc32fast::hash(rest.as_bytes()) {
             return None;
         }
         let (verb, rest) = rest.split_once(' ')?;
@@ -217,7 +217,7 @@ fn covered(scope: &PodScope) -> String {
 }
 
 fn record(text: &str) -> String {
-    format!("{:08x} {text}\n", crc32(text.as_bytes()))
+    format!("{:08x} {text}\n", crc32fast::hash(text.as_bytes()))
 }
 
 /// An object's text as it is kept: without what is large and used by nobody here.
@@ -275,37 +275,4 @@ pub(super) fn text(raw: &str) -> Option<Box<str>> {
         }
     }
     Some(value.to_string().into())
-}
-
-/// CRC-32 as in IEEE 802.3.
-fn crc32(data: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = {
-        let mut table = [0; 256];
-        let mut n = 0;
-        while n < 256 {
-            let mut value = n as u32;
-            let mut bit = 0;
-            while bit < 8 {
-                value = (value >> 1) ^ (0xedb8_8320 & (value & 1).wrapping_neg());
-                bit += 1;
-            }
-            table[n] = value;
-            n += 1;
-        }
-        table
-    };
-    !data.iter().fold(!0, |sum: u32, &byte| {
-        let index = usize::from(sum.to_le_bytes()[0] ^ byte);
-        (sum >> 8) ^ TABLE.get(index).copied().unwrap_or_default()
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::crc32;
-
-    #[test]
-    fn the_checksum_is_the_usual_one() {
-        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
-    }
 }
