@@ -29,7 +29,7 @@ use crate::readiness::{Condition, Readiness};
 use crate::reporter::Reporter;
 use crate::rpc::listener::{Limits, Listener};
 use crate::switch::{Built, Switch, SwitchError, Tunnel, Wanted};
-use crate::{conflist, http, mtu, node, reconciler, rpc};
+use crate::{conflist, host, http, mtu, node, reconciler, rpc};
 
 /// How long one attempt to reach the database, or to build the bridge, may take.
 const ATTEMPT: Duration = Duration::from_secs(20);
@@ -186,6 +186,12 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         readiness.clone(),
         stop.clone(),
     ));
+    let (addresses, bound) = tokio::sync::watch::channel(None);
+    let following = host::addresses::follow(addresses);
+    let stopped = stop.clone();
+    tasks.spawn(async move {
+        until(&stopped, following).await;
+    });
     let (health_checks, health_wanted) = tokio::sync::watch::channel(HealthChecks::new());
     tasks.spawn(health::serve(
         health_wanted,
@@ -203,6 +209,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         metrics: metrics.clone(),
         nets,
         health: health_checks,
+        bound,
         reporter,
         index,
         status: source,

@@ -2,6 +2,7 @@
 //!
 //! * [`pod`]: a pod's end of its attachment, from the moment its device exists to the moment it is gone.
 //! * [`gateway`]: the node's own way into the pod network: the gateway device and the routes through it.
+//! * [`addresses`]: which the node has.
 //! * [`services`]: what of Services the host takes part in; [`nft`]: masquerading, node ports, refusals;
 //!   [`conntrack`]: what began before the node ports did.
 //!
@@ -16,6 +17,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
+pub mod addresses;
 pub mod cleanup;
 pub mod conntrack;
 mod error;

@@ -32,6 +32,9 @@ use crate::switch::Built;
 /// How long after its beginning a change may count as programmed; later answers say nothing of it.
 const PROGRAMMED: Duration = Duration::from_secs(600);
 
+/// How long to wait for the kernel's word on the node's addresses.
+const ADDRESSES: Duration = Duration::from_secs(5);
+
 pub(super) struct Cluster {
     pub(super) node: String,
     pub(super) config: Config,
@@ -43,6 +46,8 @@ pub(super) struct Cluster {
     pub(super) metrics: Metrics,
     pub(super) nets: watch::Sender<Option<NodeNet>>,
     pub(super) health: watch::Sender<HealthChecks>,
+    /// The addresses that this node's devices have, once they are known.
+    pub(super) bound: watch::Receiver<Option<BTreeSet<IpAddr>>>,
     /// Tells the cluster of what fails.
     pub(super) reporter: Reporter,
     /// The joined objects, for those who report on them.
@@ -107,9 +112,18 @@ impl Cluster {
         let mut handed_on = HandedOn::new();
         let mut attachments = self.service.changes();
         let mut lacks = self.reconciler.lacks();
+        let mut bound = self.bound.clone();
         // What was attached before this agent started is there from the start; nothing follows before all is listed.
         drop(self.attachments(&mut handed_on));
-        let Some(opened) = stop.run_until_cancelled(self.open()).await else {
+        let opened = stop.run_until_cancelled(async {
+            // What is served at them is in the switch of an agent before this one, and has to stay there.
+            let known = bound.wait_for(Option::is_some);
+            if tokio::time::timeout(ADDRESSES, known).await.is_err() {
+                tracing::warn!("the node's addresses are not known yet; going on with those of the Node's status");
+            }
+            self.open().await
+        });
+        let Some(opened) = opened.await else {
             return;
         };
         let Some(mut source) = opened else {
@@ -139,6 +153,12 @@ impl Cluster {
                         return;
                     }
                     self.attachments(&mut handed_on)
+                }
+                changed = bound.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    Update::default()
                 }
                 changed = lacks.changed() => {
                     if changed.is_err() {
@@ -392,6 +412,7 @@ impl Cluster {
         let node_port_addresses = self.node_port_addresses(&own.internal_ips);
         let mut addresses = own.internal_ips;
         addresses.extend(own.external_ips);
+        addresses.extend(self.shared_addresses(&addresses));
         LocalNode {
             name: NodeName::new(self.node.clone()),
             pod_cidrs: ranges,
@@ -418,6 +439,19 @@ impl Cluster {
         }
         let first = |v4: bool| internal.iter().find(|ip| ip.is_ipv4() == v4).copied();
         [first(true), first(false)].into_iter().flatten().collect()
+    }
+
+    /// Addresses of load balancers, and externalIPs, that the node has without its status saying so: others move such ones
+    /// from node to node.
+    fn shared_addresses(&self, known: &[IpAddr]) -> Vec<IpAddr> {
+        let bound = self.bound.borrow().clone().unwrap_or_default();
+        let others = bound.into_iter().filter(|ip| !known.contains(ip));
+        let others: Vec<IpAddr> = others.collect();
+        let served = self.with_index(|index| index.external_at(&others));
+        let mut shared: Vec<IpAddr> = served.into_iter().map(|(ip, ..)| ip).collect();
+        shared.sort_unstable();
+        shared.dedup();
+        shared
     }
 
     fn net(&self, local: &LocalNode) -> NodeNet {

@@ -31,7 +31,7 @@ mod neighbour;
 mod route;
 pub(super) mod socket;
 
-pub use address::Address;
+pub use address::{Address, AddressNews};
 pub use bulk::{RouteChange, change_routes};
 pub use link::{Link, LinkChange, MoveInto};
 pub use neighbour::Neighbour;

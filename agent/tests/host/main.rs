@@ -2,6 +2,7 @@
 //! What needs Linux's openvswitch module is ignored unless asked for:
 //! `sluice-testbed guest --test target/debug/deps/host-… -- host kernel --ignored`.
 
+mod addresses;
 mod differences;
 mod gateway;
 mod harness;

@@ -16,6 +16,7 @@ use crate::bench::{Bench, FAMILIES, port, vips};
 pub(crate) const SCENARIOS: &[Scenario] = &[
     ("one_port_of_a_client_reaches_each_of_them", one_port),
     ("each_may_be_another_services", two_services),
+    ("one_that_moves_between_nodes_is_served_where_it_is", moving),
 ];
 
 /// How long the host's side of a change may take after the switch's.
@@ -32,18 +33,18 @@ fn second(ipv6: bool) -> IpAddr {
     }
 }
 
-/// Gives the first node its second address, says so, and has everybody know the way.
-fn have_two(bench: &mut Bench<'_>) -> Result<()> {
-    let (v4, v6) = (layout::underlay_v4(1), layout::underlay_v6(1));
+/// Gives a node the second address, and has these know the way.
+fn give(bench: &Bench<'_>, node: u8, places: &[&str]) -> Result<()> {
+    let (v4, v6) = (layout::underlay_v4(node), layout::underlay_v6(node));
     let [second4, second6] = FAMILIES.map(second);
     run::ip_batch(
-        &bench.netns("n1")?,
+        &bench.netns(&layout::node_name(node))?,
         &[
             format!("addr replace {second4}/32 dev lo"),
             format!("addr replace {second6}/128 dev lo nodad"),
         ],
     )?;
-    for place in ["outside", "n2"] {
+    for place in places {
         run::ip_batch(
             &bench.netns(place)?,
             &[
@@ -52,6 +53,14 @@ fn have_two(bench: &mut Bench<'_>) -> Result<()> {
             ],
         )?;
     }
+    Ok(())
+}
+
+/// Gives the first node its second address, says so, and has everybody know the way.
+fn have_two(bench: &mut Bench<'_>) -> Result<()> {
+    give(bench, 1, &["outside", "n2"])?;
+    let (v4, v6) = (layout::underlay_v4(1), layout::underlay_v6(1));
+    let [second4, second6] = FAMILIES.map(second);
     let addresses: Vec<_> = [v4.into(), v6.into(), second4, second6]
         .map(|ip: IpAddr| json!({"type": "InternalIP", "address": ip.to_string()}))
         .into();
@@ -170,25 +179,24 @@ fn both(netns: &str, dials: &[Dial; 2], port: u16) -> Result<()> {
     Ok(())
 }
 
+/// A Service that a load balancer serves at these addresses.
+fn balanced(name: &str, number: u16, [v4, v6]: [IpAddr; 2]) -> Object {
+    let service = objects::service(name, &vips(number));
+    let ports = Protocol::ALL.into_iter().zip(["http", "dns"]);
+    let service = ports.fold(service, |service, (protocol, name)| {
+        service.port(name, protocol, port(protocol), name)
+    });
+    service.load_balancer(v4).load_balancer(v6)
+}
+
 /// As load balancers on the nodes have it, which share them out.
 fn two_services(cluster: &mut Cluster) -> Result<()> {
     let mut bench = Bench::serving(cluster, &["a1", "b1"])?;
     have_two(&mut bench)?;
-    let service = |name: &str, number, addresses: [IpAddr; 2]| {
-        let service = objects::service(name, &vips(number));
-        let service = Protocol::ALL.into_iter().zip(["http", "dns"]).fold(
-            service,
-            |service, (protocol, port_name)| {
-                service.port(port_name, protocol, port(protocol), port_name)
-            },
-        );
-        let [v4, v6] = addresses;
-        service.load_balancer(v4).load_balancer(v6)
-    };
     let first = [bench.address("n1", false)?, bench.address("n1", true)?];
     let second = FAMILIES.map(second);
-    bench.folder.put(&service("first", 1, first))?;
-    bench.folder.put(&service("second", 2, second))?;
+    bench.folder.put(&balanced("first", 1, first))?;
+    bench.folder.put(&balanced("second", 2, second))?;
     bench.endpoints("first", &["a1"])?;
     bench.endpoints("second", &["b1"])?;
     bench.folder.settle()?;
@@ -202,6 +210,37 @@ fn two_services(cluster: &mut Cluster) -> Result<()> {
                 }
             }
         }
+    }
+    Ok(())
+}
+
+/// As load balancers have it that give an address to the node that is to serve it, and tell nobody.
+fn moving(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = Bench::serving(cluster, &["a1", "b1"])?;
+    bench
+        .folder
+        .put(&balanced("moving", 1, FAMILIES.map(second)))?;
+    bench.endpoints("moving", &["a1", "b1"])?;
+    bench.folder.settle()?;
+    for node in [1, 2, 1] {
+        give(&bench, node, &["outside"])?;
+        for address in FAMILIES.map(second) {
+            for protocol in Protocol::ALL {
+                let dial = Dial::new(protocol, address, port(protocol));
+                for place in ["outside", "n1", "n2", "c1", "c2"] {
+                    wait_open(&bench, place, &dial).with_context(|| format!("at node {node}"))?;
+                    bench.expect(place, &dial, 10, &["a1", "b1"])?;
+                }
+            }
+        }
+        let [second4, second6] = FAMILIES.map(second);
+        run::ip_batch(
+            &bench.netns(&layout::node_name(node))?,
+            &[
+                format!("addr del {second4}/32 dev lo"),
+                format!("addr del {second6}/128 dev lo"),
+            ],
+        )?;
     }
     Ok(())
 }

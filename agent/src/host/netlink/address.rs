@@ -1,11 +1,15 @@
-//! Addresses of devices.
+//! Addresses of devices, and news of them.
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, io, net::IpAddr};
 
 use ipnet::IpNet;
 use nix::errno::Errno;
+use nix::libc::{RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR};
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage,
+};
+use rtnetlink::sys::{
+    AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE,
 };
 
 use super::{HostError, NLM_F_CREATE, NLM_F_REPLACE, Netlink, RouteNetlinkMessage, family, unless};
@@ -61,10 +65,55 @@ impl Netlink {
             .map_err(|error| {
                 HostError::kernel(format!("list addresses of device {index}"), error)
             })?;
-        Ok(found
-            .iter()
-            .filter_map(|message| parse(index, message))
-            .collect())
+        let of_device = found.iter().filter_map(parse);
+        let of_device = of_device.filter(|(of, _)| *of == index);
+        Ok(of_device.map(|(_, address)| address).collect())
+    }
+
+    /// The addresses of all devices, link-local ones included.
+    ///
+    /// # Errors
+    /// [`HostError::Kernel`].
+    pub async fn all_addresses(&self) -> Result<BTreeSet<IpAddr>, HostError> {
+        let message = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        let found = self.dump(message).await;
+        let found = found.map_err(|error| HostError::kernel("list addresses", error))?;
+        let found = found.iter().filter_map(parse);
+        Ok(found.map(|(_, address)| address.addr()).collect())
+    }
+}
+
+/// Says when addresses come or go in the network namespace of the thread that opened it. What is heard is not read, so
+/// nothing piles up: what there is is for [`Netlink`] to tell.
+pub struct AddressNews(TokioSocket);
+
+impl AddressNews {
+    /// Hears what happens from now on. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The kernel's, when it gives no socket.
+    pub fn open() -> io::Result<AddressNews> {
+        let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
+        let groups = (RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR).cast_unsigned();
+        socket.socket_mut().bind(&SocketAddr::new(0, groups))?;
+        Ok(AddressNews(socket))
+    }
+
+    /// Waits until something happened since it was last asked; all of it is one piece of news.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub async fn next(&mut self) -> io::Result<()> {
+        let mut heard = self.0.recv_from_full().await.map(drop);
+        while heard.is_ok() {
+            heard = self.0.socket_ref().recv_from_full().map(drop);
+        }
+        match heard {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            // There was more than the kernel had room for.
+            Err(error) if error.raw_os_error() == Some(Errno::ENOBUFS as i32) => Ok(()),
+            heard => heard,
+        }
     }
 }
 
@@ -82,13 +131,11 @@ fn named(index: u32, address: Address) -> AddressMessage {
     message
 }
 
-fn parse(index: u32, message: &RouteNetlinkMessage) -> Option<Address> {
+/// The device's index, and the address.
+fn parse(message: &RouteNetlinkMessage) -> Option<(u32, Address)> {
     let RouteNetlinkMessage::NewAddress(message) = message else {
         return None;
     };
-    if message.header.index != index {
-        return None;
-    }
     // IPv4 puts the address itself into IFA_LOCAL and the peer's into IFA_ADDRESS; IPv6 has only the latter.
     let mut addr: Option<IpAddr> = None;
     for attribute in &message.attributes {
@@ -98,5 +145,6 @@ fn parse(index: u32, message: &RouteNetlinkMessage) -> Option<Address> {
             _ => {}
         }
     }
-    IpNet::new(addr?, message.header.prefix_len).ok()
+    let address = IpNet::new(addr?, message.header.prefix_len).ok()?;
+    Some((message.header.index, address))
 }
