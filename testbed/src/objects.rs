@@ -154,6 +154,8 @@ pub struct Endpoint {
     pub zone: Option<&'static str>,
     /// The zones that are to use it.
     pub hints: Vec<&'static str>,
+    /// The node whose clients it is meant for.
+    pub meant_for: Option<u8>,
     /// The condition.
     pub ready: bool,
     /// The condition.
@@ -170,6 +172,7 @@ impl Endpoint {
             node,
             zone: None,
             hints: Vec::new(),
+            meant_for: None,
             ready: true,
             serving: true,
             terminating: false,
@@ -206,6 +209,13 @@ impl Endpoint {
         self
     }
 
+    /// The same for clients of this node.
+    #[must_use]
+    pub fn meant_for(mut self, node: u8) -> Self {
+        self.meant_for = Some(node);
+        self
+    }
+
     fn json(&self) -> Value {
         let mut value = json!({
             "addresses": [self.address.to_string()],
@@ -220,6 +230,9 @@ impl Endpoint {
         if !self.hints.is_empty() {
             let zones: Vec<Value> = self.hints.iter().map(|z| json!({"name": z})).collect();
             value["hints"] = json!({"forZones": zones});
+        }
+        if let Some(node) = self.meant_for {
+            value["hints"]["forNodes"] = json!([{"name": layout::node_name(node)}]);
         }
         value
     }

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt as _, stream};
 use sluice_agent::host::{
     Family, HAIRPIN_V4, HAIRPIN_V6, HostError, conntrack,
     gateway::{self, GatewayNic, configure},
@@ -17,8 +18,9 @@ use sluice_agent::host::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpSocket, UdpSocket},
+    net::{TcpListener, TcpSocket, TcpStream, UdpSocket},
     sync::oneshot,
+    time::timeout,
 };
 
 use crate::harness::{ROUTER_MAC, SOON, Space, v4, v6};
@@ -498,6 +500,39 @@ async fn a_service_without_endpoints_is_refused_to_everybody() {
             );
         }
     }
+}
+
+/// A thousand at once, and then as many a second: whoever asks more often is not answered, and the node has other things to do.
+#[tokio::test]
+async fn refusals_are_limited() {
+    const ASKED: usize = 3_000;
+    const AT_A_TIME: usize = 500;
+    const AT_ONCE: usize = 1_000;
+    const A_SECOND: f64 = 1_000.0;
+    let Network { outside, .. } = &network().await;
+    let to = SocketAddr::new(ip(SERVICE[0]), 80);
+    let job = move || async move {
+        let began = Instant::now();
+        let ask = |_| async move {
+            let answer = timeout(Duration::from_millis(300), TcpStream::connect(to)).await;
+            match answer {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => 1,
+                Ok(other) => panic!("{to}: {other:?}"),
+                Err(_elapsed) => 0,
+            }
+        };
+        let all = stream::iter(0..ASKED).map(ask).buffer_unordered(AT_A_TIME);
+        let refused: usize = all.collect::<Vec<_>>().await.into_iter().sum();
+        Ok((refused, began.elapsed()))
+    };
+    let (refused, took) = outside.run(job).await.expect("a client");
+    println!("{refused} of {ASKED} refused in {took:?}");
+    #[expect(clippy::cast_precision_loss)]
+    let more = refused.saturating_sub(AT_ONCE) as f64;
+    assert!(
+        refused >= AT_ONCE && more <= A_SECOND * (took.as_secs_f64() + 0.1),
+        "{refused} in {took:?}"
+    );
 }
 
 #[tokio::test]

@@ -295,10 +295,12 @@ fn internal_local(cluster: &mut Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Endpoints with hints, each for the zone of its node; ignored when one has none.
+/// Endpoints with hints, each for the zone of its node, or for the node; ignored when one has none.
 fn zones(cluster: &mut Cluster) -> Result<()> {
     let mut bench = Bench::serving(cluster, &["a1", "b1", "a2"])?;
     let near = |name, number| plain(name, number).with("/spec/trafficDistribution", "PreferClose");
+    let same_node =
+        |name, number| plain(name, number).with("/spec/trafficDistribution", "PreferSameNode");
     let zone = |place: &str| {
         if place.ends_with('1') {
             ("zone-1", ["zone-1"])
@@ -318,11 +320,24 @@ fn zones(cluster: &mut Cluster) -> Result<()> {
         let hints = if place == "b1" { &[][..] } else { &hints };
         endpoint.zoned(zone, hints)
     })?;
+    // All of one zone; the nodes are what matters.
+    bench.folder.put(&same_node("noded", 3))?;
+    bench.endpoints_as("noded", &all, |place, endpoint| {
+        let node = if place.ends_with('1') { 1 } else { 2 };
+        endpoint.zoned("zone-1", &["zone-1"]).meant_for(node)
+    })?;
+    // A node that none is meant for goes by the zone, and the second is in another one: all of them.
+    bench.folder.put(&same_node("elsewhere", 4))?;
+    bench.endpoints_as("elsewhere", &all, |_, endpoint| {
+        endpoint.zoned("zone-1", &["zone-1"]).meant_for(1)
+    })?;
     bench.folder.settle()?;
     for ipv6 in FAMILIES {
         for (client, by) in [("c1", &["a1", "b1"][..]), ("c2", &["a2"])] {
             bench.expect(client, &ask(Protocol::Tcp, 1, ipv6), 40, by)?;
             bench.expect(client, &ask(Protocol::Tcp, 2, ipv6), 60, &all)?;
+            bench.expect(client, &ask(Protocol::Tcp, 3, ipv6), 40, by)?;
+            bench.expect(client, &ask(Protocol::Tcp, 4, ipv6), 60, &all)?;
         }
     }
     Ok(())
