@@ -1,5 +1,6 @@
 //! ClusterIPs: every kind of endpoint, client and family.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -19,6 +20,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ("the_node_itself_reaches_services", from_the_node),
     ("a_pod_reaches_itself_through_its_service", hairpin),
     ("ports_are_told_apart", ports),
+    (
+        "addresses_of_a_range_that_came_later_are_served",
+        later_range,
+    ),
     ("pods_are_endpoints_without_slices", without_slices),
     ("no_endpoints_is_a_refusal", refusals),
     ("only_endpoints_that_are_ready_are_used", readiness),
@@ -192,6 +197,39 @@ fn without_slices(cluster: &mut Cluster) -> Result<()> {
     put(&mut bench, "a1", "another", PORT, "True")?;
     bench.folder.settle()?;
     expect(&bench, &["b1", "a2:8081"])
+}
+
+/// A cluster may be given another range for its Services, beside the first; nobody tells the nodes.
+fn later_range(cluster: &mut Cluster) -> Result<()> {
+    let mut bench = Bench::serving(cluster, &["a1", "a2"])?;
+    bench.publish("before", 1, &["a1"])?;
+    bench.folder.settle()?;
+    let later = [
+        IpAddr::from([198, 18, 7, 7]),
+        IpAddr::from([0xfd77, 0, 0, 0, 0, 0, 0, 7]),
+    ];
+    let service = Protocol::ALL.into_iter().zip(["http", "dns"]).fold(
+        objects::service("after", &later),
+        |service, (protocol, name)| service.port(name, protocol, port(protocol), name),
+    );
+    bench.folder.put(&service)?;
+    bench.endpoints("after", &["a2"])?;
+    bench.folder.settle()?;
+    for (ipv6, address) in FAMILIES.into_iter().zip(later) {
+        for protocol in Protocol::ALL {
+            let dial = Dial::new(protocol, address, port(protocol));
+            for place in ["c1", "c2", "n1", "n2"] {
+                // The host gets its route a moment after the switch its flows.
+                run::wait_for(&format!("{place} to reach {address}"), SETTLED, || {
+                    let tally = bench.many(place, &dial.clone().within(SILENCE), 1)?;
+                    Ok(tally.all_answered().is_ok().then_some(()))
+                })?;
+                bench.expect(place, &dial, 5, &["a2"])?;
+            }
+            bench.expect("c1", &ask(protocol, 1, ipv6), 5, &["a1"])?;
+        }
+    }
+    Ok(())
 }
 
 /// RST or ICMP port unreachable, at once, whoever asks.
