@@ -113,6 +113,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> anyhow::Result<()
         audit_interval: config.audit_interval.0,
         control: config.switch_folder(),
         datapath: format!("{0}@ovs-{0}", config.datapath_type),
+        epochs: built.hazard.is_some(),
     };
     let dropped = connection.packet_ins();
     let reconciler = reconciler::start(connection, options, metrics.clone());

@@ -166,6 +166,9 @@ pub struct Options {
     pub control: Option<PathBuf>,
     /// The name of the datapath: `system@ovs-system`.
     pub datapath: String,
+    /// Whether the datapath may change a wrong cached flow where two overlap, so that none may be changed that a change of
+    /// policy concerns.
+    pub epochs: bool,
     /// Time between two audits.
     pub audit_interval: Duration,
 }

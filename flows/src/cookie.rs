@@ -56,11 +56,13 @@ pub enum Kind {
     PolicyClass = 10,
     /// What is there for a moment only and goes by itself; never compared.
     Passing = 11,
+    /// What tells cached flows of before a change of policy from those of after it; the id is the table. Never compared.
+    Epoch = 12,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Base,
         Self::Drop,
         Self::Node,
@@ -72,6 +74,7 @@ impl Kind {
         Self::Policy,
         Self::PolicyClass,
         Self::Passing,
+        Self::Epoch,
     ];
 
     /// Its name in descriptions.
@@ -88,18 +91,20 @@ impl Kind {
             Self::Policy => "policy",
             Self::PolicyClass => "policy-class",
             Self::Passing => "passing",
+            Self::Epoch => "epoch",
         }
     }
 
-    /// Whether flows of this kind are part of a program; others come and go in the switch by themselves.
+    /// Whether flows of this kind are part of a program; others come and go in the switch by themselves, or with its
+    /// history.
     pub const fn is_compiled(self) -> bool {
-        !matches!(self, Self::Affinity | Self::Passing)
+        !matches!(self, Self::Affinity | Self::Passing | Self::Epoch)
     }
 
     /// What the id of such a cookie is made from.
     pub const fn id_source(self) -> &'static str {
         match self {
-            Self::Base => "table id",
+            Self::Base | Self::Epoch => "table id",
             Self::Drop => "code of the drop reason",
             Self::Node | Self::Peer => "hash of the node's name",
             Self::Pod => "hash of the sandbox id",
@@ -191,6 +196,11 @@ impl Cookie {
     /// Of a flow that goes by itself.
     pub fn passing(purpose: &str) -> Self {
         Self::new(Kind::Passing, stable_hash(purpose))
+    }
+
+    /// Of the flow that tells epochs apart in this table.
+    pub(crate) const fn epoch(table: Table) -> Self {
+        Self::new(Kind::Epoch, table.id().0 as u64)
     }
 
     /// Takes a cookie found in a switch for ours, if it is.
@@ -312,7 +322,7 @@ impl Registry {
             return "of another version".to_owned();
         };
         let name = match kind {
-            Kind::Base => Table::ALL
+            Kind::Base | Kind::Epoch => Table::ALL
                 .iter()
                 .find(|t| u64::from(t.id().0) == ours.id())
                 .map(|t| t.name().to_owned()),
@@ -361,6 +371,7 @@ mod tests {
             Cookie::policy_rule(Direction::Ingress, 1),
             Cookie::policy_part(PolicyPart::EgressClass, 1),
             Cookie::passing("a"),
+            Cookie::epoch(Table::EgressPoliced),
         ];
         assert_eq!(cookies.map(Cookie::kind), Kind::ALL.map(Some));
         assert!(

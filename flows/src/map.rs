@@ -123,6 +123,12 @@ fn registers(out: &mut String) -> std::fmt::Result {
         HAIRPIN[1],
         NODE_PORT[0],
         NODE_PORT[1]
+    )?;
+    writeln!(
+        out,
+        "\n`pkt_mark` is nobody's: on old releases with the userspace datapath, where packets have none, flows of the kind \
+         `{}` ask for bits of it\n([policy.md](policy.md#old-releases-of-open-vswitch)).",
+        Kind::Epoch.name()
     )
 }
 

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
-use openflow::{FlowMod, GroupId, GroupMod, Message};
+use openflow::{FlowMod, GroupId, GroupMod, Message, TableId};
 
 use crate::cookie::Cookie;
 use crate::flow::{Flow, FlowKey, Group, Program};
 use crate::model::{Backend, Protocol};
+use crate::pipeline::Table;
 use crate::policy::Revoked;
 
 /// A change of a switch's content, in no more than one word per flow and group.
@@ -175,6 +176,8 @@ pub enum Step {
     Passing(FlowMod),
     /// Removes what the switch learned with this cookie.
     Forget(Cookie),
+    /// Begins an epoch, or ends one.
+    Epoch(FlowMod),
 }
 
 impl Step {
@@ -186,6 +189,18 @@ impl Step {
             Self::Group(group) => Message::GroupMod(group.clone()),
             Self::Passing(flow) => Message::FlowMod(flow.clone()),
             Self::Forget(cookie) => Message::FlowMod(cookie.to_forget()),
+            Self::Epoch(flow) => Message::FlowMod(flow.clone()),
+        }
+    }
+
+    /// The table whose flows it changes.
+    pub(crate) fn table(&self) -> Option<TableId> {
+        match self {
+            Self::FlowSet(flow) => Some(flow.key.table),
+            Self::FlowGone(key) => Some(key.table),
+            Self::Passing(flow) | Self::Epoch(flow) => Some(flow.table),
+            Self::Forget(_) => Some(Table::Affinity.id()),
+            Self::Group(_) => None,
         }
     }
 }

@@ -159,6 +159,18 @@ pub fn revalidators(node: &Node, go_on: bool) -> Result<()> {
     appctl(node, &[&format!("revalidator/{what}")]).map(drop)
 }
 
+/// Waits until all that is cached has been compared with the flows of now.
+///
+/// # Errors
+/// When the switch does not answer.
+pub fn revalidated(node: &Node) -> Result<()> {
+    // The first to end may have begun before.
+    for _ in 0..2 {
+        appctl(node, &["revalidator/wait"])?;
+    }
+    Ok(())
+}
+
 /// The connections that conntrack knows in one zone, one a line.
 ///
 /// # Errors

@@ -12,6 +12,8 @@ mod allow;
 #[allow(dead_code)]
 #[path = "services/bench.rs"]
 mod bench;
+#[path = "policy/cached.rs"]
+mod cached;
 #[path = "policy/changes.rs"]
 mod changes;
 #[path = "policy/common.rs"]
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     suite::main_sharing(vec![
         internal("allow", allow::SCENARIOS),
         internal("changes", changes::SCENARIOS),
+        internal("cached", cached::SCENARIOS),
         internal("revoke", revoke::SCENARIOS),
         internal("errors", errors::SCENARIOS),
         internal("report", report::SCENARIOS),

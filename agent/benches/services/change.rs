@@ -32,6 +32,7 @@ async fn measured(services: usize) -> Result<()> {
     let options = reconciler::Options {
         control: None,
         datapath: "netdev@ovs-netdev".into(),
+        epochs: false,
         audit_interval: Duration::from_secs(3600),
     };
     let handle = reconciler::start(connection.clone(), options, metrics.clone());

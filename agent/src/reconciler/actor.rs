@@ -10,7 +10,7 @@ use openflow::{FlowStats, GroupDesc, Message};
 use sluice_flows::model::Change;
 use sluice_flows::service::{COUNTED, affinity_remainder};
 use sluice_flows::{
-    Compiler, Cookie, Patch, Program, Released, Revoked, Step, cookie::Registry, diff,
+    Compiler, Cookie, Epochs, Patch, Program, Released, Revoked, Step, cookie::Registry, diff,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -51,6 +51,8 @@ pub(super) struct Actor {
     status: Status,
     model: Model,
     refused: Refused,
+    /// What tells cached flows of before a change of policy from those of after it.
+    epochs: Epochs,
     /// Connections that the switch is to forget.
     flushes: Flushes<Released>,
     /// Connections that policy is to judge anew.
@@ -105,6 +107,7 @@ impl Actor {
             status: Status::default(),
             model: Model::default(),
             refused: Refused::default(),
+            epochs: Epochs::default(),
             flushes: Flushes::default(),
             revocations: Flushes::default(),
             adopted: false,
@@ -289,6 +292,7 @@ impl Actor {
         let began = Instant::now();
         let (flows, groups) = self.read(generation).await.map_err(Failure::Lost)?;
         let read = Instant::now();
+        self.epochs.read(&flows);
         let adopts = !std::mem::replace(&mut self.adopted, true);
         let patch = self.compare(adopts, flows, groups).await;
         let mut plan = self.plan(patch);
@@ -333,7 +337,7 @@ impl Actor {
         Some(patch)
     }
 
-    /// Patches as one plan, without the flows that the switch is known to refuse.
+    /// Patches as one plan, without the flows that the switch is known to refuse, and with the epochs that they begin.
     fn plan(&mut self, patches: impl IntoIterator<Item = Patch>) -> Plan {
         let mut plan = Plan::default();
         for mut patch in patches {
@@ -347,6 +351,11 @@ impl Actor {
             }
             plan.extend(patch);
         }
+        plan.append(if self.options.epochs {
+            self.epochs.begin(plan.steps())
+        } else {
+            self.epochs.end()
+        });
         plan
     }
 
@@ -553,6 +562,7 @@ impl Actor {
             Err(error) => return self.failed(Failure::Lost(error)),
         };
         let installed = flows.len();
+        self.epochs.read(&flows);
         let patch = self.compare(false, flows, groups).await;
         let mut plan = self.plan(patch);
         if plan.is_empty() {
@@ -570,7 +580,7 @@ impl Actor {
                 }
                 Step::FlowGone(key) => tracing::warn!(flow = %key, "drift: not wanted"),
                 Step::Group(group) => tracing::warn!(?group, "drift: group"),
-                Step::Passing(_) => {}
+                Step::Passing(_) | Step::Epoch(_) => {}
                 Step::Forget(cookie) => tracing::warn!(%cookie, "drift: learned of what is gone"),
             }
         }

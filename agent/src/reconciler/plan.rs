@@ -22,6 +22,11 @@ impl Plan {
         self.steps.extend(patch.into_steps());
     }
 
+    /// Appends what has to go with it.
+    pub(super) fn append(&mut self, steps: Vec<Step>) {
+        self.steps.extend(steps);
+    }
+
     /// Takes out the connections to judge anew.
     pub(super) fn take_revoked(&mut self) -> Vec<Revoked> {
         std::mem::take(&mut self.revoked)

@@ -43,22 +43,34 @@ pub(super) fn missing(switch: &OpenVSwitch, wanted: &Wanted) -> Vec<String> {
     missing
 }
 
-/// What an operator should know of a switch that will do.
+/// What an operator should know of a switch that will do: whether its datapath may change a wrong cached flow. One that
+/// does not say its release is taken for one that may.
 pub(super) fn hazard(switch: &OpenVSwitch, wanted: &Wanted) -> Option<String> {
-    let text = switch.ovs_version.as_deref()?;
-    let (major, minor, patch) = version(text)?;
-    let first = CHANGES_THE_RIGHT_FLOW
-        .into_iter()
-        .find(|(of, series, _)| (*of, *series) == (major, minor))?;
-    let concerned = wanted.datapath_type == DatapathType::Netdev && patch < first.2;
-    concerned.then(|| {
-        format!(
-            "the userspace datapath of Open vSwitch {text} may change a wrong cached flow where two overlap, as those of \
-             connections may whose policy changes twice while they live; what is wrong stays while it is used: \
-             {major}.{minor}.{} or newer is free of it; `ovs-appctl revalidator/purge` ends it",
-            first.2
-        )
-    })
+    if wanted.datapath_type != DatapathType::Netdev {
+        return None;
+    }
+    let (which, cure) = match switch.ovs_version.as_deref() {
+        Some(text) => {
+            let (major, minor, patch) = version(text)?;
+            let (.., first) = CHANGES_THE_RIGHT_FLOW
+                .into_iter()
+                .find(|(of, series, first)| (*of, *series) == (major, minor) && patch < *first)?;
+            (
+                text,
+                format!("{major}.{minor}.{first} or newer is free of it"),
+            )
+        }
+        None => (
+            "that does not say its release (column ovs_version of Open_vSwitch)",
+            "3.2 or newer is free of it, and then should say so".to_owned(),
+        ),
+    };
+    Some(format!(
+        "the userspace datapath of an Open vSwitch {which} may change a wrong cached flow where two overlap, as those of a \
+         Service's clients may whose loadBalancerSourceRanges change while they are connected; what is wrong stays while \
+         it is used, and `ovs-appctl revalidator/purge` ends it. Policy is kept from it: each change has the switch forget \
+         what it has cached of those concerned. {cure}"
+    ))
 }
 
 /// What Services and policies need of a datapath: as its row has it, and what a kernel needs for that.
@@ -158,6 +170,10 @@ mod tests {
             let wanted = wanted(datapath, TunnelKind::Geneve);
             hazard(&switch(text), &wanted).is_some()
         };
+        let mut silent = switch("");
+        silent.ovs_version = None;
+        let netdev = wanted(DatapathType::Netdev, TunnelKind::Geneve);
+        assert!(hazard(&silent, &netdev).is_some());
         for text in ["2.17.7", "3.0.4", "3.1.0", "3.1", "3.1.2-rc1"] {
             assert!(told(text, DatapathType::Netdev), "{text}");
             assert!(!told(text, DatapathType::System), "{text}");

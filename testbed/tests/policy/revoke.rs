@@ -164,7 +164,10 @@ fn stream(client: &str, server: &str, address: SocketAddr) -> Result<(TcpStream,
 }
 
 /// That none of these is answered any more. All at once: each listens to silence for a while.
-fn all_silent<'a>(revoked: impl IntoIterator<Item = &'a mut Revoked>, tag: &str) -> Result<()> {
+pub(crate) fn all_silent<'a>(
+    revoked: impl IntoIterator<Item = &'a mut Revoked>,
+    tag: &str,
+) -> Result<()> {
     std::thread::scope(|scope| {
         let threads: Vec<_> = revoked
             .into_iter()
