@@ -202,10 +202,17 @@ pub(crate) fn leave_behind(
         .map(|it| (it.ip, it.port))
         .collect();
     let left = service::listeners(before, node).into_iter();
-    let left = left.filter(|it| !kept.contains(&(it.ip, it.port)));
-    patch
-        .passing
-        .extend(left.map(|it| service::vacated(it.ip, it.port, before, look)));
+    let left: Vec<_> = left
+        .filter(|it| !kept.contains(&(it.ip, it.port)))
+        .collect();
+    let ports = left
+        .iter()
+        .map(|it| service::vacated(it.ip, it.port, before, look));
+    let ips: BTreeSet<_> = left.iter().map(|it| it.ip).collect();
+    let errors = ips
+        .into_iter()
+        .map(|ip| service::vacated_address(ip, before));
+    patch.passing.extend(ports.chain(errors));
 }
 
 /// What the switch need not remember any more.

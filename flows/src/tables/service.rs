@@ -222,12 +222,24 @@ pub(crate) fn listen(listener: &Listener<'_>, port: &ServicePort, state: &State,
 /// Where a Service listened and does no more: connections that exist go on, until all have been silent for long. Not a
 /// part of the program. `look` is what it looked at of its clients.
 pub(crate) fn vacated(ip: IpAddr, number: u16, port: &ServicePort, look: Look) -> FlowMod {
-    let mut f = Fragment::new(Cookie::passing(port.id.as_str()));
+    let f = Fragment::new(Cookie::passing(port.id.as_str()));
     let to = any()
         .destination(IpNet::from(ip))
         .whole()
         .to_port(port.protocol, number);
     let steps = glance(Steps::new(), port, look, Look::default());
+    in_silence(to, steps, f)
+}
+
+/// The same for what a client says by ICMP about such a connection: it is translated as the connection is.
+pub(crate) fn vacated_address(ip: IpAddr, port: &ServicePort) -> FlowMod {
+    let f = Fragment::new(Cookie::passing(port.id.as_str()));
+    let to = any().destination(IpNet::from(ip)).icmp(ip.is_ipv6());
+    in_silence(to, Steps::new(), f)
+}
+
+/// Looked up until nothing has come for long.
+fn in_silence(to: Match, steps: Steps, mut f: Fragment) -> FlowMod {
     let steps = steps.track(ZONE_SERVICE, Table::ServiceState);
     f.flow(Table::Service, VACATED, to, steps);
     let flow = f.flows.pop().map(|flow| flow.to_add());

@@ -363,6 +363,13 @@ fn a_connection_of_a_service_that_is_gone_stops_and_resumes() {
     };
     assert!(!vacated.is_empty());
     send(&now(&compiler), &mut world, &ask).unwrap();
+    // So does what the client says of it, which nobody would know by the Service's address.
+    let error = unreachable(&state, (VIP, 80), 40000);
+    let said = send(&now(&compiler), &mut world, &error).unwrap();
+    assert_eq!(said.get(Field::IPV4_DST).to_ipv4(), ip(SERVER));
+    let quoted = said.inner().unwrap();
+    assert_eq!(quoted.source.port, 8080);
+    assert_eq!(quoted.destination.port, ports.1);
     compiler.apply(egress_to("10.0.0.2/32", 9999));
     let denied = send(&now(&compiler), &mut world, &ask);
     assert_eq!(denied.err(), Some(DropReason::EgressIsolation));
