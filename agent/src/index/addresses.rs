@@ -7,18 +7,48 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use crate::source::object::Endpoint;
 
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    held: HashMap<IpAddr, Holders>,
+    held: Held,
     /// Those whose last pod went while an EndpointSlice still named them.
     orphans: HashSet<IpAddr>,
     /// Those that somebody let go of since the last answer.
     loose: BTreeSet<IpAddr>,
+}
+
+/// Who has an address, by family: every pod is in here, and an IPv4 address alone is a quarter of either.
+#[derive(Debug, Default)]
+struct Held {
+    v4: HashMap<Ipv4Addr, Holders>,
+    v6: HashMap<Ipv6Addr, Holders>,
+}
+
+impl Held {
+    fn get(&self, ip: IpAddr) -> Option<&Holders> {
+        match ip {
+            IpAddr::V4(ip) => self.v4.get(&ip),
+            IpAddr::V6(ip) => self.v6.get(&ip),
+        }
+    }
+
+    fn of(&mut self, ip: IpAddr) -> &mut Holders {
+        match ip {
+            IpAddr::V4(ip) => self.v4.entry(ip).or_default(),
+            IpAddr::V6(ip) => self.v6.entry(ip).or_default(),
+        }
+    }
+
+    fn remove(&mut self, ip: IpAddr) {
+        match ip {
+            IpAddr::V4(ip) => drop(self.v4.remove(&ip)),
+            IpAddr::V6(ip) => drop(self.v6.remove(&ip)),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -34,11 +64,11 @@ impl Addresses {
             return;
         }
         for ip in now {
-            self.held.entry(*ip).or_default().pods += 1;
+            self.held.of(*ip).pods += 1;
             self.orphans.remove(ip);
         }
         for ip in before {
-            let holders = self.held.entry(*ip).or_default();
+            let holders = self.held.of(*ip);
             holders.pods = holders.pods.saturating_sub(1);
             if holders.pods == 0 {
                 self.orphans.insert(*ip);
@@ -50,10 +80,10 @@ impl Addresses {
     /// An EndpointSlice had these endpoints, and has those now.
     pub(super) fn slice_moved(&mut self, before: &[Endpoint], now: &[Endpoint]) {
         for endpoint in now {
-            self.held.entry(endpoint.ip).or_default().endpoints += 1;
+            self.held.of(endpoint.ip).endpoints += 1;
         }
         for endpoint in before {
-            let holders = self.held.entry(endpoint.ip).or_default();
+            let holders = self.held.of(endpoint.ip);
             holders.endpoints = holders.endpoints.saturating_sub(1);
             if holders.endpoints == 0 {
                 if holders.pods == 0 && endpoint.state.terminating {
@@ -70,10 +100,10 @@ impl Addresses {
         for ip in std::mem::take(&mut self.loose) {
             let free = self
                 .held
-                .get(&ip)
+                .get(ip)
                 .is_none_or(|holders| holders.pods == 0 && holders.endpoints == 0);
             if free {
-                self.held.remove(&ip);
+                self.held.remove(ip);
                 if self.orphans.remove(&ip) {
                     forgotten.push(ip);
                 }
