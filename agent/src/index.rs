@@ -222,7 +222,7 @@ impl Index {
     }
 
     /// The pods that a Service selects and that are told here. Costs as much as its namespace has pods.
-    pub fn pods_of(&self, service: &Service) -> impl Iterator<Item = Arc<Pod>> {
+    pub fn pods_of(&self, service: &Service) -> impl Iterator<Item = Pod> {
         services::selected(service, &self.pods)
     }
 
@@ -422,7 +422,7 @@ impl Index {
             false => self.pods.answer(&mut update),
         };
         for (before, now) in &pods {
-            let ips = |pod: &Option<Arc<Pod>>| pod.as_ref().map(|pod| pods::own_ips(pod).to_vec());
+            let ips = |pod: &Option<Pod>| pod.as_ref().map(|pod| pods::own_ips(pod).to_vec());
             let (before, now) = (ips(before), ips(now));
             self.addresses
                 .pod_moved(&before.unwrap_or_default(), &now.unwrap_or_default());

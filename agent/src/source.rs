@@ -21,7 +21,6 @@ pub(crate) mod intern;
 pub mod kubernetes;
 mod manifest;
 pub mod object;
-pub(crate) mod pod_set;
 mod scope;
 
 pub use directory::{DirectorySource, DirectoryStatus, Fault};

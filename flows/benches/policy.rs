@@ -57,7 +57,7 @@ impl Cluster {
             namespace: namespace.into(),
             name: name.into(),
             labels: Arc::new(labels(pairs)),
-            ips: vec![Ipv4Addr::new(10, a, b, c).into()],
+            ips: vec![Ipv4Addr::new(10, a, b, c).into()].into(),
             ports: Arc::default(),
         }));
     }
@@ -227,7 +227,7 @@ fn local(pod: &ClusterPod, n: u32) -> LocalPod {
         uid: Uid::default(),
         ofport: 1024 + n,
         mac: MacAddr([0x0a, 0, 0, 0, high, low]),
-        ips: pod.ips.clone(),
+        ips: pod.ips.to_vec(),
     }
 }
 
@@ -299,7 +299,8 @@ fn measure(title: &str, make: fn() -> Cluster) {
     // One at a time, with all of that in place.
     let pod = here[0].clone();
     let mut other = ClusterPod::clone(&pod);
-    (other.name, other.ips) = ("another".into(), vec![Ipv4Addr::new(10, 255, 0, 1).into()]);
+    other.name = "another".into();
+    other.ips = vec![Ipv4Addr::new(10, 255, 0, 1).into()].into();
     let other = Arc::new(other);
     let (namespace, name) = (other.namespace.clone(), other.name.clone());
     let mut policy = Policy::clone(compiler.state().policies_of(&namespace).next().unwrap());

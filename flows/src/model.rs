@@ -3,6 +3,9 @@
 //! Plain values. This module knows nothing of flows, of Kubernetes, or of where the objects come from; it
 //! accepts any combination of them, contradictory ones included (see [`crate::claims`]).
 
+mod labels;
+mod pod;
+mod pod_set;
 mod policy;
 mod service;
 mod uid;
@@ -15,9 +18,11 @@ use std::sync::Arc;
 use ipnet::IpNet;
 use openflow::MacAddr;
 
+pub use labels::Labels;
+pub use pod::{ClusterPod, Ips, NamedPort};
+pub use pod_set::{OfPod, PodSet};
 pub use policy::{
-    ClusterPod, Labels, NamedPort, NamespaceLabels, Policy, PolicyId, PolicyPeer, PolicyPort,
-    Ports, Requirement, Rule, Selector,
+    NamespaceLabels, Policy, PolicyId, PolicyPeer, PolicyPort, Ports, Requirement, Rule, Selector,
 };
 pub use service::{Backend, Frontend, Protocol, ServiceId, ServicePort, TrafficPolicy};
 pub use uid::Uid;
@@ -257,8 +262,8 @@ pub struct State {
     pub memory: Memory,
     /// The namespaces, by name.
     pub namespaces: BTreeMap<Arc<str>, NamespaceLabels>,
-    /// All pods of the cluster that have a network of their own, by namespace and name.
-    pub cluster_pods: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Arc<ClusterPod>>>,
+    /// All pods of the cluster that have a network of their own.
+    pub cluster_pods: PodSet,
     /// The policies.
     pub policies: BTreeMap<PolicyId, Arc<Policy>>,
 }
@@ -274,14 +279,14 @@ impl State {
             services: BTreeMap::new(),
             memory: Memory::default(),
             namespaces: BTreeMap::new(),
-            cluster_pods: BTreeMap::new(),
+            cluster_pods: PodSet::default(),
             policies: BTreeMap::new(),
         }
     }
 
     /// A pod of the cluster.
     pub fn cluster_pod(&self, namespace: &str, name: &str) -> Option<&Arc<ClusterPod>> {
-        self.cluster_pods.get(namespace)?.get(name)
+        self.cluster_pods.get(namespace, name)
     }
 
     /// The policies of a namespace.
@@ -331,21 +336,11 @@ impl State {
             }
             Change::NamespaceGone(name) => self.namespaces.remove(&name).is_some(),
             Change::ClusterPodSet(pod) => {
-                let pods = self.cluster_pods.entry(pod.namespace.clone()).or_default();
-                pods.get(&pod.name) != Some(&pod) && {
-                    pods.insert(pod.name.clone(), pod);
-                    true
-                }
+                let before = self.cluster_pods.put(pod.clone());
+                before != Some(pod)
             }
             Change::ClusterPodGone(namespace, name) => {
-                let Some(pods) = self.cluster_pods.get_mut(&namespace) else {
-                    return false;
-                };
-                let was_there = pods.remove(&name).is_some();
-                if pods.is_empty() {
-                    self.cluster_pods.remove(&namespace);
-                }
-                was_there
+                self.cluster_pods.remove(&namespace, &name).is_some()
             }
             Change::PolicySet(policy) => {
                 self.policies.get(&policy.id) != Some(&policy) && {

@@ -31,10 +31,10 @@ pub(super) fn explain(index: &Index, error: &InspectError) -> Option<String> {
 fn pod(pod: &Pod) -> Option<String> {
     let ips: Vec<_> = pod.ips.iter().map(ToString::to_string).collect();
     match () {
-        () if pod.finished => Some("has ended, and has no address".to_owned()),
-        () if pod.host_network && !ips.is_empty() => Some(format!(
+        () if pod.state.finished => Some("has ended, and has no address".to_owned()),
+        () if pod.state.host_network && !ips.is_empty() => Some(format!(
             "is on the network of its node, {}: write the node's address, {}",
-            pod.node,
+            pod.state.node,
             ips.join(" or ")
         )),
         () if ips.is_empty() => Some("has no address yet".to_owned()),
@@ -55,7 +55,7 @@ fn service(index: &Index, end: &str, namespace: &str, name: &str) -> Option<Stri
         Unserved::Headless => {
             let mut pods: Vec<_> = index
                 .pods_of(service)
-                .filter(|pod| !pod.finished)
+                .filter(|pod| !pod.state.finished)
                 .map(|pod| format!("{namespace}/{}", pod.name))
                 .collect();
             pods.sort_unstable();

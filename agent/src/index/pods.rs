@@ -5,32 +5,32 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
-use sluice_flows::model::{ClusterPod, Labels, NamespaceLabels, Uid};
+use sluice_flows::model::{ClusterPod, Ips, Labels, NamespaceLabels, PodSet, Uid};
 
 use super::{Joined, Key, Update};
-use crate::source::{Namespace, Pod, intern, object::Ips, pod_set::PodSet};
+use crate::source::{Namespace, Pod, intern, object::PodState};
 
 /// The label by which the API server makes every namespace selectable by its name.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// A pod before and after.
-pub(super) type Changed = (Option<Arc<Pod>>, Option<Arc<Pod>>);
+pub(super) type Changed = (Option<Pod>, Option<Pod>);
 
 #[derive(Debug)]
 pub(super) struct Pods {
     standalone: bool,
     namespaces: BTreeMap<Arc<str>, Arc<Namespace>>,
-    pods: PodSet,
+    pods: PodSet<Pod>,
     /// The addresses of the attachments of each pod here, the newest last.
     attached: BTreeMap<Key, Vec<(Uid, Ips)>>,
     /// What was touched since the last answer, as it was then.
-    touched: BTreeMap<Key, Option<Arc<Pod>>>,
+    touched: BTreeMap<Key, Option<Pod>>,
     touched_namespaces: BTreeMap<Arc<str>, Option<Labels>>,
 }
 
 /// The addresses that are a pod's own, and of use.
 pub(super) fn own_ips(pod: &Pod) -> &[IpAddr] {
-    if pod.host_network || pod.finished {
+    if pod.state.host_network || pod.state.finished {
         return &[];
     }
     &pod.ips
@@ -61,13 +61,13 @@ impl Pods {
     }
 
     pub(super) fn pod(&self, namespace: &str, name: &str) -> Option<&Pod> {
-        self.pods.get(namespace, name).map(|pod| &**pod)
+        self.pods.get(namespace, name)
     }
 
     /// Looks at every pod.
     pub(super) fn holder(&self, ip: IpAddr) -> Option<&Pod> {
-        let mut pods = self.pods.iter().map(|pod| &**pod);
-        pods.find(|pod| !pod.host_network && pod.ips.contains(&ip))
+        let mut pods = self.pods.iter();
+        pods.find(|pod| !pod.state.host_network && pod.ips.contains(&ip))
     }
 
     pub(super) fn count(&self) -> usize {
@@ -81,7 +81,7 @@ impl Pods {
     }
 
     /// A pod with the addresses it really has.
-    pub(super) fn effective(&self, key: &Key) -> Option<Arc<Pod>> {
+    pub(super) fn effective(&self, key: &Key) -> Option<Pod> {
         let object = self.pods.get(&key.namespace, &key.name);
         // A pod of the same name that came before, or comes after, has none of its addresses.
         let of_it = |uid: Uid| object.is_none_or(|pod| pod.uid.may_be(uid));
@@ -92,27 +92,33 @@ impl Pods {
             .unwrap_or_default();
         let newest = all.iter().rev().find(|(uid, _)| of_it(*uid));
         match (object, newest.map(|(_, ips)| ips)) {
-            (Some(pod), Some(ips)) if pod.ips != *ips && !pod.host_network => {
-                let ips = ips.clone();
-                Some(Arc::new(Pod {
-                    ips,
-                    ..Pod::clone(pod)
-                }))
+            (Some(pod), Some(ips)) if pod.ips != *ips && !pod.state.host_network => {
+                let mut cluster = ClusterPod::clone(pod);
+                cluster.ips = ips.clone();
+                Some(Pod {
+                    cluster: Arc::new(cluster),
+                    state: pod.state.clone(),
+                })
             }
             (Some(pod), _) => Some(pod.clone()),
-            (None, Some(ips)) if self.standalone => Some(Arc::new(Pod {
-                namespace: key.namespace.clone(),
-                name: key.name.clone(),
-                ips: ips.clone(),
-                ready: true,
-                ..Pod::default()
-            })),
+            (None, Some(ips)) if self.standalone => Some(Pod {
+                cluster: Arc::new(ClusterPod {
+                    namespace: key.namespace.clone(),
+                    name: key.name.clone(),
+                    ips: ips.clone(),
+                    ..ClusterPod::default()
+                }),
+                state: Arc::new(PodState {
+                    ready: true,
+                    ..PodState::default()
+                }),
+            }),
             (None, _) => None,
         }
     }
 
     /// The pods of a namespace that have an object, with the addresses they really have.
-    pub(super) fn in_namespace(&self, namespace: &Arc<str>) -> impl Iterator<Item = Arc<Pod>> {
+    pub(super) fn in_namespace(&self, namespace: &Arc<str>) -> impl Iterator<Item = Pod> {
         let pods = self.pods.of(namespace);
         pods.filter_map(|pod| match self.attached.is_empty() {
             true => Some(pod.clone()),
@@ -120,12 +126,14 @@ impl Pods {
         })
     }
 
-    pub(super) fn set(&mut self, pod: Arc<Pod>) {
+    pub(super) fn set(&mut self, pod: Pod) {
         let key = Key::new(&pod.namespace, &pod.name);
-        if self.pod(&key.namespace, &key.name) == Some(&*pod) {
+        if self.pod(&key.namespace, &key.name) == Some(&pod) {
             return;
         }
         self.touch(&key);
+        let known = self.pods.get(&key.namespace, &key.name);
+        let pod = pod.sharing(known);
         self.pods.put(pod);
     }
 
@@ -190,15 +198,19 @@ impl Pods {
 
     /// The labels of a namespace, if there is one.
     pub(super) fn labels(&self, name: &Arc<str>) -> Option<Labels> {
-        let mut labels = match self.namespaces.get(name) {
+        let labels = match self.namespaces.get(name) {
             Some(namespace) => Labels::clone(&namespace.labels),
-            None if self.standalone && self.is_inhabited(name) => Labels::new(),
+            None if self.standalone && self.is_inhabited(name) => Labels::default(),
             None => return None,
         };
-        labels
-            .entry(intern::text(NAME_LABEL))
-            .or_insert_with(|| name.clone());
-        Some(labels)
+        if labels.get(NAME_LABEL).is_some() {
+            return Some(labels);
+        }
+        let given = labels
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone()));
+        let own = (intern::text(NAME_LABEL), name.clone());
+        Some(given.chain([own]).collect())
     }
 
     fn is_inhabited(&self, namespace: &Arc<str>) -> bool {
@@ -228,9 +240,9 @@ impl Pods {
             if now == before {
                 continue;
             }
-            match (cluster_pod(before.as_deref()), cluster_pod(now.as_deref())) {
+            match (cluster_pod(before.as_ref()), cluster_pod(now.as_ref())) {
                 (before, now) if now == before => {}
-                (_, Some(pod)) => update.joined.push(Joined::ClusterPodSet(Arc::new(pod))),
+                (_, Some(pod)) => update.joined.push(Joined::ClusterPodSet(pod.clone())),
                 (_, None) => update
                     .joined
                     .push(Joined::ClusterPodGone(key.namespace, key.name)),
@@ -242,14 +254,7 @@ impl Pods {
 }
 
 /// The pod as policies look at it, if it has addresses of its own.
-fn cluster_pod(pod: Option<&Pod>) -> Option<ClusterPod> {
+fn cluster_pod(pod: Option<&Pod>) -> Option<&Arc<ClusterPod>> {
     let pod = pod.filter(|pod| !own_ips(pod).is_empty())?;
-    Some(ClusterPod {
-        namespace: pod.namespace.clone(),
-        name: pod.name.clone(),
-        uid: pod.uid,
-        labels: pod.labels.clone(),
-        ips: pod.ips.to_vec(),
-        ports: pod.ports.clone(),
-    })
+    Some(&pod.cluster)
 }

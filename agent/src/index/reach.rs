@@ -120,7 +120,8 @@ impl Reach {
     /// A pod came or changed.
     pub(super) fn pod_set(&mut self, pod: &Pod) {
         let key = Key::new(&pod.namespace, &pod.name);
-        if pod.node != self.own_node || pod.host_network || pod.finished {
+        let state = &*pod.state;
+        if state.node != self.own_node || state.host_network || state.finished {
             return self.pod_gone(&key);
         }
         if self.own.get(&key) != Some(&pod.labels) {

@@ -98,7 +98,7 @@ fn addresses(state: &State, name: &str, end: &'static str) -> Result<Vec<IpAddr>
         return Ok(pod.ips.clone());
     }
     let pod = state.cluster_pod(namespace, name);
-    pod.map(|pod| pod.ips.clone())
+    pod.map(|pod| pod.ips.to_vec())
         .ok_or_else(|| InspectError::NoPod {
             end,
             namespace: namespace.to_owned(),

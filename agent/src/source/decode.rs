@@ -251,11 +251,11 @@ impl<'de> Deserialize<'de> for LabelMap {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LabelMap, A::Error> {
-                let mut labels = Labels::new();
-                while let Some((key, Text(value))) = map.next_entry::<Text, Text>()? {
-                    labels.insert(key.0, value);
+                let mut labels = Vec::new();
+                while let Some((key, value)) = map.next_entry::<Text, Text>()? {
+                    labels.push((key.0, value.0));
                 }
-                Ok(LabelMap(labels))
+                Ok(LabelMap(labels.into_iter().collect()))
             }
         }
         from.deserialize_map(LabelVisitor)

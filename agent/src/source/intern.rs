@@ -1,4 +1,4 @@
-//! Texts and sets of labels that many objects have in common, kept once.
+//! Texts, sets of labels and the like that many objects have in common, kept once.
 //!
 //! Values are looked up by content and shared; those that nobody holds any more are forgotten in passing, when the
 //! pool would otherwise grow. One pool for the process, so that objects of every source share.
@@ -11,8 +11,11 @@ use std::{
 
 use sluice_flows::model::{Labels, NamedPort};
 
+use super::object::PodState;
+
 static TEXTS: LazyLock<Mutex<Pool<str>>> = LazyLock::new(Mutex::default);
 static LABELS: LazyLock<Mutex<Pool<Labels>>> = LazyLock::new(Mutex::default);
+static STATES: LazyLock<Mutex<Pool<PodState>>> = LazyLock::new(Mutex::default);
 static PORTS: LazyLock<Mutex<Pool<Vec<NamedPort>>>> = LazyLock::new(Mutex::default);
 
 /// The one copy of a text.
@@ -28,6 +31,11 @@ pub(crate) fn labels(labels: Labels) -> Arc<Labels> {
 /// The one copy of a list of ports.
 pub(crate) fn ports(ports: Vec<NamedPort>) -> Arc<Vec<NamedPort>> {
     with(&PORTS, |pool| pool.keep(ports))
+}
+
+/// The one copy of how pods run.
+pub(crate) fn state(state: PodState) -> Arc<PodState> {
+    with(&STATES, |pool| pool.keep(state))
 }
 
 fn with<T: ?Sized, R>(pool: &Mutex<Pool<T>>, work: impl FnOnce(&mut Pool<T>) -> R) -> R {
@@ -102,7 +110,7 @@ mod tests {
         );
         assert!(Arc::ptr_eq(&a, &b));
         let set = || labels([(text("a"), text("b"))].into());
-        assert!(Arc::ptr_eq(&set(), &set()) && set().len() == 1);
+        assert!(Arc::ptr_eq(&set(), &set()) && set().iter().len() == 1);
     }
 
     #[test]

@@ -280,7 +280,7 @@ impl KubernetesSource {
                     Object::Pod(pod) => Some(pod),
                     _ => None,
                 });
-                let pods: Vec<Arc<Pod>> = pods.collect();
+                let pods: Vec<Pod> = pods.collect();
                 let events = self.pods.listed(from, pods);
                 self.keep(|| Some(Entry::Several(texts)));
                 self.keep_gone(&events);

@@ -13,7 +13,7 @@ mod slice;
 
 pub use network_policy::NetworkPolicy;
 pub use node::{Namespace, Node};
-pub use pod::{Ips, Pod};
+pub use pod::{Pod, PodState};
 pub use service::{Port, Service, ServiceType, TargetPort, TrafficDistribution};
 pub use slice::{Endpoint, EndpointPort, EndpointSlice, Hints, State};
 pub use sluice_flows::model::Uid;
@@ -138,7 +138,7 @@ pub enum Object {
     /// A namespace.
     Namespace(Arc<Namespace>),
     /// A pod.
-    Pod(Arc<Pod>),
+    Pod(Pod),
     /// A Service.
     Service(Arc<Service>),
     /// Some endpoints of a Service.
@@ -198,4 +198,10 @@ macro_rules! from {
     };
 }
 
-from!(Node Namespace Pod Service EndpointSlice NetworkPolicy);
+from!(Node Namespace Service EndpointSlice NetworkPolicy);
+
+impl From<Pod> for Object {
+    fn from(pod: Pod) -> Object {
+        Object::Pod(pod)
+    }
+}

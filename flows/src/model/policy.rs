@@ -1,13 +1,11 @@
-//! What NetworkPolicies are made of, and the pods and namespaces that their selectors speak of.
+//! What NetworkPolicies are made of, and the namespaces that their selectors speak of.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
 
-use super::{Protocol, Uid};
+use super::{Labels, Protocol};
 
 /// What identifies a NetworkPolicy: `namespace/name`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,9 +42,6 @@ impl fmt::Debug for PolicyId {
     }
 }
 
-/// Labels of an object.
-pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
-
 /// A namespace, as far as selectors look at it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamespaceLabels {
@@ -54,34 +49,6 @@ pub struct NamespaceLabels {
     pub name: Arc<str>,
     /// Its labels.
     pub labels: Labels,
-}
-
-/// A pod of the cluster, as far as policies look at it. Pods on their node's network are no peers and no subjects.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClusterPod {
-    /// Its namespace.
-    pub namespace: Arc<str>,
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its UID, if it has one: a pod of the same name that came before is another one.
-    pub uid: Uid,
-    /// Its labels, which many pods have in common.
-    pub labels: Arc<Labels>,
-    /// Its addresses.
-    pub ips: Vec<IpAddr>,
-    /// The ports of its containers that have a name, likewise.
-    pub ports: Arc<Vec<NamedPort>>,
-}
-
-/// A container's port that has a name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NamedPort {
-    /// The name.
-    pub name: Arc<str>,
-    /// The protocol.
-    pub protocol: Protocol,
-    /// The number.
-    pub port: u16,
 }
 
 /// A label selector; an empty one selects everything.
@@ -114,8 +81,8 @@ impl Selector {
                 Requirement::NotIn(key, values) => {
                     !labels.get(key).is_some_and(|v| values.contains(v))
                 }
-                Requirement::Exists(key) => labels.contains_key(key),
-                Requirement::DoesNotExist(key) => !labels.contains_key(key),
+                Requirement::Exists(key) => labels.get(key).is_some(),
+                Requirement::DoesNotExist(key) => labels.get(key).is_none(),
             })
     }
 }

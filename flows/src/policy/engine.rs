@@ -176,11 +176,8 @@ impl Engine {
     }
 
     fn namespace_changed(&mut self, name: &Arc<str>, state: &State) {
-        let Some(pods) = state.cluster_pods.get(name) else {
-            return;
-        };
         if self.sides.iter().any(Side::looks_at_namespaces) {
-            self.dirty.pods.extend(pods.values().cloned());
+            self.dirty.pods.extend(state.cluster_pods.of(name).cloned());
         }
     }
 
@@ -202,7 +199,7 @@ impl Engine {
             };
             let either = before.into_iter().chain(after);
             if either
-                .flat_map(|pod| &pod.ips)
+                .flat_map(|pod| pod.ips.iter())
                 .any(|ip| local.ips.contains(ip))
             {
                 touched.insert(id.clone());
@@ -545,7 +542,7 @@ fn addresses(
     locals: &BTreeMap<PodId, Local>,
     by_name: &HashMap<String, BTreeSet<PodId>>,
 ) -> Vec<IpAddr> {
-    let mut ips = pod.ips.clone();
+    let mut ips = pod.ips.to_vec();
     if spaces.contains_key(&pod.namespace) {
         let here = by_name.get(&format!("{}/{}", pod.namespace, pod.name));
         let here = here.into_iter().flatten().filter_map(|id| locals.get(id));

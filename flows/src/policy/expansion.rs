@@ -1,6 +1,6 @@
 //! From a policy to the rules that it holds on each side.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::content::{RuleContent, egress_rules, ingress_rule, names};
@@ -92,7 +92,7 @@ impl Engine {
         if new.is_empty() {
             return;
         }
-        for pod in state.cluster_pods.values().flat_map(BTreeMap::values) {
+        for pod in state.cluster_pods.iter() {
             for port in pod.ports.iter() {
                 let key = (port.name.clone(), port.protocol);
                 if new.contains(&key) {

@@ -1,6 +1,6 @@
 //! The pods of this node, joined with what the cluster says of them, and the policies that select them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ pub(super) fn joined<'a>(pod: &LocalPod, state: &'a State) -> Option<&'a Arc<Clu
         let named = state.cluster_pod(&pod.namespace, &pod.name);
         return named.filter(|named| named.uid.may_be(pod.uid));
     }
-    let mut all = state.cluster_pods.values().flat_map(BTreeMap::values);
+    let mut all = state.cluster_pods.iter();
     all.find(|other| other.ips.iter().any(|ip| pod.ips.contains(ip)))
 }
 

@@ -104,7 +104,7 @@ impl<T: Copy + PartialEq> SelectorIndex<T> {
         if self.keys.is_empty() {
             return;
         }
-        for (key, value) in labels {
+        for (key, value) in labels.iter() {
             if let Some(entry) = self.keys.get(key) {
                 entry.any.iter().for_each(|item| found(*item));
                 for item in entry.values.get(value).into_iter().flatten() {

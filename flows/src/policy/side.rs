@@ -505,16 +505,13 @@ impl Side {
             return;
         }
         let look = |namespace: &Arc<str>, side: &mut Self| {
-            let Some(pods) = state.cluster_pods.get(namespace) else {
-                return;
-            };
             let labels = state.namespaces.get(namespace).map(|n| &n.labels);
             let new_spaces = fresh.spaces_of(labels);
             if !fresh.concerns(namespace, &new_spaces) {
                 return;
             }
             let spaces = side.selection.spaces_of(labels);
-            for pod in pods.values() {
+            for pod in state.cluster_pods.of(namespace) {
                 if !fresh.sets_of(pod, &new_spaces).is_empty() || fresh.may_be_named(pod) {
                     side.set_pod(pod, Some(&ips(pod)), &spaces);
                 }
@@ -522,7 +519,7 @@ impl Side {
         };
         match fresh.only_namespaces() {
             Some(namespaces) => namespaces.for_each(|namespace| look(namespace, self)),
-            None => state.cluster_pods.keys().for_each(|n| look(n, self)),
+            None => state.cluster_pods.namespaces().for_each(|n| look(n, self)),
         }
     }
 

@@ -182,7 +182,7 @@ fn nothing_depends_on_the_order_of_a_start() {
         .rev()
         .cloned()
         .map(Change::PolicySet);
-    let pods = state.cluster_pods.values().flat_map(|pods| pods.values());
+    let pods = state.cluster_pods.iter();
     let pods = pods.cloned().map(Change::ClusterPodSet);
     let locals = state.pods.values().cloned().map(Change::PodSet);
     let namespaces = state.namespaces.values().cloned().map(Change::NamespaceSet);

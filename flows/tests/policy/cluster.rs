@@ -1,6 +1,5 @@
 //! A node and pods for tests, in few words.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -56,7 +55,7 @@ pub(crate) fn state() -> State {
 
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {
     let pairs = pairs.iter().map(|(k, v)| (Arc::from(*k), Arc::from(*v)));
-    pairs.collect::<BTreeMap<_, _>>()
+    pairs.collect()
 }
 
 pub(crate) fn namespace(name: &str, pairs: &[(&str, &str)]) -> Change {
@@ -74,7 +73,7 @@ pub(crate) fn pod(full: &str, ips: &[&str], pairs: &[(&str, &str)]) -> ClusterPo
         namespace: namespace.into(),
         name: name.into(),
         labels: Arc::new(labels(pairs)),
-        ips: ips.iter().map(|s| ip(s)).collect(),
+        ips: ips.iter().map(|s| ip(s)).collect::<Vec<_>>().into(),
         ports: Arc::default(),
     }
 }
@@ -106,7 +105,7 @@ pub(crate) fn local(pod: &ClusterPod, ofport: u32) -> LocalPod {
         uid: Uid::default(),
         ofport,
         mac: mac(ofport),
-        ips: pod.ips.clone(),
+        ips: pod.ips.to_vec(),
     }
 }
 

@@ -118,7 +118,7 @@ fn step(name: String, step: &Value) -> Step {
 
 fn labels_of(value: &Value) -> Labels {
     let Some(labels) = value.as_object() else {
-        return Labels::new();
+        return Labels::default();
     };
     labels
         .iter()
@@ -148,7 +148,7 @@ fn pod(value: &Value) -> ClusterPod {
         namespace: text(&value["Namespace"]).into(),
         name: text(&value["Name"]).into(),
         labels: labels_of(&value["Labels"]).into(),
-        ips: vec![text(&value["IP"]).parse().unwrap()],
+        ips: vec![text(&value["IP"]).parse().unwrap()].into(),
         ports: Arc::new(ports.collect()),
     }
 }
@@ -217,8 +217,9 @@ fn port(value: &Value) -> PolicyPort {
 }
 
 fn selector(value: &Value) -> Selector {
-    let labels = labels_of(&value["matchLabels"]).into_iter();
-    let labels = labels.map(|(key, value)| Requirement::In(key, vec![value]));
+    let labels = labels_of(&value["matchLabels"]);
+    let labels = labels.iter();
+    let labels = labels.map(|(key, value)| Requirement::In(key.clone(), vec![value.clone()]));
     let expressions = list(&value["matchExpressions"]).iter().map(|expression| {
         let key = text(&expression["key"]).into();
         let values = list(&expression["values"])

@@ -17,7 +17,7 @@ pub(crate) struct End<'a> {
 
 impl<'a> End<'a> {
     pub(crate) fn of(ip: IpAddr, state: &'a State) -> Self {
-        let all = state.cluster_pods.values().flat_map(|pods| pods.values());
+        let all = state.cluster_pods.iter();
         let pods = all.map(|pod| &**pod).filter(|pod| pod.ips.contains(&ip));
         Self {
             ip,

@@ -177,7 +177,7 @@ fn cluster_pod() -> impl Strategy<Value = ClusterPod> {
             namespace: namespace.into(),
             name: name.into(),
             labels: labels.into(),
-            ips,
+            ips: ips.into(),
             ports: ports.into(),
         })
 }
@@ -243,7 +243,7 @@ pub(crate) fn world() -> impl Strategy<Value = State> {
         // Who has what two claim is another test's business.
         state.apply(Change::Node(node()));
         let mut pods: Vec<LocalPod> = std::mem::take(&mut state.pods).into_values().collect();
-        let known = state.cluster_pods.values().flat_map(|pods| pods.values());
+        let known = state.cluster_pods.iter();
         pods.extend((20u32..).zip(known).map(|(port, pod)| local(pod, port)));
         for pod in pods.into_iter().rev() {
             let free = |other: &LocalPod| {
@@ -289,7 +289,7 @@ pub(crate) fn expected(
     let here = |ip: IpAddr| {
         let pod = state.pods.values().find(|pod| pod.ips.contains(&ip))?;
         if pod.namespace.is_empty() {
-            let all = state.cluster_pods.values().flat_map(|pods| pods.values());
+            let all = state.cluster_pods.iter();
             return all
                 .into_iter()
                 .find(|p| p.ips.iter().any(|ip| pod.ips.contains(ip)));

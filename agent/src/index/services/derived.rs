@@ -88,7 +88,7 @@ impl Derived {
     /// Follows the pods that changed, and looks for those of new Services; `stale` gains the Services concerned.
     pub(super) fn answer(&mut self, changed: &[Changed], pods: &Pods, stale: &mut BTreeSet<Key>) {
         for (before, now) in changed {
-            let selecting = |pod: &Option<Arc<Pod>>| -> BTreeSet<Key> {
+            let selecting = |pod: &Option<Pod>| -> BTreeSet<Key> {
                 pod.iter().flat_map(|pod| self.selecting(pod)).collect()
             };
             let (before_by, now_by) = (selecting(before), selecting(now));
@@ -127,7 +127,7 @@ impl Derived {
     /// The Services that select a pod.
     fn selecting(&self, pod: &Pod) -> Vec<Key> {
         let mut keys = Vec::new();
-        for (label, value) in &*pod.labels {
+        for (label, value) in pod.labels.iter() {
             let label = (pod.namespace.clone(), label.clone(), value.clone());
             for name in self.by_label.get(&label).into_iter().flatten() {
                 let key = Key::new(&pod.namespace, name);
@@ -156,7 +156,7 @@ impl Derived {
             let Some(pod) = around.pods.effective(&Key::new(&key.namespace, name)) else {
                 continue;
             };
-            if pod.finished {
+            if pod.state.finished {
                 continue;
             }
             let numbers = service.ports.iter();
@@ -188,7 +188,8 @@ impl Derived {
 
 fn first_label(namespace: &Arc<str>, selector: &Labels) -> Label {
     let (label, value) = selector
-        .first_key_value()
+        .iter()
+        .next()
         .map(|(label, value)| (label.clone(), value.clone()))
         .unwrap_or_default();
     (namespace.clone(), label, value)
@@ -204,7 +205,7 @@ fn take_out(by_label: &mut ByLabel, label: &Label, name: &Arc<str>) {
 }
 
 /// The pods that a Service selects, none if it has no selector.
-pub(in crate::index) fn selected(service: &Service, pods: &Pods) -> impl Iterator<Item = Arc<Pod>> {
+pub(in crate::index) fn selected(service: &Service, pods: &Pods) -> impl Iterator<Item = Pod> {
     let all = pods.in_namespace(&service.namespace);
     all.filter(|pod| !service.selector.is_empty() && is_part(&service.selector, &pod.labels))
 }
@@ -228,7 +229,7 @@ fn number(target: &TargetPort, protocol: Protocol, pod: &Pod) -> Option<u16> {
 }
 
 fn endpoints_of(pod: &Pod, service: &Service, around: &Around<'_>) -> Vec<Endpoint> {
-    let node = (!pod.node.is_empty()).then(|| pod.node.clone());
+    let node = (!pod.state.node.is_empty()).then(|| pod.state.node.clone());
     let zone = node
         .as_ref()
         .and_then(|node| around.nodes.zone(node))
@@ -243,9 +244,9 @@ fn endpoints_of(pod: &Pod, service: &Service, around: &Around<'_>) -> Vec<Endpoi
         })
     });
     let state = State {
-        ready: service.publish_not_ready || (pod.ready && !pod.terminating),
-        serving: pod.ready,
-        terminating: pod.terminating,
+        ready: service.publish_not_ready || (pod.state.ready && !pod.state.terminating),
+        serving: pod.state.ready,
+        terminating: pod.state.terminating,
     };
     let endpoint = |ip: &std::net::IpAddr| Endpoint {
         ip: *ip,

@@ -1,9 +1,9 @@
 use proptest::prelude::*;
 
-use sluice_flows::model::{Change, NodeName};
+use sluice_flows::model::{Change, ClusterPod, NodeName};
 
 use super::super::*;
-use crate::source::Node;
+use crate::source::{Node, object::PodState};
 
 fn node(name: &str, cidrs: &[&str], ips: &[&str]) -> Node {
     Node {
@@ -92,10 +92,15 @@ fn a_relist_of_what_is_known_changes_nothing() {
     assert!(index.apply(listed(&nodes)).is_empty());
     assert!(index.apply(vec![set(&nodes[1])]).is_empty());
     let pod = Pod {
-        namespace: "web".into(),
-        name: "p".into(),
-        node: "n2".into(),
-        ..Pod::default()
+        cluster: Arc::new(ClusterPod {
+            namespace: "web".into(),
+            name: "p".into(),
+            ..ClusterPod::default()
+        }),
+        state: Arc::new(PodState {
+            node: "n2".into(),
+            ..PodState::default()
+        }),
     };
     assert!(index.apply(vec![Event::Set(pod.clone().into())]).is_empty());
     assert_eq!(

@@ -35,6 +35,28 @@ fn pods_come_change_and_go() {
     assert_eq!(update.forgotten_addresses, ips(&["10.1.0.1", "fd00:1::1"]));
 }
 
+/// There are many, so that whoever listens and the index have one between them, whatever happens to it meanwhile.
+#[test]
+fn a_pod_is_one_allocation_for_all_who_know_it() {
+    let mut index = index();
+    let update = index.apply(vec![pod("web/p", &["10.1.0.1"], json!({}))]);
+    let [Joined::ClusterPodSet(told)] = &update.joined[..] else {
+        panic!("{update:?}")
+    };
+    let heartbeat = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
+    index.apply(vec![pod("web/p", &["10.1.0.1"], heartbeat)]);
+    let known = index.pod("web", "p").expect("a pod");
+    assert!(!known.state.ready && Arc::ptr_eq(&known.cluster, told));
+    let again = object(
+        Kind::Pod,
+        "web/p",
+        json!({"metadata": {"labels": {"app": "a"}}, "status": {"podIPs": [{"ip": "10.1.0.1"}]}}),
+    );
+    index.apply(vec![Event::Listed(Kind::Pod, vec![again])]);
+    let known = index.pod("web", "p").expect("a pod");
+    assert!(known.state.ready && Arc::ptr_eq(&known.cluster, told));
+}
+
 #[test]
 fn pods_without_addresses_of_their_own_are_none() {
     let mut index = index();

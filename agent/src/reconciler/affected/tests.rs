@@ -35,7 +35,7 @@ fn compiler() -> Compiler {
             namespace: "shop".into(),
             name: name.into(),
             labels: Arc::new(labels.into()),
-            ips: ips.clone(),
+            ips: ips.clone().into(),
             ports: Arc::default(),
         })));
         state.apply(Change::PodSet(LocalPod {

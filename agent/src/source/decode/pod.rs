@@ -1,14 +1,14 @@
 //! Pods.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use serde::{Deserialize, Deserializer};
-use sluice_flows::model::NamedPort;
+use sluice_flows::model::{ClusterPod, NamedPort};
 
 use super::{Metadata, Misfit, Named, Text, or_default, port_number, protocol, read};
 use crate::source::{
     intern,
-    object::{Ips, Pod, Uid},
+    object::{Pod, PodState, Uid},
 };
 
 /// A `v1` Pod.
@@ -32,18 +32,24 @@ where
     let mirrored = from.metadata.annotations.mirrored.as_deref();
     let uid = Uid::new(mirrored.unwrap_or(&from.metadata.uid));
     let ports = named_ports(&from.spec.containers, &from.spec.init_containers);
-    Ok(Pod {
-        namespace: from.metadata.namespace(),
+    let state = PodState {
         node: from.spec.node_name.0,
-        labels: intern::labels(from.metadata.labels.0),
-        ips: Ips::from(&*ips),
-        ports: intern::ports(ports),
         host_network: from.spec.host_network,
         finished: matches!(&*from.status.phase, "Succeeded" | "Failed"),
         terminating: from.metadata.deletion_timestamp.is_some(),
         ready: conditions.is_empty() || conditions.iter().any(ready),
+    };
+    let cluster = ClusterPod {
+        namespace: from.metadata.namespace(),
+        labels: intern::labels(from.metadata.labels.0),
+        ips: ips.into(),
+        ports: intern::ports(ports),
         uid,
         name: from.metadata.name.into(),
+    };
+    Ok(Pod {
+        cluster: Arc::new(cluster),
+        state: intern::state(state),
     })
 }
 

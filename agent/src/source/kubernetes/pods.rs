@@ -11,11 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sluice_flows::model::PodSet;
 use tokio::task::AbortHandle;
 
 use super::Target;
 use crate::source::object::{Kind, Object, ObjectRef, Pod};
-use crate::source::pod_set::PodSet;
 use crate::source::{Event, PodScope};
 
 /// How long a watch goes on that nobody wants.
@@ -26,7 +26,7 @@ pub(super) const LINGER: Duration = Duration::from_secs(60);
 struct View {
     target: Target,
     task: AbortHandle,
-    known: PodSet,
+    known: PodSet<Pod>,
     listed: bool,
     /// Since when nobody wants it.
     idle: Option<Instant>,
@@ -36,7 +36,7 @@ struct View {
 #[derive(Debug, Default)]
 struct Restored {
     scope: PodScope,
-    known: PodSet,
+    known: PodSet<Pod>,
 }
 
 /// All pods that are known.
@@ -103,7 +103,7 @@ impl Pods {
     }
 
     /// A pod, if it is known.
-    pub(super) fn get(&self, pod: &ObjectRef) -> Option<&Arc<Pod>> {
+    pub(super) fn get(&self, pod: &ObjectRef) -> Option<&Pod> {
         let own = |view: &View| matches!(view.target, Target::PodsOf(_));
         let of = |first: bool| self.views.values().filter(move |view| own(view) == first);
         // The own node's watch is right about the own node's pods.
@@ -172,8 +172,16 @@ impl Pods {
         (targets, events)
     }
 
+    /// A pod, in the allocation of the one that is known, if that is the same to policies.
+    fn shared(&self, pod: Pod) -> Pod {
+        let known = self.get(&reference(&pod));
+        pod.sharing(known)
+    }
+
     /// A watch says what all its pods are.
-    pub(super) fn listed(&mut self, id: u64, listed: Vec<Arc<Pod>>) -> Vec<Event> {
+    pub(super) fn listed(&mut self, id: u64, listed: Vec<Pod>) -> Vec<Event> {
+        // Whoever listens has those already that are the same.
+        let listed: Vec<Pod> = listed.into_iter().map(|pod| self.shared(pod)).collect();
         let Some(view) = self.views.get_mut(&id) else {
             return Vec::new();
         };
@@ -183,10 +191,10 @@ impl Pods {
         touched.extend(listed.iter().map(reference));
         // What was read from disk is out of date as far as the list goes.
         let node = self.node.clone();
-        let superseded = |pod: &Arc<Pod>| match &target {
-            Target::PodsOf(_) => pod.node == node,
-            Target::PodsIn(namespace) => pod.node != node && pod.namespace == *namespace,
-            Target::All(_) => pod.node != node,
+        let superseded = |pod: &Pod| match &target {
+            Target::PodsOf(_) => pod.state.node == node,
+            Target::PodsIn(namespace) => pod.state.node != node && pod.namespace == *namespace,
+            Target::All(_) => pod.state.node != node,
         };
         let restored = self
             .restored
@@ -200,7 +208,7 @@ impl Pods {
         let mut events = self.change(touched, |pods| {
             if let Some(restored) = &mut pods.restored {
                 old.iter()
-                    .for_each(|pod| restored.known.remove(&pod.namespace, &pod.name));
+                    .for_each(|pod| drop(restored.known.remove(&pod.namespace, &pod.name)));
             }
             if let Some(view) = pods.views.get_mut(&id) {
                 view.known = PodSet::default();
@@ -232,14 +240,15 @@ impl Pods {
     }
 
     /// A watch says that a pod came or changed.
-    pub(super) fn set(&mut self, id: u64, pod: Arc<Pod>) -> Option<Event> {
+    pub(super) fn set(&mut self, id: u64, pod: Pod) -> Option<Event> {
         self.views.get(&id).filter(|view| view.listed)?;
+        let pod = self.shared(pod);
         let events = self.change(vec![reference(&pod)], |pods| {
             if let Some(view) = pods.views.get_mut(&id) {
                 match belongs(&view.target, &pods.node, &pod) {
                     true => view.known.put(pod),
                     false => view.known.remove(&pod.namespace, &pod.name),
-                }
+                };
             }
         });
         events.into_iter().next()
@@ -260,8 +269,7 @@ impl Pods {
     fn change(&mut self, mut touched: Vec<ObjectRef>, work: impl FnOnce(&mut Pods)) -> Vec<Event> {
         touched.sort_unstable();
         touched.dedup();
-        let before: Vec<Option<Arc<Pod>>> =
-            touched.iter().map(|pod| self.get(pod).cloned()).collect();
+        let before: Vec<Option<Pod>> = touched.iter().map(|pod| self.get(pod).cloned()).collect();
         work(self);
         if !self.told {
             return Vec::new();
@@ -343,10 +351,10 @@ impl Pods {
 
 /// Whether a pod is for a watch to tell of: the own node's are for the watch on them alone.
 fn belongs(target: &Target, node: &Arc<str>, pod: &Pod) -> bool {
-    matches!(target, Target::PodsOf(_)) == (pod.node == *node)
+    matches!(target, Target::PodsOf(_)) == (pod.state.node == *node)
 }
 
-fn reference(pod: &Arc<Pod>) -> ObjectRef {
+fn reference(pod: &Pod) -> ObjectRef {
     ObjectRef {
         kind: Kind::Pod,
         namespace: pod.namespace.clone(),

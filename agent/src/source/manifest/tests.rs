@@ -1,5 +1,9 @@
+use std::sync::Arc;
+
+use sluice_flows::model::ClusterPod;
+
 use super::*;
-use crate::source::object::{Namespace, Node, Pod};
+use crate::source::object::{Namespace, Node, Pod, PodState};
 
 fn objects_of(text: &str) -> Vec<Object> {
     parse(text)
@@ -81,10 +85,15 @@ fn lists_of_both_sorts_and_json() {
     let typed =
         r#"{"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"name": "p"}}]}"#;
     let pod = Object::from(Pod {
-        namespace: "default".into(),
-        name: "p".into(),
-        ready: true,
-        ..Pod::default()
+        cluster: Arc::new(ClusterPod {
+            namespace: "default".into(),
+            name: "p".into(),
+            ..ClusterPod::default()
+        }),
+        state: Arc::new(PodState {
+            ready: true,
+            ..PodState::default()
+        }),
     });
     assert_eq!(objects_of(typed), [pod]);
 }
@@ -94,14 +103,19 @@ fn a_pod_with_and_without_status() {
     let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  namespace: web\n  uid: '1'\n  creationTimestamp: null\n\
                 spec: {nodeName: n1, hostNetwork: true, containers: []}\nstatus: {podIP: 10.1.1.2}\n";
     let pod = Pod {
-        namespace: "web".into(),
-        name: "p".into(),
-        uid: crate::source::object::Uid::new("1"),
-        node: "n1".into(),
-        host_network: true,
-        ips: (&["10.1.1.2".parse().expect("an address")][..]).into(),
-        ready: true,
-        ..Pod::default()
+        cluster: Arc::new(ClusterPod {
+            namespace: "web".into(),
+            name: "p".into(),
+            uid: crate::source::object::Uid::new("1"),
+            ips: vec!["10.1.1.2".parse().expect("an address")].into(),
+            ..ClusterPod::default()
+        }),
+        state: Arc::new(PodState {
+            node: "n1".into(),
+            host_network: true,
+            ready: true,
+            ..PodState::default()
+        }),
     };
     assert_eq!(objects_of(text), [Object::from(pod)]);
     assert_eq!(

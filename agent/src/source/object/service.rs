@@ -68,7 +68,7 @@ impl Service {
             source_ranges: None,
             source_ranges_broken: false,
             ports: Vec::new(),
-            selector: Labels::new(),
+            selector: Labels::default(),
             publish_not_ready: false,
             internal_policy: TrafficPolicy::Cluster,
             external_policy: TrafficPolicy::Cluster,

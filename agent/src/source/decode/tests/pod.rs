@@ -30,7 +30,7 @@ fn everything_that_is_used() {
     });
     let pod = pod(from).expect("a pod");
     assert_eq!(
-        (&*pod.namespace, &*pod.name, &*pod.node),
+        (&*pod.namespace, &*pod.name, &*pod.state.node),
         ("web", "p", "n1")
     );
     assert_eq!(pod.uid, crate::source::object::Uid::new("1"));
@@ -41,7 +41,8 @@ fn everything_that_is_used() {
         .map(|port| format!("{} {}/{}", port.name, port.port, port.protocol))
         .collect();
     assert_eq!(ports, ["http 8080/tcp", "dns 53/udp", "side 15001/tcp"]);
-    assert!(pod.ready && pod.terminating && !pod.finished && !pod.host_network);
+    let state = &pod.state;
+    assert!(state.ready && state.terminating && !state.finished && !state.host_network);
 }
 
 #[test]
@@ -59,7 +60,7 @@ fn a_mirror_has_the_uid_of_its_static_pod() {
 fn ready_is_what_the_condition_says_or_everything_that_nobody_has_judged() {
     let ready = |conditions: Value| {
         let from = with(base(), "/status/conditions", conditions);
-        pod(from).expect("a pod").ready
+        pod(from).expect("a pod").state.ready
     };
     assert!(ready(json!([])) && ready(json!(null)));
     assert!(ready(json!([{"type": "Ready", "status": "True"}])));
@@ -77,7 +78,11 @@ fn phases_that_are_an_end() {
         ("Failed", true),
     ] {
         let from = with(base(), "/status/phase", json!(phase));
-        assert_eq!(pod(from).expect("a pod").finished, finished, "{phase}");
+        assert_eq!(
+            pod(from).expect("a pod").state.finished,
+            finished,
+            "{phase}"
+        );
     }
 }
 

@@ -67,7 +67,7 @@ fn everything_that_is_used() {
     assert_eq!(service.internal_policy, TrafficPolicy::Local);
     assert_eq!(service.external_policy, TrafficPolicy::Local);
     assert!(service.publish_not_ready && service.created.is_some());
-    assert_eq!(service.selector.len(), 2);
+    assert_eq!(service.selector.iter().len(), 2);
     assert_eq!(service.ports[0].target, TargetPort::Number(8080));
     assert_eq!(service.ports[1].target, TargetPort::Name("dns".into()));
     assert_eq!(service.ports[1].node_port, Some(30_053));

@@ -1,4 +1,7 @@
+use sluice_flows::model::ClusterPod;
+
 use super::*;
+use crate::source::object::PodState;
 
 const OWN: u64 = 1;
 
@@ -12,15 +15,20 @@ struct Bench {
     told: bool,
 }
 
-fn pod(namespace: &str, name: &str, node: &str, label: &str) -> Arc<Pod> {
+fn pod(namespace: &str, name: &str, node: &str, label: &str) -> Pod {
     let labels = [("v".into(), label.into())].into();
-    Arc::new(Pod {
-        namespace: namespace.into(),
-        name: name.into(),
-        node: node.into(),
-        labels: Arc::new(labels),
-        ..Pod::default()
-    })
+    Pod {
+        cluster: Arc::new(ClusterPod {
+            namespace: namespace.into(),
+            name: name.into(),
+            labels: Arc::new(labels),
+            ..ClusterPod::default()
+        }),
+        state: Arc::new(PodState {
+            node: node.into(),
+            ..PodState::default()
+        }),
+    }
 }
 
 fn some(names: &[&str]) -> PodScope {
@@ -53,8 +61,12 @@ impl Bench {
         let label = |pod: &Pod| {
             format!(
                 "{}={}",
-                pod.node,
-                pod.labels.values().next().expect("a label")
+                pod.state.node,
+                pod.labels
+                    .iter()
+                    .map(|label| label.1)
+                    .next()
+                    .expect("a label")
             )
         };
         let name = |reference: &ObjectRef| format!("{}/{}", reference.namespace, reference.name);
@@ -90,7 +102,7 @@ impl Bench {
         }
     }
 
-    fn list(&mut self, id: u64, pods: &[Arc<Pod>]) {
+    fn list(&mut self, id: u64, pods: &[Pod]) {
         let events = self.pods.listed(id, pods.to_vec());
         self.take(events);
     }
@@ -142,6 +154,26 @@ async fn a_watch_that_nobody_wants_goes_after_a_while() {
     assert_eq!(bench.covered, Some(some(&[])));
     // What it said last comes too late.
     assert_eq!(bench.pods.set(shop, pod("shop", "b", "n2", "2")), None);
+}
+
+/// Those who were told of a pod that is told again have the one that the watch has: there are many.
+#[tokio::test]
+async fn what_is_listed_again_stays_the_one_that_others_have() {
+    let mut bench = Bench::new();
+    let told = pod("shop", "a", "n1", "1");
+    bench.list(OWN, std::slice::from_ref(&told));
+    let known = |bench: &Bench| {
+        let reference = reference(&told);
+        bench.pods.get(&reference).expect("a pod").clone()
+    };
+    bench.list(OWN, &[pod("shop", "a", "n1", "1")]);
+    assert!(Arc::ptr_eq(&known(&bench).cluster, &told.cluster));
+    let mut ready = pod("shop", "a", "n1", "1");
+    Arc::make_mut(&mut ready.state).ready = true;
+    assert!(bench.pods.set(OWN, ready).is_some());
+    assert!(Arc::ptr_eq(&known(&bench).cluster, &told.cluster) && known(&bench).state.ready);
+    bench.list(OWN, &[pod("shop", "a", "n1", "2")]);
+    assert!(!Arc::ptr_eq(&known(&bench).cluster, &told.cluster));
 }
 
 #[tokio::test]
@@ -208,12 +240,12 @@ async fn random_histories_end_with_the_pods_that_are_wanted() {
     };
     for _ in 0..300 {
         let mut bench = Bench::new();
-        let mut cluster: BTreeMap<(usize, usize), Arc<Pod>> = BTreeMap::new();
+        let mut cluster: BTreeMap<(usize, usize), Pod> = BTreeMap::new();
         // What each watch has still to say, in order.
         let mut watches: BTreeMap<u64, Target> = [(OWN, Target::PodsOf("n1".into()))].into();
         let mut unlisted = vec![OWN];
         let sees = |target: &Target, pod: &Pod| match target {
-            Target::PodsOf(node) => pod.node == *node,
+            Target::PodsOf(node) => pod.state.node == *node,
             Target::PodsIn(namespace) => pod.namespace == *namespace,
             Target::All(_) => true,
         };
@@ -290,14 +322,18 @@ async fn random_histories_end_with_the_pods_that_are_wanted() {
         };
         let expected: Vec<String> = cluster
             .values()
-            .filter(|pod| &*pod.node == "n1" || namespaces(pod))
+            .filter(|pod| &*pod.state.node == "n1" || namespaces(pod))
             .map(|pod| {
                 format!(
                     "{}/{} {}={}",
                     pod.namespace,
                     pod.name,
-                    pod.node,
-                    pod.labels.values().next().expect("a label")
+                    pod.state.node,
+                    pod.labels
+                        .iter()
+                        .map(|label| label.1)
+                        .next()
+                        .expect("a label")
                 )
             })
             .collect();
