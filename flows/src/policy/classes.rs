@@ -12,7 +12,10 @@ impl Side {
     /// The sets that a node's addresses are in, in order.
     fn sets_at(&self, net: &IpNet) -> Vec<u32> {
         let around = self.prefixes.sets_around(net);
-        let members = self.prefixes.get(net).map_or(&[][..], |node| &node.members);
+        let members = self
+            .prefixes
+            .get(net)
+            .map_or(&[][..], |node| &*node.members);
         if members.is_empty() && around.is_empty() {
             return Vec::new();
         }

@@ -11,15 +11,21 @@ use std::sync::Arc;
 use ipnet::IpNet;
 
 use super::content::{Peer, Peers};
-use crate::model::ClusterPod;
+use crate::model::{ClusterPod, Ips, OfPod};
 
 /// A pod that is a peer, or may be one.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) pod: Arc<ClusterPod>,
-    pub(super) ips: Vec<IpAddr>,
+    pub(super) ips: Ips,
     /// The sets that select it, in order.
-    pub(super) sets: Vec<u32>,
+    pub(super) sets: Box<[u32]>,
+}
+
+impl OfPod for Member {
+    fn pod(&self) -> &ClusterPod {
+        &self.pod
+    }
 }
 
 /// The block of a set of peers: the number of the set, and which of its peers.
@@ -27,18 +33,38 @@ type Block = (u32, u32);
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {
-    starts: Vec<Block>,
-    ends: Vec<Block>,
-    pub(super) members: Vec<Arc<Member>>,
+    /// Those that begin or end here; no address of a pod has any, and there are many.
+    blocks: Option<Box<Blocks>>,
+    /// The pods that have the address: one, as a rule.
+    pub(super) members: Box<[Arc<Member>]>,
     /// The class it was found to have.
     pub(super) class: Option<u32>,
     /// The number that its flow sets.
     pub(super) emitted: Option<u32>,
 }
 
+#[derive(Debug, Clone, Default)]
+struct Blocks {
+    starts: Vec<Block>,
+    ends: Vec<Block>,
+}
+
 impl Node {
     fn is_idle(&self) -> bool {
-        self.starts.is_empty() && self.ends.is_empty() && self.members.is_empty()
+        self.blocks.is_none() && self.members.is_empty()
+    }
+
+    fn change_blocks(&mut self, change: impl FnOnce(&mut Blocks)) {
+        let mut blocks = self.blocks.take().unwrap_or_default();
+        change(&mut blocks);
+        let any = !(blocks.starts.is_empty() && blocks.ends.is_empty());
+        self.blocks = any.then_some(blocks);
+    }
+
+    /// Says that nobody of this name has the address, or this one.
+    fn change_member(&mut self, of: &ClusterPod, now: Option<Arc<Member>>) {
+        let others = std::mem::take(&mut self.members).into_iter();
+        self.members = others.filter(|m| !same_pod(m, of)).chain(now).collect();
     }
 }
 
@@ -87,7 +113,7 @@ impl Prefixes {
 
     fn change(&mut self, net: IpNet, change: impl FnOnce(&mut Node)) {
         let node = self.nodes.entry(net).or_default();
-        let blocks = |node: &Node| usize::from(!(node.starts.is_empty() && node.ends.is_empty()));
+        let blocks = |node: &Node| usize::from(node.blocks.is_some());
         let before = blocks(node);
         change(node);
         let after = blocks(node);
@@ -102,6 +128,10 @@ impl Prefixes {
         self.dirty.insert(net);
     }
 
+    fn change_blocks(&mut self, net: IpNet, change: impl FnOnce(&mut Blocks)) {
+        self.change(net, |node| node.change_blocks(change));
+    }
+
     fn blocks_of(peers: &Peers) -> impl Iterator<Item = (u32, IpNet, &[IpNet])> {
         let all = peers.any_of.iter().flat_map(|peers| peers.iter());
         (0u32..).zip(all).filter_map(|(i, peer)| match peer {
@@ -113,9 +143,9 @@ impl Prefixes {
     /// Adds the blocks of a set.
     pub(super) fn add(&mut self, set: u32, peers: &Peers) {
         for (i, cidr, except) in Self::blocks_of(peers) {
-            self.change(cidr, |node| node.starts.push((set, i)));
+            self.change_blocks(cidr, |blocks| blocks.starts.push((set, i)));
             for net in except {
-                self.change(*net, |node| node.ends.push((set, i)));
+                self.change_blocks(*net, |blocks| blocks.ends.push((set, i)));
             }
             self.touch_within(cidr);
         }
@@ -124,9 +154,9 @@ impl Prefixes {
     /// Takes the blocks of a set out.
     pub(super) fn remove(&mut self, set: u32, peers: &Peers) {
         for (i, cidr, except) in Self::blocks_of(peers) {
-            self.change(cidr, |node| node.starts.retain(|b| *b != (set, i)));
+            self.change_blocks(cidr, |blocks| blocks.starts.retain(|b| *b != (set, i)));
             for net in except {
-                self.change(*net, |node| node.ends.retain(|b| *b != (set, i)));
+                self.change_blocks(*net, |blocks| blocks.ends.retain(|b| *b != (set, i)));
             }
             self.touch_within(cidr);
         }
@@ -141,18 +171,14 @@ impl Prefixes {
 
     /// Says that a pod has an address, in place of what was said of that pod before.
     pub(super) fn set_member(&mut self, ip: IpAddr, member: &Arc<Member>) {
-        let member = member.clone();
         self.change(IpNet::from(ip), |node| {
-            node.members.retain(|m| !same_pod(m, &member.pod));
-            node.members.push(member);
+            node.change_member(&member.pod, Some(member.clone()));
         });
     }
 
     /// Says that a pod has an address no more.
     pub(super) fn remove_member(&mut self, ip: IpAddr, pod: &ClusterPod) {
-        self.change(IpNet::from(ip), |node| {
-            node.members.retain(|m| !same_pod(m, pod));
-        });
+        self.change(IpNet::from(ip), |node| node.change_member(pod, None));
     }
 
     /// Forgets a node that nothing is said about any more; says whether it did.
@@ -169,9 +195,9 @@ impl Prefixes {
         let (mut starts, mut ends) = (Vec::new(), Vec::new());
         for length in self.lengths[family(net)].range(..=net.prefix_len()) {
             let node = above(net, *length.0).and_then(|net| self.nodes.get(&net));
-            if let Some(node) = node {
-                starts.extend_from_slice(&node.starts);
-                ends.extend_from_slice(&node.ends);
+            if let Some(blocks) = node.and_then(|node| node.blocks.as_deref()) {
+                starts.extend_from_slice(&blocks.starts);
+                ends.extend_from_slice(&blocks.ends);
             }
         }
         if !ends.is_empty() {

@@ -19,7 +19,7 @@ use super::prefixes::{Member, Prefixes};
 use super::rules::{Key, Value};
 use super::selection::Selection;
 use super::slab::Slab;
-use crate::model::{ClusterPod, NamedPort, PolicyId, State};
+use crate::model::{ClusterPod, NamedPort, PodSet, PolicyId, State};
 
 /// A rule in force.
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ pub(super) struct Side {
     pub(super) sets: Slab<PeerSet>,
     set_ids: HashMap<Arc<Peers>, u32>,
     pub(super) selection: Selection,
-    members: HashMap<(Arc<str>, Arc<str>), Arc<Member>>,
+    members: PodSet<Arc<Member>>,
     pub(super) prefixes: Prefixes,
     pub(super) classes: Slab<Class>,
     pub(super) class_ids: HashMap<Arc<[u32]>, u32>,
@@ -146,7 +146,7 @@ impl Side {
             sets: Slab::default(),
             set_ids: HashMap::new(),
             selection: Selection::default(),
-            members: HashMap::new(),
+            members: PodSet::default(),
             prefixes: Prefixes::default(),
             classes: Slab::default(),
             class_ids: HashMap::new(),
@@ -328,37 +328,35 @@ impl Side {
         if self.members.is_empty() && !matters {
             return;
         }
-        let key = (pod.namespace.clone(), pod.name.clone());
-        let before = self.members.get(&key).cloned();
         match there.filter(|_| matters) {
             None => {
-                if let Some(before) = before {
-                    for ip in &before.ips {
+                if let Some(before) = self.members.remove(&pod.namespace, &pod.name) {
+                    for ip in before.ips.iter() {
                         self.prefixes.remove_member(*ip, pod);
                     }
-                    self.members.remove(&key);
                 }
             }
             Some(ips) => {
-                let same =
-                    |m: &Arc<Member>| m.ips == ips && m.sets == sets && m.pod.ports == pod.ports;
-                if before.as_ref().is_some_and(same) {
+                let before = self.members.get(&pod.namespace, &pod.name);
+                let same = |m: &Arc<Member>| {
+                    *m.ips == *ips && *m.sets == *sets && m.pod.ports == pod.ports
+                };
+                if before.is_some_and(same) {
                     return;
-                }
-                for ip in before.iter().flat_map(|m| &m.ips) {
-                    if !ips.contains(ip) {
-                        self.prefixes.remove_member(*ip, pod);
-                    }
                 }
                 let member = Arc::new(Member {
                     pod: pod.clone(),
-                    ips: ips.to_vec(),
-                    sets,
+                    ips: ips.into(),
+                    sets: sets.into(),
                 });
                 for ip in ips {
                     self.prefixes.set_member(*ip, &member);
                 }
-                self.members.insert(key, member);
+                if let Some(before) = self.members.put(member) {
+                    for ip in before.ips.iter().filter(|ip| !ips.contains(ip)) {
+                        self.prefixes.remove_member(*ip, pod);
+                    }
+                }
             }
         }
     }
@@ -472,7 +470,7 @@ impl Side {
             return;
         }
         self.dirty.new_sets.retain(|id| !dropped.contains(id));
-        let touched = self.members.values().filter(|member| {
+        let touched = self.members.iter().filter(|member| {
             let gone = member.sets.iter().any(|set| dropped.contains(set));
             gone || member.sets.is_empty()
         });
@@ -483,8 +481,8 @@ impl Side {
         }
         // With no selector left, no pod is looked at any more.
         if self.selection.is_empty() {
-            for member in std::mem::take(&mut self.members).into_values() {
-                for ip in &member.ips {
+            for member in std::mem::take(&mut self.members).iter() {
+                for ip in member.ips.iter() {
                     self.prefixes.remove_member(*ip, &member.pod);
                 }
             }
