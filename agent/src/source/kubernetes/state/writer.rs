@@ -3,7 +3,7 @@
 //! A disk that refuses is tried again with growing pauses, and what is to be written meanwhile is the last word on each
 //! object (`pending`). It is said in the log and in the status until it is over.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -14,6 +14,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch as channel;
 
+mod lines;
+
+use self::lines::{Lines, Place};
 use super::pending::Pending;
 use super::{Entry, HEADER, Record, covered, record};
 use crate::source::PodScope;
@@ -65,8 +68,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Desk {
     pending: Pending,
-    /// Where each object's line begins in the file, and its length.
-    lines: HashMap<ObjectRef, (u64, u64)>,
+    /// Where each object's line is in the file.
+    lines: Lines,
     /// Objects of which a line is being written.
     flying: HashSet<ObjectRef>,
     listed: BTreeSet<Kind>,
@@ -104,7 +107,7 @@ impl Shared {
             Entry::Covered(_) => *covered = true,
             _ => {}
         }
-        pending.take(entry, |it| lines.contains_key(it) || flying.contains(it));
+        pending.take(entry, |it| lines.contains(it) || flying.contains(it));
         drop(desk);
         self.news.notify_one();
     }
@@ -299,7 +302,7 @@ impl Writer {
             size: 0,
         };
         out.write(HEADER.as_bytes())?;
-        let mut lines = HashMap::new();
+        let mut lines = Lines::default();
         if let Some(old) = &self.file {
             let mut text = Vec::new();
             for (reference, (at, length)) in self.kept(news) {
@@ -343,10 +346,10 @@ impl Writer {
     }
 
     /// The lines of the file that stay in force, in their order.
-    fn kept(&self, news: &Pending) -> Vec<(ObjectRef, (u64, u64))> {
+    fn kept(&self, news: &Pending) -> Vec<(ObjectRef, Place)> {
         let desk = self.shared.lock();
         let kept = desk.lines.iter().filter(|(it, _)| !news.overrides(it));
-        let mut kept: Vec<_> = kept.map(|(it, place)| (it.clone(), *place)).collect();
+        let mut kept: Vec<_> = kept.collect();
         kept.sort_unstable_by_key(|(_, place)| *place);
         kept
     }
@@ -372,7 +375,7 @@ struct Output {
 
 impl Output {
     /// Adds a line; where it begins, and its length.
-    fn write(&mut self, line: &[u8]) -> io::Result<(u64, u64)> {
+    fn write(&mut self, line: &[u8]) -> io::Result<Place> {
         self.to.write_all(line)?;
         let place = (self.size, line.len() as u64);
         self.size += place.1;
