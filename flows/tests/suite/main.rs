@@ -19,6 +19,7 @@ mod real_switch;
 mod service_fixture;
 mod service_fragments;
 mod service_halves;
+mod service_lab;
 mod service_paths;
 mod service_properties;
 mod service_world;
