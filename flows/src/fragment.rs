@@ -317,6 +317,26 @@ impl Steps {
         })
     }
 
+    /// Remembers a connection to a Service as allowed, and by which rules, and leaves it the source that it has on the
+    /// wire: another one if it has been given one, else its own. In passing.
+    ///
+    /// That takes a `nat` which says `src` and no more. With one that says nothing the userspace datapath makes a new
+    /// connection one from port 0, and the kernel's translates none that exists before there was a reply.
+    pub(crate) fn remember_as_it_is(self) -> Self {
+        let [by_egress, by_ingress] = deciding_rules();
+        let own = Nat {
+            flags: NatFlags::SRC,
+            addrs: None,
+            ports: None,
+        };
+        self.ct(Ct {
+            commit: true,
+            zone: Zone::Imm(ZONE_WIRE),
+            actions: [Action::Nat(own), allowed(), by_egress, by_ingress].into(),
+            ..Ct::default()
+        })
+    }
+
     /// Remembers a connection to a Service that exists as allowed, and by which rules, and translates as it says, in
     /// passing.
     pub(crate) fn remember_again(self) -> Self {

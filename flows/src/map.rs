@@ -110,8 +110,8 @@ fn registers(out: &mut String) -> std::fmt::Result {
         "\n## Conntrack\n\n\
          Zones {:#x} to {:#x} are ours. `{ZONE_SERVICE:#x}` has connections to Services as their clients make them, and how \
          their\ndestination is translated; `{ZONE_WIRE:#x}` has the same connections as they are on the wire, from a \
-         port of {} to {};\n`{ZONE_TRACK:#x}` has other connections, as far as policy must know them. Bit \
-         {CT_BLOCKED:#x} of `ct_mark` in the last two says that policy\nno longer allows it; their `ct_label` has the \
+         port of {} to {}, unless their\nclient's address and port are kept; `{ZONE_TRACK:#x}` has these as well, and other connections, as far as policy \
+         must\nknow them. Bit {CT_BLOCKED:#x} of `ct_mark` in the last two says that policy\nno longer allows it; their `ct_label` has the \
          numbers of the rules that let it be, the sender's\nin bits 0 to 31 and the receiver's in bits 32 to 63.\n\
          {} and {} stand for the host where its packets go back to it,\n{} and {} for its addresses in node ports; those \
          that follow, up to 254, each for one of its\naddresses where that is also a load balancer's or an externalIP.",

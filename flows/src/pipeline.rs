@@ -266,7 +266,8 @@ pub const ZONE_TRACK: u16 = 0x51c0;
 pub const ZONE_SERVICE: u16 = 0x51c1;
 /// The zone of connections to Services as they are on the wire: how their source is translated, and what policy knows
 /// of them. Their source port is always one of [`ENDPOINT_PORTS`]: a connection to a Service and one to its endpoint,
-/// which a client may well make from the same port, must not be the same there.
+/// which a client may well make from the same port, must not be the same there. Only those from outside that keep
+/// their client's address have its port, too; policy looks their answers up in [`ZONE_TRACK`], where they are as well.
 pub const ZONE_WIRE: u16 = 0x51c2;
 
 /// The source ports that connections to Services have on the wire, as value and mask: 16384 to 32767. Below those that
@@ -356,7 +357,8 @@ pub enum Mark {
     Dnated = 1 << 6,
     /// Its source must be translated.
     Masq = 1 << 7,
-    /// Its source must be kept.
+    /// Its source must be kept, unless its connection was given another one. With [`Mark::Masq`]: its connection may have
+    /// kept its own.
     Keep = 1 << 8,
     /// Its destination is an address that sources are translated to here.
     SnatDst = 1 << 9,
@@ -403,7 +405,7 @@ impl Mark {
             Self::Answer => "may be the answer of a Service's endpoint",
             Self::Dnated => "translated to an endpoint",
             Self::Masq => "source must be translated",
-            Self::Keep => "source must be kept",
+            Self::Keep => "source must be kept; with bit 7, may have been",
             Self::SnatDst => "to an address that sources are translated to",
             Self::Tracked => "looked up in conntrack",
             Self::Reply => "a reply",

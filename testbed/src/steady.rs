@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use crate::dial::{self, Conn, Dial, Outcome, Protocol, Tally};
+use crate::dial::{self, Answer, Conn, Dial, Outcome, Protocol, Tally};
 use crate::netns;
 use crate::run;
 
@@ -70,7 +70,7 @@ impl<T> Drop for Running<T> {
     }
 }
 
-/// Connections held open, each asked over and over who answers.
+/// Connections held open, each asked over and over who answers, and whom that one sees.
 #[derive(Debug)]
 pub struct Held {
     running: Running<HeldReport>,
@@ -81,7 +81,7 @@ pub struct Held {
 /// What [`Held`] saw.
 #[derive(Clone, Debug, Default)]
 pub struct HeldReport {
-    /// Questions answered by the server that the connection began with.
+    /// Questions answered by the server that the connection began with, which saw the same peer.
     pub answered: u64,
     /// What else there was: number of the connection, and what happened.
     pub broken: Vec<(usize, String)>,
@@ -102,9 +102,9 @@ impl Held {
             let answer = conn
                 .ask("first")
                 .map_err(|failure| anyhow::anyhow!("connection {number}: {failure}"))?;
-            conns.push((conn, answer.by));
+            conns.push((conn, answer));
         }
-        let servers = conns.iter().map(|(_, by)| by.clone()).collect();
+        let servers = conns.iter().map(|(_, first)| first.by.clone()).collect();
         let broken = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&broken);
         let running = Running::start(netns, move |stop, rounds| hold(conns, stop, rounds, &count))?;
@@ -161,7 +161,7 @@ impl Held {
 }
 
 fn hold(
-    conns: Vec<(Conn, String)>,
+    conns: Vec<(Conn, Answer)>,
     stop: &AtomicBool,
     rounds: &AtomicU64,
     broken: &AtomicUsize,
@@ -172,19 +172,22 @@ fn hold(
     while !stop.load(Ordering::Relaxed) {
         round += 1;
         conns.retain_mut(
-            |(number, (conn, server))| match conn.ask(&round.to_string()) {
-                Ok(answer) if answer.by == *server => {
+            |(number, (conn, first))| match conn.ask(&round.to_string()) {
+                Ok(answer) if (&answer.by, answer.seen) == (&first.by, first.seen) => {
                     report.answered += 1;
                     report.slowest = report.slowest.max(answer.took);
                     true
                 }
                 Ok(answer) => {
-                    let what = format!("{} answers, not {server}", answer.by);
+                    let what = format!(
+                        "{} answers {}, not {} {}",
+                        answer.by, answer.seen, first.by, first.seen
+                    );
                     report.broken.push((*number, what));
                     false
                 }
                 Err(failure) => {
-                    let what = format!("{server}, round {round}: {failure}");
+                    let what = format!("{}, round {round}: {failure}", first.by);
                     report.broken.push((*number, what));
                     false
                 }

@@ -24,6 +24,8 @@ mod cost;
 mod node_port;
 #[path = "services/own_addresses.rs"]
 mod own_addresses;
+#[path = "services/policy_change.rs"]
+mod policy_change;
 #[path = "services/report.rs"]
 mod report;
 #[path = "services/spread.rs"]
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         own_addresses,
         internal("affinity", affinity::SCENARIOS),
         internal("changes", changes::SCENARIOS),
+        internal("policy_change", policy_change::SCENARIOS),
         internal("cached", cached::SCENARIOS),
         internal("conntrack", conntrack::SCENARIOS),
         internal("report", report::SCENARIOS),

@@ -1,4 +1,5 @@
-//! What of Services has to be kept in mind between changes: who is at which index, and which addresses are endpoints.
+//! What of Services has to be kept in mind between changes: who is at which index, which addresses are endpoints, and how
+//! clients were treated whose connections may live.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -31,6 +32,16 @@ impl ServicePort {
             // Pods and the node itself may go anywhere.
             Frontend::External { policy, .. } | Frontend::NodePort { policy, .. } => {
                 scope == Scope::Cluster || *policy == scope
+            }
+        })
+    }
+
+    /// Whether clients outside keep their addresses.
+    fn keeps_sources(&self) -> bool {
+        self.frontends.iter().any(|frontend| match frontend {
+            Frontend::Cluster { .. } => false,
+            Frontend::External { policy, .. } | Frontend::NodePort { policy, .. } => {
+                *policy == Scope::Local
             }
         })
     }
@@ -76,6 +87,8 @@ struct Assignment {
     local: Slots,
     /// All that was ever looked at of clients.
     look: Look,
+    /// Whether clients outside ever kept their addresses.
+    kept: bool,
 }
 
 impl Assignment {
@@ -93,12 +106,13 @@ impl Assignment {
         }
     }
 
-    /// Takes note of what is looked at now.
-    fn note_look(&mut self, affinity: bool) {
+    /// Takes note of how the clients of a Service are treated now.
+    fn note(&mut self, port: &ServicePort) {
         for slots in [&self.cluster, &self.local] {
-            let choice = Choice::of(slots.shape(), affinity);
+            let choice = Choice::of(slots.shape(), port.affinity.is_some());
             self.look = self.look.with(choice.looks_at());
         }
+        self.kept |= port.keeps_sources();
     }
 }
 
@@ -144,12 +158,18 @@ impl Memory {
         self.assignments.get(id).map(|a| a.look).unwrap_or_default()
     }
 
-    /// Takes note that this was looked at of a Service's clients before this memory began, and nothing else but what is
-    /// looked at now.
-    pub(crate) fn has_looked_at(&mut self, port: &ServicePort, look: Look) {
+    /// Whether clients of a Service from outside have kept their addresses at any time of its life: connections that do
+    /// may live, whatever its policy by now.
+    pub(crate) fn kept_sources(&self, id: &ServiceId) -> bool {
+        self.assignments.get(id).is_some_and(|a| a.kept)
+    }
+
+    /// Takes note of how a Service's clients were treated before this memory began, and in no other way but as they are now:
+    /// what was looked at of them, and whether those outside kept their addresses.
+    pub(crate) fn has_treated(&mut self, port: &ServicePort, look: Look, kept: bool) {
         if let Some(assignment) = self.assignments.get_mut(&port.id) {
-            assignment.look = look;
-            assignment.note_look(port.affinity.is_some());
+            (assignment.look, assignment.kept) = (look, kept);
+            assignment.note(port);
         }
     }
 
@@ -190,7 +210,7 @@ impl Memory {
             gone.extend(went);
         }
         gone.iter().for_each(|b| self.let_go(b.ip, &mut delta));
-        assignment.note_look(firm);
+        assignment.note(after);
         self.assignments.insert(after.id.clone(), assignment);
         delta.settle();
         delta
@@ -224,7 +244,7 @@ impl Memory {
         self.unspread(assignment.get(scope), firm, &mut delta);
         self.spread(&slots, firm, &mut delta);
         *assignment.get_mut(scope) = slots;
-        assignment.note_look(firm);
+        assignment.note(port);
         self.assignments.insert(port.id.clone(), assignment);
     }
 

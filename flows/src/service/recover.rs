@@ -1,7 +1,7 @@
 //! Finds out from a switch what the agent that programmed it had in mind: an agent that starts anew must not move
-//! endpoints from index to index.
+//! endpoints from index to index, nor treat the clients of connections that live in another way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use openflow::FlowStats;
@@ -26,6 +26,7 @@ pub(crate) fn recover(state: &mut State, flows: &[FlowStats]) {
     let mut sets: HashMap<u64, Found> = HashMap::new();
     let mut endpoints: Vec<IpAddr> = Vec::new();
     let mut looks: HashMap<u64, Look> = HashMap::new();
+    let mut kept: HashSet<u64> = HashSet::new();
     for flow in flows {
         let kind = Cookie::from_u64(flow.cookie).and_then(Cookie::kind);
         match (kind, Table::from_id(flow.table)) {
@@ -42,6 +43,9 @@ pub(crate) fn recover(state: &mut State, flows: &[FlowStats]) {
             (Some(Kind::Service), Some(Table::Service)) => {
                 let look = looks.entry(flow.cookie).or_default();
                 *look = look.with(service::read_look(flow));
+                if service::read_keeps(flow) {
+                    kept.insert(flow.cookie);
+                }
             }
             (Some(Kind::Service), Some(Table::ServiceState)) => {
                 let look = looks.entry(flow.cookie).or_default();
@@ -63,8 +67,9 @@ pub(crate) fn recover(state: &mut State, flows: &[FlowStats]) {
                 memory.reassign(port, scope, Slots::found(found.shape, found.at));
             }
         }
-        let look = looks.get(&Cookie::service(&port.id).to_u64());
-        memory.has_looked_at(port, look.copied().unwrap_or_default());
+        let cookie = Cookie::service(&port.id).to_u64();
+        let look = looks.get(&cookie).copied().unwrap_or_default();
+        memory.has_treated(port, look, kept.contains(&cookie));
     }
     endpoints.sort_unstable();
     for ip in endpoints {

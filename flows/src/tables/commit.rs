@@ -7,6 +7,9 @@
 //!   too where the answer would not come back here otherwise: to the sender itself, from the host back to the host,
 //!   from outside of the cluster, and where the Service asks for it. Where the client's address must be kept and is
 //!   no pod's, the port is kept as well, and what an endpoint here sends to outside is taken for a possible answer.
+//! - A connection that exists goes on under the source it has, whatever the Service asks for by now: so one that keeps
+//!   its source is in [`ZONE_WIRE`] too, under that. Its answers have nothing by which they are known there, and policy
+//!   looks them up in [`crate::pipeline::ZONE_TRACK`]: that has to see both of its directions as long as it lives.
 //! - An answer has its destination translated back, in [`ZONE_WIRE`], where it was not already, and its source, in
 //!   [`ZONE_SERVICE`].
 //! - What policy has allowed is remembered so that its replies are known. Of TCP that it comes upon in the middle, from
@@ -34,6 +37,7 @@ const TO_HOST: u16 = 880;
 const ERROR: u16 = 870;
 const LATER_FRAGMENT: u16 = 865;
 const OF_UNKNOWN_SERVICE: u16 = 860;
+const KEPT_ONCE: u16 = 850;
 const MASQUERADED: u16 = 840;
 const FROM_OUTSIDE: u16 = 800;
 const TRANSLATED: u16 = 700;
@@ -44,6 +48,8 @@ const REVOKED: u16 = 500;
 const REST: u16 = 480;
 /// More than the same without.
 const FROM_ENDPOINT: u16 = 10;
+/// Likewise.
+const FROM_HOST: u16 = 2;
 const ELSE: u16 = 0;
 
 /// Below this, ports are taken for servers'; from here on for clients'. See [`crate::pipeline::ENDPOINT_PORTS`].
@@ -67,6 +73,13 @@ pub(crate) fn base(f: &mut Fragment) {
             known(),
             Steps::new().remember_again().goto(AFTER_COMMIT),
         );
+        // It may have its own source.
+        f.flow(
+            Table::Commit,
+            OF_UNKNOWN_SERVICE + FROM_HOST,
+            known().marks_from(Source::Gateway, &[Mark::Dnated], &[]),
+            Steps::new().remember_again().remember().goto(AFTER_COMMIT),
+        );
         // It is whole again only if the first fragment was allowed, by a rule that this one does not know.
         f.flow(
             Table::Commit,
@@ -79,7 +92,10 @@ pub(crate) fn base(f: &mut Fragment) {
             Table::Commit,
             TRANSLATED,
             marked(&[Mark::Dnated, Mark::Keep], &[]).family(v6),
-            Steps::new().remember().goto(AFTER_COMMIT),
+            Steps::new()
+                .remember_as_it_is()
+                .remember()
+                .goto(AFTER_COMMIT),
         );
         let answers = [
             // It was translated before it was routed.
@@ -179,6 +195,18 @@ pub(crate) fn node(node: &LocalNode, ips: &[IpAddr], f: &mut Fragment) {
                 .family(v6)
                 .eq(OUT_PORT, host),
             as_another(hairpin).goto(AFTER_COMMIT),
+        );
+        // The Service let its clients keep their sources before: this one may have.
+        f.flow(
+            Table::Commit,
+            KEPT_ONCE,
+            marked_from(
+                Source::Gateway,
+                &[Mark::Dnated, Mark::Masq, Mark::Keep],
+                &[],
+            )
+            .family(v6),
+            as_another(gateway).remember().goto(AFTER_COMMIT),
         );
         f.flow(
             Table::Commit,

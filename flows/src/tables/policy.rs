@@ -338,23 +338,33 @@ fn isolated(direction: Direction, families: Families, subject: u32, f: &mut Frag
     let names = names(direction);
     let cookie = Cookie::policy_part(subject_part(direction), subject);
     let match_ = any().eq(names.subject, subject);
-    // A connection to a Service is another one on the wire.
-    let block = |zone| {
-        Steps::new()
-            .action(block(zone))
-            .then(drop_for(names.reason))
+    // A connection to a Service is another one on the wire. One that keeps its source is known as either; only what
+    // comes from outside does.
+    type Connections = (&'static [Mark], &'static [Mark], &'static [u16]);
+    let to_service: &[Connections] = match direction {
+        Direction::Egress => &[(&[Mark::Dnated], &[], &[ZONE_WIRE])],
+        Direction::Ingress => &[
+            (&[Mark::Dnated], &[Mark::Keep], &[ZONE_WIRE]),
+            (&[Mark::Dnated, Mark::Keep], &[], &[ZONE_WIRE, ZONE_TRACK]),
+        ],
+    };
+    let block = |zones: &[u16]| {
+        let zones = zones.iter().map(|zone| block(*zone));
+        Steps::new().actions(zones).then(drop_for(names.reason))
     };
     for (wanted, family) in [(families.v4, any().ipv4()), (families.v6, any().ipv6())] {
         if wanted {
             let revoked = family
                 .eq(names.subject, subject)
                 .ct_state(&[Tracked, Established], &[Reply]);
-            let to_service = revoked.clone().marks(&[Mark::Dnated], &[Mark::Keep]);
             let mut flow = |priority, match_, steps| {
                 f.flow_of(cookie, names.rules, priority, match_, steps);
             };
-            flow(REVOKED_OF_SERVICE, to_service, block(ZONE_WIRE));
-            flow(REVOKED, revoked, block(ZONE_TRACK));
+            for (with, without, zones) in to_service {
+                let match_ = revoked.clone().marks(with, without);
+                flow(REVOKED_OF_SERVICE, match_, block(zones));
+            }
+            flow(REVOKED, revoked, block(&[ZONE_TRACK]));
         }
     }
     f.flow_of(

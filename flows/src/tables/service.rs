@@ -17,8 +17,8 @@ use crate::fragment::{Fragment, MatchExt, Steps, any, drop_for, from, goto};
 use crate::handover::{NODE_PORT, handovers};
 use crate::model::{Frontend, LocalNode, Protocol, ServicePort, State, TrafficPolicy};
 use crate::pipeline::{
-    FROM_PEER, INDEX, Mark, NO_SERVICE, PICK, SCRATCH, SERVICE_ID, Source, Table, ZONE_SERVICE,
-    pick,
+    FROM_PEER, INDEX, MARKS, Mark, NO_SERVICE, PICK, SCRATCH, SERVICE_ID, Source, Table,
+    ZONE_SERVICE, pick,
 };
 use crate::reason::DropReason;
 use crate::service::{Choice, HASHED_BITS, Look, Scope, service_number};
@@ -138,11 +138,17 @@ pub(crate) fn rows(
         } => (*policy, *ip, sources.as_deref()),
         Frontend::NodePort { policy, .. } => (*policy, listener.ip, None),
     };
+    // Connections that kept their sources go on doing so.
+    let masquerade: &[Mark] = if state.memory.kept_sources(&port.id) {
+        &[Mark::Masq, Mark::Keep]
+    } else {
+        &[Mark::Masq]
+    };
     let by_origin = || match policy {
         TrafficPolicy::Cluster => vec![Row {
             priority: FROM_ANYONE,
             from: any(),
-            steps: lead(Scope::Cluster, &[Mark::Masq]),
+            steps: lead(Scope::Cluster, masquerade),
         }],
         TrafficPolicy::Local => vec![
             Row {
@@ -345,6 +351,20 @@ pub(crate) fn read_look(flow: &FlowStats) -> Look {
         }
     }
     look
+}
+
+/// Whether flows of Services in a switch let clients outside keep their sources.
+pub(crate) fn read_keeps(flow: &FlowStats) -> bool {
+    let mut actions = flow.instructions.iter().flat_map(|it| match it {
+        Instruction::ApplyActions(actions) => actions.as_slice(),
+        _ => &[],
+    });
+    actions.any(|action| match action {
+        Action::Load { dst, value } if dst.field == MARKS => {
+            value << dst.start_bit & u64::from(Mark::Keep.bit()) != 0
+        }
+        _ => false,
+    })
 }
 
 /// To an endpoint of this scope, chosen by the client's address.

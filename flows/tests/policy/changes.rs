@@ -122,10 +122,11 @@ fn a_policy_costs_what_it_touches() {
         vec![tcp(80), tcp(443)],
     )]);
     let patch = apply(&mut compiler, set_policy(&new));
-    // The pod has another subject then: one or two flows, those of the new one and of the old one; a flow for each
-    // address, since they are told apart from others now; two classes, two ports in two families, one rule.
+    // The pod has another subject then: one or two flows, those of the new one and of the old one, three of which a
+    // family deny; a flow for each address, since they are told apart from others now; two classes, two ports in two
+    // families, one rule.
     println!("a new policy for 50 addresses: {} flows", flows(&patch));
-    assert!(flows(&patch) <= 50 + 20, "{}", flows(&patch));
+    assert!(flows(&patch) <= 50 + 24, "{}", flows(&patch));
 
     new.ingress = Some(vec![rule(vec![pods(&["app=client"])], vec![tcp(80)])]);
     let patch = apply(&mut compiler, set_policy(&new));

@@ -36,22 +36,31 @@ fn shop(endpoint: &str) -> State {
         port: 80,
         policy: TrafficPolicy::Cluster,
     };
-    state.apply(Change::ServiceSet(Arc::new(ServicePort {
+    state.apply(web(frontend, endpoint));
+    state
+}
+
+/// A Service with one endpoint.
+fn web(frontend: Frontend, endpoint: &str) -> Change {
+    let backends = vec![Backend {
+        ip: ip(endpoint),
+        port: 8080,
+    }];
+    Change::ServiceSet(Arc::new(ServicePort {
         id: ServiceId::new("shop", "web", "", Protocol::Tcp, false),
         namespace: "shop".to_owned(),
         name: "web".to_owned(),
         port_name: String::new(),
         v6: false,
         protocol: Protocol::Tcp,
+        local: match frontend {
+            Frontend::Cluster { .. } => Vec::new(),
+            Frontend::External { .. } | Frontend::NodePort { .. } => backends.clone(),
+        },
         frontends: vec![frontend],
-        cluster: vec![Backend {
-            ip: ip(endpoint),
-            port: 8080,
-        }],
-        local: Vec::new(),
+        cluster: backends,
         affinity: None,
-    })));
-    state
+    }))
 }
 
 fn tcp_packet(state: &State, from: &str, to: &str, ports: (u16, u16), flags: u16) -> Packet {
@@ -380,4 +389,118 @@ fn a_connection_of_a_service_that_is_gone_stops_and_resumes() {
     assert_eq!(there.get(Field::TCP_SRC).to_u16(), ports.1);
     let answer = send(&now(&compiler), &mut world, &back).unwrap();
     assert_eq!(answer.get(Field::IPV4_SRC).to_ipv4(), ip(VIP));
+}
+
+const OUTSIDE: &str = "198.51.100.7";
+
+/// The same Service with an address outside.
+fn external(policy: TrafficPolicy) -> Change {
+    let frontend = Frontend::External {
+        ip: ip(VIP),
+        port: 80,
+        policy,
+        sources: None,
+    };
+    web(frontend, SERVER)
+}
+
+/// The server is asked at this port alone, and sends nothing but answers.
+fn answers_at(port: u16) -> Change {
+    let mut only = policy("shop/only", selector(&["app=server"]));
+    only.ingress = Some(vec![rule(vec![], vec![tcp(port)])]);
+    only.egress = Some(vec![]);
+    set_policy(&only)
+}
+
+/// From outside, through a traffic policy that has changed since and one that has not: what policy says of a connection
+/// holds under the source that it has, whichever that is.
+#[test]
+fn a_connection_that_outlives_a_traffic_policy_stops_and_resumes() {
+    use TrafficPolicy::{Cluster, Local};
+    // The second port is one that pods have on the wire.
+    for client_port in [40_000, 20_000] {
+        for history in [
+            &[Local][..],
+            &[Local, Cluster],
+            &[Local, Cluster, Local],
+            &[Cluster, Local],
+            &[Cluster, Local, Cluster],
+        ] {
+            let what = format!("{history:?} from port {client_port}");
+            let mut state = shop(SERVER);
+            state.apply(external(history[0]));
+            state.apply(answers_at(8080));
+            let mut compiler = Compiler::new(state.clone());
+            let mut world = World::default();
+            let ask = |flags| tcp_packet(&state, OUTSIDE, VIP, (client_port, 80), flags);
+            let there = send(&compiler.desired(), &mut world, &ask(SYN)).unwrap();
+            let seen = there.get(Field::IPV4_SRC).to_ipv4().to_string();
+            assert_eq!(seen == OUTSIDE, history[0] == Local, "{what}");
+            let ports = (8080, there.get(Field::TCP_SRC).to_u16());
+            let back = |flags| tcp_packet(&state, SERVER, &seen, ports, flags);
+            send(&compiler.desired(), &mut world, &back(SYN | ACK)).unwrap();
+            for policy in history {
+                compiler.apply(external(*policy));
+                let open = compiler.desired();
+                let there = send(&open, &mut world, &ask(ACK)).unwrap();
+                assert_eq!(there.get(Field::IPV4_SRC).to_ipv4(), ip(&seen), "{what}");
+                assert_eq!(there.get(Field::TCP_SRC).to_u16(), ports.1, "{what}");
+                let answer = send(&open, &mut world, &back(ACK)).expect(&what);
+                assert_eq!(answer.get(Field::IPV4_SRC).to_ipv4(), ip(VIP), "{what}");
+                assert_eq!(answer.get(Field::IPV4_DST).to_ipv4(), ip(OUTSIDE), "{what}");
+                assert_eq!(answer.get(Field::TCP_DST).to_u16(), client_port, "{what}");
+            }
+            for _ in 0..2 {
+                compiler.apply(answers_at(9999));
+                let closed = compiler.desired();
+                let denied = send(&closed, &mut world, &ask(ACK)).err();
+                assert_eq!(denied, Some(DropReason::IngressIsolation), "{what}");
+                let blocked = send(&closed, &mut world, &back(ACK)).err();
+                assert_eq!(blocked, Some(DropReason::BlockedConnection), "{what}");
+                compiler.apply(answers_at(8080));
+                let open = compiler.desired();
+                let there = send(&open, &mut world, &ask(ACK)).unwrap();
+                assert_eq!(there.get(Field::TCP_SRC).to_u16(), ports.1, "{what}");
+                send(&open, &mut world, &back(ACK)).expect(&what);
+            }
+        }
+    }
+}
+
+/// As long as a connection lives that kept its source, policy sees what its client sends where it looks its answers up:
+/// conntrack takes answers to what it has not seen for invalid.
+#[test]
+fn policy_sees_both_directions_of_a_connection_that_kept_its_source() {
+    use TrafficPolicy::{Cluster, Local};
+    let mut state = shop(SERVER);
+    state.apply(external(Local));
+    state.apply(answers_at(8080));
+    let mut compiler = Compiler::new(state.clone());
+    let mut world = World::default();
+    let ask = |flags| tcp_packet(&state, OUTSIDE, VIP, (40_000, 80), flags);
+    let back = |flags| tcp_packet(&state, SERVER, OUTSIDE, (8080, 40_000), flags);
+    send(&compiler.desired(), &mut world, &ask(SYN)).unwrap();
+    send(&compiler.desired(), &mut world, &back(SYN | ACK)).unwrap();
+    let id = ServiceId::new("shop", "web", "", Protocol::Tcp, false);
+    let changes = [
+        external(Local),
+        external(Cluster),
+        external(Local),
+        external(Cluster),
+        Change::ServiceGone(id),
+    ];
+    for change in changes {
+        let what = format!("{change:?}");
+        let left = compiler.apply(change).passing;
+        let mut program = compiler.desired();
+        for flow in &left {
+            program.insert(passing(flow));
+        }
+        world.conntrack.retain(|c| c.zone != ZONE_TRACK);
+        send(&program, &mut world, &ask(ACK)).unwrap();
+        let tuple = Tuple::new(6, (ip(OUTSIDE), 40_000), (ip(SERVER), 8080));
+        let seen = world.conntrack.find(ZONE_TRACK, &tuple);
+        assert!(seen.is_some_and(|(_, reply)| !reply), "{what}");
+        send(&program, &mut world, &back(ACK)).expect(&what);
+    }
 }

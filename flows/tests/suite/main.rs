@@ -21,6 +21,7 @@ mod service_fragments;
 mod service_halves;
 mod service_lab;
 mod service_paths;
+mod service_policies;
 mod service_properties;
 mod service_world;
 mod switch;

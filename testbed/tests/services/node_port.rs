@@ -44,7 +44,7 @@ const HOST: Duration = Duration::from_secs(10);
 const STRANGER: [&str; 2] = ["172.30.0.200", "fd00:30::200"];
 
 /// The node port of each protocol of Service `number`.
-fn node_port(number: u16, protocol: Protocol) -> u16 {
+pub(crate) fn node_port(number: u16, protocol: Protocol) -> u16 {
     match protocol {
         Protocol::Tcp => 30_000 + number,
         Protocol::Udp => 31_000 + number,
@@ -59,7 +59,7 @@ fn service(name: &str, number: u16) -> objects::Object {
 }
 
 /// An address outside the cluster that leads to it, through the first node.
-fn external_address(number: u16, ipv6: bool) -> IpAddr {
+pub(crate) fn external_address(number: u16, ipv6: bool) -> IpAddr {
     if ipv6 {
         IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, number])
     } else {
@@ -69,7 +69,7 @@ fn external_address(number: u16, ipv6: bool) -> IpAddr {
 }
 
 /// Has the world outside send what is for external addresses to the first node.
-fn route_outside(bench: &Bench<'_>) -> Result<()> {
+pub(crate) fn route_outside(bench: &Bench<'_>) -> Result<()> {
     let (v4, v6) = (layout::underlay_v4(1), layout::underlay_v6(1));
     let [s4, s6] = STRANGER;
     run::ip_batch(
