@@ -242,10 +242,11 @@ pub(crate) fn let_go(
     if before.protocol != Protocol::Tcp {
         let listeners = service::listeners(before, node);
         let listeners: Vec<_> = listeners.iter().map(|it| (it.ip, it.port)).collect();
-        patch.released.extend(gone.iter().map(|backend| Released {
+        let released = ended(before, after).into_iter();
+        patch.released.extend(released.map(|backend| Released {
             protocol: before.protocol,
             listeners: listeners.clone(),
-            backend: *backend,
+            backend,
         }));
     }
     if before.affinity.is_some() {
@@ -255,6 +256,22 @@ pub(crate) fn let_go(
         let cookies = gone.iter().map(|b| Cookie::affinity(&before.id, b));
         patch.forgotten.extend(cookies);
     }
+}
+
+/// The endpoints that a Service has no more, not even where its policies lead no new connection: one that is alive keeps
+/// the connections that it has.
+fn ended(before: &ServicePort, after: Option<&ServicePort>) -> BTreeSet<Backend> {
+    fn lists(port: &ServicePort) -> [&[Backend]; 2] {
+        [&port.cluster, &port.local]
+    }
+    let left = after.map_or([&[][..]; 2], lists);
+    let has = |backend: &Backend| left.iter().any(|list| list.binary_search(backend).is_ok());
+    let mut ended = BTreeSet::new();
+    for (was, is) in lists(before).into_iter().zip(left) {
+        let (went, _) = changes(was, is);
+        ended.extend(went.into_iter().filter(|backend| !has(backend)));
+    }
+    ended
 }
 
 /// Source-port bits of Services with so many indices.

@@ -145,3 +145,28 @@ fn connections_keep_their_source_when_a_policy_changed_before_a_restart() {
         all_live(policies, Protocol::Tcp, restart);
     }
 }
+
+/// Of UDP, conntrack forgets an endpoint that is gone, and none that a policy leads no new connection to.
+#[test]
+fn a_policy_lets_go_of_no_endpoint() {
+    let udp = |inner, outer| web(Protocol::Udp, inner, outer);
+    let mut compiler = Compiler::new(state());
+    compiler.apply(set(udp(Cluster, Cluster)));
+    for (inner, outer) in BOTH_WAYS.into_iter().chain([(Cluster, Cluster)]) {
+        let patch = compiler.apply(set(udp(inner, outer)));
+        assert_eq!(patch.released, []);
+    }
+    // Not even an endpoint elsewhere of a Service that is for this node alone.
+    let alone = |endpoints: &[&str]| {
+        let frontend = Frontend::Cluster {
+            ip: ip(VIP),
+            port: 80,
+            policy: Local,
+        };
+        service("web", Protocol::Udp, vec![frontend], endpoints)
+    };
+    assert_eq!(compiler.apply(set(alone(&PODS))).released, []);
+    let released = compiler.apply(set(alone(&PODS[..1]))).released;
+    let gone: Vec<_> = released.iter().map(|it| it.backend).collect();
+    assert_eq!(gone, [backend(PODS[1])]);
+}
