@@ -309,6 +309,12 @@ impl Node {
         flows
     }
 
+    /// Those that follow from what the agent knows; epochs (kind 12) go on from what was before.
+    pub(crate) fn compiled_flows(&self) -> Vec<String> {
+        let epoch = |flow: &String| flow.contains("cookie=0x51ce0c");
+        self.flows().into_iter().filter(|it| !epoch(it)).collect()
+    }
+
     pub(crate) fn call<M: Method>(&self, request: &M::Request) -> Result<M::Response, ClientError> {
         call::<M>(&self.socket(), request)
     }

@@ -73,7 +73,7 @@ fn a_killed_switch_is_programmed_again_and_pods_are_back() {
         .map(|pod| node.add(pod).expect("attached"))
         .collect();
     pods[0].netns.reaches(&address(&attached[1], true));
-    let flows = node.flows();
+    let flows = node.compiled_flows();
     let generation = node.status().switch.generation;
     node.vswitchd.take().expect("a running switch").kill();
     wait("the agent to notice", || {
@@ -86,7 +86,7 @@ fn a_killed_switch_is_programmed_again_and_pods_are_back() {
     });
     node.wait_ready();
     wait("the flows to be back", || {
-        (node.flows() == flows).then_some(())
+        (node.compiled_flows() == flows).then_some(())
     });
     pods[0].netns.reaches(&address(&attached[1], true));
     pods[1].netns.reaches(&address(&attached[0], false));
