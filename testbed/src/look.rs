@@ -6,6 +6,9 @@ use anyhow::{Context as _, Result};
 use crate::layout::BRIDGE;
 use crate::node::{Daemon, Node};
 
+/// How dumps begin flows of the kind 12 (docs/pipeline.md).
+const EPOCHS: &str = "cookie=0x51ce0c";
+
 /// The flows' cookie in table Drop is this plus the number of the reason.
 const DROP_COOKIE: u64 = 0x51ce_0200_0000_0000;
 /// Number of the reason "a pod sent from a MAC or IP address that is not its own".
@@ -31,14 +34,14 @@ pub fn flows(node: &Node) -> Result<Vec<String>> {
 }
 
 /// The flows without counters, cookies included, in an order of their own: equal when they mean the same. Flows
-/// with a timeout come and go in the switch by themselves, and are left out.
+/// with a timeout come and go in the switch by themselves, epochs go on from what was before: both are left out.
 ///
 /// # Errors
 /// When the switch does not answer.
 pub fn program(node: &Node) -> Result<Vec<String>> {
     let mut lines: Vec<String> = flows(node)?
         .iter()
-        .filter(|line| !line.contains("_timeout="))
+        .filter(|line| !line.contains("_timeout=") && !line.starts_with(EPOCHS))
         .map(|line| {
             let words = line.split(", ");
             let kept = words.filter(|word| {
