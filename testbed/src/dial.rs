@@ -473,7 +473,10 @@ fn prepared(dial: &Dial) -> Result<OwnedFd> {
     };
     let fd = socket(family, kind, SockFlag::SOCK_CLOEXEC, None)?;
     if dial.address.is_some() || dial.port.is_some() {
-        setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+        // Two sockets of UDP that both say so may be given one port, and then one of them gets the other's answers.
+        if dial.port.is_some() || dial.protocol == Protocol::Tcp {
+            setsockopt(&fd, sockopt::ReuseAddr, &true)?;
+        }
         if dial.port.is_none() {
             // The port is chosen as for a client that binds nothing: when it connects.
             setsockopt(&fd, sockopt::IpBindAddressNoPort, &true)?;
@@ -570,5 +573,17 @@ mod tests {
         let dial = Dial::udp([127, 0, 0, 1].into(), port).within(Duration::from_millis(30));
         let outcome = single(&dial, 0).expect_err("nobody answers");
         assert_eq!(outcome.why, Why::Timeout);
+    }
+
+    /// Nobody gets the answers of another one.
+    #[test]
+    fn each_socket_has_a_port_of_its_own() {
+        let own = [127, 0, 0, 1].into();
+        let dial = Dial::udp(own, 9).from_address(own);
+        let open = || connected(&dial, Instant::now()).expect("it opens");
+        let all: Vec<Conn> = std::iter::repeat_with(open).take(600).collect();
+        let port = |conn: &Conn| conn.local().expect("it is bound").port();
+        let ports: std::collections::BTreeSet<u16> = all.iter().map(port).collect();
+        assert_eq!(ports.len(), all.len());
     }
 }
