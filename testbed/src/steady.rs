@@ -4,8 +4,8 @@
 //! Each runs on a thread in its namespace until it is told to finish, and then says what it saw.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -75,7 +75,7 @@ impl<T> Drop for Running<T> {
 pub struct Held {
     running: Running<HeldReport>,
     servers: Vec<String>,
-    broken: Arc<AtomicUsize>,
+    broken: Arc<Mutex<Vec<(usize, String)>>>,
 }
 
 /// What [`Held`] saw.
@@ -105,9 +105,9 @@ impl Held {
             conns.push((conn, answer));
         }
         let servers = conns.iter().map(|(_, first)| first.by.clone()).collect();
-        let broken = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&broken);
-        let running = Running::start(netns, move |stop, rounds| hold(conns, stop, rounds, &count))?;
+        let broken = Arc::default();
+        let told = Arc::clone(&broken);
+        let running = Running::start(netns, move |stop, rounds| hold(conns, stop, rounds, &told))?;
         Ok(Self {
             running,
             servers,
@@ -127,10 +127,10 @@ impl Held {
     pub fn wait(&self, more: u64) -> Result<()> {
         // The round under way began earlier.
         self.running.wait(more + 1)?;
-        let broken = self.broken.load(Ordering::Relaxed);
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
         ensure!(
-            broken == 0,
-            "{broken} of {} connections broke",
+            broken.is_empty(),
+            "of {} connections: {broken:?}",
             self.servers.len()
         );
         Ok(())
@@ -164,7 +164,7 @@ fn hold(
     conns: Vec<(Conn, Answer)>,
     stop: &AtomicBool,
     rounds: &AtomicU64,
-    broken: &AtomicUsize,
+    broken: &Mutex<Vec<(usize, String)>>,
 ) -> HeldReport {
     let mut report = HeldReport::default();
     let mut conns: Vec<_> = conns.into_iter().enumerate().collect();
@@ -193,7 +193,10 @@ fn hold(
                 }
             },
         );
-        broken.store(report.broken.len(), Ordering::Relaxed);
+        broken
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&report.broken);
         rounds.store(round, Ordering::Relaxed);
         if conns.is_empty() {
             break;
