@@ -35,6 +35,12 @@ fn some(names: &[&str]) -> PodScope {
     PodScope::Namespaces(names.iter().map(|name| (*name).into()).collect())
 }
 
+/// Where a pod is, and its only label.
+fn label(pod: &Pod) -> String {
+    let (_, value) = pod.labels.iter().next().expect("a label");
+    format!("{}={value}", pod.state.node)
+}
+
 impl Bench {
     fn new() -> Bench {
         let mut bench = Bench {
@@ -58,17 +64,6 @@ impl Bench {
     }
 
     fn take(&mut self, events: impl IntoIterator<Item = Event>) {
-        let label = |pod: &Pod| {
-            format!(
-                "{}={}",
-                pod.state.node,
-                pod.labels
-                    .iter()
-                    .map(|label| label.1)
-                    .next()
-                    .expect("a label")
-            )
-        };
         let name = |reference: &ObjectRef| format!("{}/{}", reference.namespace, reference.name);
         for event in events {
             match event {
@@ -323,19 +318,7 @@ async fn random_histories_end_with_the_pods_that_are_wanted() {
         let expected: Vec<String> = cluster
             .values()
             .filter(|pod| &*pod.state.node == "n1" || namespaces(pod))
-            .map(|pod| {
-                format!(
-                    "{}/{} {}={}",
-                    pod.namespace,
-                    pod.name,
-                    pod.state.node,
-                    pod.labels
-                        .iter()
-                        .map(|label| label.1)
-                        .next()
-                        .expect("a label")
-                )
-            })
+            .map(|pod| format!("{}/{} {}", pod.namespace, pod.name, label(pod)))
             .collect();
         let seen: Vec<String> = bench
             .seen
